@@ -1,0 +1,48 @@
+"""The generators: one self-contained file per algorithm, loaded when needed.
+
+An algorithm is a module `generate/<modality>/<algorithm>.py` with
+    DEFAULTS  its settings and their default values; a method of the study may change them
+    fit       (train, settings, rng, checkpoint) -> Fitted; `checkpoint` is a path prefix to resume from, or None
+    sample    clinical: (fitted, schema, n, rng) -> clinical table, typed, derived columns still missing
+              genomic:  (fitted, given, rng) -> Genomic, one patient for each patient of the cohort `given`
+This file imports nothing heavy: the workflow reads the tables while it builds its graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from haemosynth.errors import InputError
+
+ALGORITHMS = {
+    "clinical": ("vae", "forest"),
+    "genomic": ("dirichlet_process", "logistic_chain"),
+}
+REFERENCES = ("real", "independent", "uniform", "fresh")
+
+
+def load(modality: str, algorithm: str) -> ModuleType:
+    """The module of an algorithm.
+
+    Raises:
+        InputError: no such algorithm for this modality.
+    """
+    if algorithm not in ALGORITHMS.get(modality, ()):
+        known = ", ".join(ALGORITHMS.get(modality, ()))
+        raise InputError(f"methods.{modality}: no algorithm {algorithm!r}; expected one of {known}")
+    return import_module(f"haemosynth.generate.{modality}.{algorithm}")
+
+
+def settings_of(module: ModuleType, chosen: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The algorithm's defaults with the study's choices laid over them.
+
+    Raises:
+        InputError: a choice that the algorithm does not know.
+    """
+    for key in chosen:
+        if key not in module.DEFAULTS:
+            raise InputError(f"{where}: unknown setting {key!r}; expected {', '.join(sorted(module.DEFAULTS))}")
+    return {**module.DEFAULTS, **chosen}

@@ -1,0 +1,41 @@
+"""The validation stages: one self-contained file each, loaded when needed.
+
+A stage is a module `validate/<pillar>/<stage>.py` with
+    METRICS   what it measures (`Metric`), one entry per metric name
+    measure   (comparison, settings, rng) -> values, without intervals
+    figure    (comparison, values, label) -> the figure of this candidate
+`evaluate` in `resampling.py` gives every stage its intervals. This file imports nothing heavy: the
+workflow reads the table while it builds its graph.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import NamedTuple
+
+
+class Stage(NamedTuple):
+    """Where a stage stands and which modalities it needs."""
+
+    pillar: str
+    needs: tuple[str, ...]
+
+
+STAGES = {
+    "marginals": Stage("fidelity", ("clinical",)),
+    "correlations": Stage("fidelity", ("clinical",)),
+    "missingness": Stage("fidelity", ("clinical",)),
+    "detection": Stage("fidelity", ("clinical",)),
+    "mutation_frequency": Stage("fidelity", ("genomic",)),
+    "co_occurrence": Stage("fidelity", ("genomic",)),
+    "exclusivity": Stage("fidelity", ("genomic",)),
+    "survival": Stage("utility", ("clinical",)),
+    "distance": Stage("privacy", ("clinical",)),
+    "membership": Stage("privacy", ("clinical",)),
+}
+
+
+def load(stage: str) -> ModuleType:
+    """The module of a stage."""
+    return import_module(f"haemosynth.validate.{STAGES[stage].pillar}.{stage}")

@@ -1,0 +1,123 @@
+"""Intervals for every stage, on the same resampled patients for all candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from haemosynth.cohort import Cohort
+from haemosynth.progress import progress
+from haemosynth.validate.stage import PRIVACY, Comparison, StageModule, Value
+
+KEYS = ["metric", "target", "modality"]
+LEVEL = 0.95
+Key = tuple[str, str, str]
+
+
+def evaluate(
+    stage: StageModule, comparison: Comparison, settings: Mapping[str, Any], streams: Callable[..., np.random.Generator]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Run a stage with its intervals.
+
+    The value is the mean over `settings["repeats"]` comparisons at equal n (the larger side is subsampled); privacy
+    stages see the whole candidate, since the whole of it would be released. For the interval the stage runs on
+    `settings["replicates"]` resamples, by the scheme each metric declares (`Metric.interval`). With halves no
+    rescaling is needed: the variance of a mean over n/2 of n patients, (1/(n/2))(1 - 1/2) s^2, equals s^2/n.
+    Replicates are centred on the value, since resampling shifts metrics that are biased at small n.
+
+    Args:
+        streams: streams(name, number) gives the random stream of a replicate. It must not depend on the candidate,
+            so that all candidates meet the same real patients and differences between them are paired.
+
+    Returns:
+        values: metric, target, modality, value, low, high, n, status, reason; one row per metric and target.
+        replicates: metric, target, modality, replicate, value.
+    """
+    scheme_of = {metric.name: metric.interval for metric in stage.METRICS}
+    whole = any(metric.references == PRIVACY for metric in stage.METRICS)
+    size = len(comparison.candidate) if whole else min(len(comparison.real), len(comparison.candidate))
+    draws = []
+    for i in range(int(settings["repeats"])):
+        part = comparison if whole else _at_equal_n(comparison, size, streams("repeat", i))
+        draws.append(_keyed(stage.measure(part, settings, streams("measure", i))))
+    undeclared = {metric for draw in draws for metric, _, _ in draw} - scheme_of.keys()
+    if undeclared:
+        raise ValueError(f"metrics {sorted(undeclared)} are not declared in METRICS")
+
+    replicates: dict[Key, list[float]] = {}
+    count = int(settings["replicates"])
+    for i in progress(range(count), "resampling", count):
+        for scheme in sorted(set(scheme_of.values())):
+            part = _resampled(comparison, scheme, size, streams(scheme, i))
+            for key, found in _keyed(stage.measure(part, settings, streams("measure", scheme, i))).items():
+                if scheme_of[key[0]] == scheme:
+                    replicates.setdefault(key, []).append(found.value)
+
+    rows, kept = [], []
+    for key in dict.fromkeys(key for draw in draws for key in draw):
+        values = [draw[key] for draw in draws if key in draw]
+        numbers = np.array([value.value for value in values])
+        numbers = numbers[np.isfinite(numbers)]
+        if not len(numbers):
+            reason = next(value.reason for value in values if value.reason)
+            rows.append((*key, np.nan, np.nan, np.nan, values[0].n or size, "not_applicable", reason))
+            continue
+        value, low, high = float(numbers.mean()), np.nan, np.nan
+        cloud = np.array(replicates.get(key, []), dtype=float)
+        cloud = cloud[np.isfinite(cloud)]
+        if len(cloud) > 1:
+            cloud = cloud - cloud.mean() + value
+            low, high = np.quantile(cloud, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            columns = dict(zip(KEYS, key, strict=True))
+            kept.append(pd.DataFrame({**columns, "replicate": range(len(cloud)), "value": cloud}))
+        rows.append((*key, value, low, high, values[0].n or size, "ok", ""))
+    table = pd.DataFrame(rows, columns=[*KEYS, "value", "low", "high", "n", "status", "reason"])
+    empty = pd.DataFrame(columns=[*KEYS, "replicate", "value"])
+    return table, pd.concat(kept, ignore_index=True) if kept else empty
+
+
+def _keyed(values: list[Value]) -> dict[Key, Value]:
+    keyed = {(value.metric, value.target, value.modality): value for value in values}
+    if len(keyed) != len(values):
+        raise ValueError("a metric was given twice for the same target and modality")
+    return keyed
+
+
+def _subset(cohort: Cohort, size: int, rng: np.random.Generator) -> Cohort:
+    return cohort if len(cohort) == size else cohort.take(rng.permutation(len(cohort))[:size])
+
+
+def _at_equal_n(comparison: Comparison, size: int, rng: np.random.Generator) -> Comparison:
+    # Separate streams: which real patients are chosen does not depend on how many the candidate offers.
+    real, candidate = rng.spawn(2)
+    return replace(
+        comparison, real=_subset(comparison.real, size, real), candidate=_subset(comparison.candidate, size, candidate)
+    )
+
+
+def _resampled(comparison: Comparison, scheme: str, size: int, rng: np.random.Generator) -> Comparison:
+    real, candidate, train, control = rng.spawn(4)
+    if scheme == "attack":
+        return replace(
+            comparison,
+            train=_with_replacement(comparison.train, len(comparison.train), train),
+            control=_with_replacement(comparison.control, len(comparison.control), control),
+        )
+    if scheme == "bootstrap":
+        return replace(
+            comparison,
+            real=_with_replacement(comparison.real, min(size, len(comparison.real)), real),
+            candidate=_with_replacement(comparison.candidate, size, candidate),
+        )
+    half = max(2, size // 2)
+    return replace(
+        comparison, real=_subset(comparison.real, half, real), candidate=_subset(comparison.candidate, half, candidate)
+    )
+
+
+def _with_replacement(cohort: Cohort, size: int, rng: np.random.Generator) -> Cohort:
+    return cohort.take(rng.integers(len(cohort), size=size))
