@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,17 +97,37 @@ def typed(clinical: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     return pd.DataFrame(columns, index=clinical.index)
 
 
-def write_cohort(cohort: Cohort, folder: str | Path) -> None:
+def write_cohort(cohort: Cohort, folder: str | Path, modalities: Collection[str] = ()) -> None:
     """Write `schema.yaml`, `clinical.parquet` and, with a genomic modality, `alterations.parquet` and
-    `mutations.parquet`."""
+    `mutations.parquet`.
+
+    `modalities` names those whose files are written even where the cohort lacks them: the alteration matrix then has
+    no events and says that nobody was sequenced.
+    """
     folder = Path(folder)
-    if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
-        matrix = cohort.alterations.astype("Int8")
-        matrix.insert(0, "sequenced", cohort.sequenced.astype(bool))
-        write_table(matrix.rename_axis("patient_id").reset_index(), folder / "alterations.parquet")
-        write_table(cohort.mutations, folder / "mutations.parquet")
     write_table(cohort.clinical.rename_axis("patient_id").reset_index(), folder / "clinical.parquet")
+    if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
+        tables = cohort.alterations, cohort.sequenced, cohort.mutations
+        write_genomic(*tables, folder / "alterations.parquet", folder / "mutations.parquet")
+    elif "genomic" in modalities:
+        empty = pd.DataFrame(index=cohort.patients), pd.Series(False, index=cohort.patients)
+        mutations = pd.DataFrame(columns=list(MUTATION_COLUMNS))
+        write_genomic(*empty, mutations, folder / "alterations.parquet", folder / "mutations.parquet")
     write_schema(cohort.schema, folder / "schema.yaml")
+
+
+def write_genomic(
+    alterations: pd.DataFrame,
+    sequenced: pd.Series,
+    mutations: pd.DataFrame,
+    matrix_path: str | Path,
+    long_path: str | Path,
+) -> None:
+    """Write the alteration matrix, with who was sequenced, and the long table of mutations."""
+    matrix = alterations.astype("Int8")
+    matrix.insert(0, "sequenced", sequenced.astype(bool))
+    write_table(matrix.rename_axis("patient_id").reset_index(), matrix_path)
+    write_table(mutations, long_path)
 
 
 def read_cohort(folder: str | Path) -> Cohort:
@@ -117,23 +137,42 @@ def read_cohort(folder: str | Path) -> Cohort:
         InputError: a file is missing, a patient stands twice, or tables disagree about the patients.
     """
     folder = Path(folder)
-    schema = read_schema(folder / "schema.yaml")
-    clinical = _keyed(folder / "clinical.parquet")
-    for name in schema.columns:
-        if name not in clinical:
-            raise InputError(f"{folder / 'clinical.parquet'}: column {name} of schema.yaml is missing")
-    clinical = typed(clinical, schema)
-    if not schema.alterations:
-        return Cohort(schema, clinical)
-    matrix = _keyed(folder / "alterations.parquet")
-    if not matrix.index.equals(clinical.index):
-        raise InputError(f"{folder / 'alterations.parquet'}: patients differ from those of clinical.parquet")
+    genomic = [folder / "alterations.parquet", folder / "mutations.parquet"]
+    present = read_schema(folder / "schema.yaml").alterations
+    return read_parts(folder / "schema.yaml", folder / "clinical.parquet", *(genomic if present else ()))
+
+
+def read_clinical(clinical: str | Path, schema: str | Path) -> Cohort:
+    """A cohort of clinical records alone, from a table and a schema that may also know alterations."""
+    known = replace(read_schema(schema), alterations={})
+    table = _keyed(Path(clinical))
+    for name in known.columns:
+        if name not in table:
+            raise InputError(f"{clinical}: column {name} of {schema} is missing")
+    return Cohort(known, typed(table, known))
+
+
+def read_parts(
+    schema: str | Path, clinical: str | Path, alterations: str | Path | None = None, mutations: str | Path | None = None
+) -> Cohort:
+    """Read a cohort from its files, wherever they lie.
+
+    Raises:
+        InputError: a file is missing, a patient stands twice, or tables disagree about the patients.
+    """
+    cohort = read_clinical(clinical, schema)
+    if alterations is None or mutations is None:
+        return cohort
+    matrix = _keyed(Path(alterations))
+    if not matrix.index.equals(cohort.patients):
+        raise InputError(f"{alterations}: patients differ from those of {clinical}")
+    full = read_schema(schema)
     return Cohort(
-        schema,
-        clinical,
-        alterations=matrix[list(schema.alterations)].astype("float64"),
+        full,
+        cohort.clinical,
+        alterations=matrix[list(full.alterations)].astype("float64"),
         sequenced=matrix["sequenced"].astype(bool),
-        mutations=read_table(folder / "mutations.parquet"),
+        mutations=read_table(mutations),
     )
 
 

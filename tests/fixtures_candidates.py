@@ -1,0 +1,59 @@
+"""Candidates with known properties, made from real or simulated patients."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from haemosynth.cohort import Cohort, typed
+from haemosynth.validate.stage import Comparison
+
+
+def compared(cohort: Cohort, seed: int = 0, train_fraction: float = 0.6) -> Comparison:
+    """A random split; the candidate is `fresh`, the half of the holdout that is not the control."""
+    order = np.random.default_rng(seed).permutation(len(cohort))
+    border = int(train_fraction * len(cohort))
+    middle = (border + len(cohort)) // 2
+    return Comparison(
+        real=cohort.take(order[border:]),
+        candidate=cohort.take(order[border:middle]),
+        train=cohort.take(order[:border]),
+        control=cohort.take(order[middle:]),
+    )
+
+
+def renamed(cohort: Cohort) -> Cohort:
+    """The same patients under synthetic identifiers."""
+    ids = pd.Index([f"S{i:06d}" for i in range(1, len(cohort) + 1)], name="patient_id")
+    return replace(
+        cohort,
+        clinical=cohort.clinical.set_axis(ids),
+        alterations=cohort.alterations.set_axis(ids),
+        sequenced=cohort.sequenced.set_axis(ids),
+        mutations=cohort.mutations.iloc[:0],
+    )
+
+
+def independent(cohort: Cohort, seed: int = 0) -> Cohort:
+    """Every column shuffled alone: marginals kept, all structure lost."""
+    rng = np.random.default_rng(seed)
+    shuffled = {name: cohort.clinical[name].iloc[rng.permutation(len(cohort))].array for name in cohort.clinical}
+    events = {name: cohort.alterations[name].iloc[rng.permutation(len(cohort))].array for name in cohort.alterations}
+    clinical = pd.DataFrame(shuffled, index=cohort.patients)
+    return renamed(replace(cohort, clinical=clinical, alterations=pd.DataFrame(events, index=cohort.patients)))
+
+
+def joined(first: Cohort, second: Cohort) -> Cohort:
+    """The patients of both, under synthetic identifiers."""
+    clinical = pd.concat([first.clinical.astype("object"), second.clinical.astype("object")])
+    ids = pd.RangeIndex(len(clinical))
+    parts = [(first.alterations, second.alterations), (first.sequenced, second.sequenced)]
+    alterations, sequenced = (pd.concat(pair).set_axis(ids) for pair in parts)
+    clinical = typed(clinical.set_axis(ids), first.schema)
+    return renamed(replace(first, clinical=clinical, alterations=alterations, sequenced=sequenced))
+
+
+def planted(cohort: Cohort, train: Cohort, share: float) -> Cohort:
+    """`cohort`, a share of whose patients are replaced by copies of training patients."""
+    copies = round(share * len(cohort))
+    return joined(cohort.take(np.arange(len(cohort) - copies)), train.take(np.arange(copies)))

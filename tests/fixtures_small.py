@@ -1,0 +1,17 @@
+"""A small simulated cohort for everybody's tests."""
+
+from functools import cache
+from pathlib import Path
+
+from haemosynth.cohort import Cohort
+from haemosynth.simulate import simulate_cohort
+from haemosynth.streams import stream
+
+RESOURCES = Path(__file__).resolve().parents[1] / "resources"
+
+
+@cache
+def small_cohort(n: int = 300, seed: int = 1) -> Cohort:
+    """Myeloma patients with clinical record, mutations and missing values; treat it as read-only."""
+    source = {"format": "simulated", "disease": "myeloma", "patients": n, "endpoint": ["OS", "PFS"]}
+    return simulate_cohort("small", source, RESOURCES, stream(seed, "small cohort", n))[0]

@@ -1,0 +1,128 @@
+"""The canonical cohort survives writing and reading; streams and files are the same everywhere."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from haemosynth.cohort import Cohort, read_cohort, typed, write_cohort
+from haemosynth.errors import InputError
+from haemosynth.files import load_model, replacing, save_model, write_table
+from haemosynth.schema import Column, Schema, column_from, read_schema, write_schema
+from haemosynth.streams import stream
+
+
+def tiny(genomic=True):
+    schema = Schema(
+        cohort="tiny",
+        columns={
+            "AGE": Column("integer", "demographic", unit="years", low=18, high=90, grain=1.0),
+            "SEX": Column("binary", "demographic", categories=("Female", "Male")),
+            "OS_time": Column("time", "outcome", unit="months"),
+            "OS_event": Column("event", "outcome"),
+        },
+        endpoints=("OS",),
+        alterations={"TP53": "gene", "del(17p)": "cytogenetic"} if genomic else {},
+        excluded={"MRN": "identifier"},
+    )
+    ids = pd.Index(["P1", "P2", "P3"], name="patient_id")
+    raw = pd.DataFrame(
+        {"AGE": [60, np.nan, 45], "SEX": ["Male", None, "Female"], "OS_time": [1.5, 2, 3], "OS_event": [1, 0, np.nan]},
+        index=ids,
+    )
+    if not genomic:
+        return Cohort(schema, typed(raw, schema))
+    mutations = pd.DataFrame(
+        {"patient_id": ["P1"], "gene": ["TP53"], "chromosome": ["17"], "variant_class": ["Missense_Mutation"],
+         "hgvsp": ["p.R175H"], "alt_count": [30.0], "ref_count": [70.0], "vaf": [0.3], "copy_number": [np.nan]}
+    )  # fmt: skip
+    return Cohort(
+        schema,
+        typed(raw, schema),
+        alterations=pd.DataFrame({"TP53": [1.0, np.nan, 0.0], "del(17p)": [0.0, 1.0, np.nan]}, index=ids),
+        sequenced=pd.Series([True, False, True], index=ids),
+        mutations=mutations,
+    )
+
+
+@pytest.mark.parametrize("genomic", [True, False])
+def test_round_trip_keeps_everything_missing_included(tmp_path, genomic):
+    cohort = tiny(genomic)
+    write_cohort(cohort, tmp_path)
+    back = read_cohort(tmp_path)
+    assert back.schema == cohort.schema
+    pd.testing.assert_frame_equal(back.clinical, cohort.clinical)
+    if genomic:
+        pd.testing.assert_frame_equal(back.alterations, cohort.alterations)
+        assert back.alterations.isna().sum().sum() == 2
+
+
+def test_a_cohort_without_a_modality_says_that_nobody_was_sequenced(tmp_path):
+    write_cohort(tiny(genomic=False), tmp_path, ["clinical", "genomic"])
+    matrix = pd.read_parquet(tmp_path / "alterations.parquet")
+    assert list(matrix.columns) == ["patient_id", "sequenced"]
+    assert not matrix["sequenced"].any()
+    assert read_cohort(tmp_path).alterations is None
+
+
+def test_taking_a_patient_twice_takes_the_mutations_twice():
+    taken = tiny().take([0, 2, 0])
+    assert list(taken.patients) == ["P1", "P3", "P1"]
+    assert list(taken.mutations["patient_id"]) == ["P1", "P1"]
+    assert len(taken.alterations) == len(taken.sequenced) == 3
+
+
+def test_an_unseen_level_is_kept():
+    schema = tiny().schema
+    raw = tiny().clinical.astype({"SEX": "object"})
+    raw.loc["P3", "SEX"] = "Other"
+    assert list(typed(raw, schema)["SEX"].cat.categories) == ["Female", "Male", "Other"]
+
+
+def test_duplicate_patients_are_named(tmp_path):
+    write_cohort(tiny(), tmp_path)
+    table = pd.read_parquet(tmp_path / "clinical.parquet")
+    write_table(pd.concat([table, table.tail(1)]), tmp_path / "clinical.parquet")
+    with pytest.raises(InputError, match=r"clinical\.parquet: patient P3 stands more than once"):
+        read_cohort(tmp_path)
+
+
+def test_schema_mistakes_name_the_column(tmp_path):
+    with pytest.raises(InputError, match="column AGE: unknown attribute 'units'"):
+        column_from("AGE", {"kind": "integer", "units": "years"}, "schema.yaml")
+    with pytest.raises(InputError, match="column AGE: column kind 'number' is unknown"):
+        column_from("AGE", {"kind": "number"}, "schema.yaml")
+    with pytest.raises(InputError, match="endpoint PFS needs a column PFS_time"):
+        Schema("x", tiny().schema.columns, endpoints=("PFS",))
+    write_schema(tiny().schema, tmp_path / "schema.yaml")
+    assert read_schema(tmp_path / "schema.yaml") == tiny().schema
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "table.tsv"
+    path.write_text("old")
+
+    def fail():
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["table.tsv"]
+
+
+def test_models_are_safetensors_and_json(tmp_path):
+    arrays = {"weights": np.arange(6.0).reshape(2, 3)[:, ::-1], "count": np.array([3])}
+    save_model(arrays, {"levels": ["a", "b"]}, tmp_path / "m.safetensors", tmp_path / "m.json")
+    back, settings = load_model(tmp_path / "m.safetensors", tmp_path / "m.json")
+    assert settings == {"levels": ["a", "b"]}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+
+
+def test_streams_are_reproducible_and_independent():
+    assert stream(1, "fit", "seed=1").random() == stream(1, "fit", "seed=1").random()
+    draws = np.array([stream(s, *names).random(2000) for s in (1, 2) for names in (("fit",), ("fit", "a"), ("fita",))])
+    correlation = np.corrcoef(draws)
+    assert np.abs(correlation[~np.eye(len(draws), dtype=bool)]).max() < 0.1

@@ -1,0 +1,69 @@
+"""A mistake in the settings is one line that names the key and what was expected."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from haemosynth.errors import InputError
+from haemosynth.study import check, expanded, merged, modalities
+
+ROOT = Path(__file__).parents[1]
+RULES = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+DEFAULTS = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+COHORT = {"cohorts": {"mine": {"format": "cbioportal", "path": "/data", "endpoint": "OS"}}}
+
+
+def study(changes):
+    return merged(DEFAULTS, COHORT, changes)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config/studies").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_study_of_the_project_is_valid(path):
+    check(merged(DEFAULTS, yaml.safe_load(path.read_text())), RULES)
+
+
+def test_three_lines_are_enough():
+    check(study({}), RULES)
+    assert modalities(study({}), "mine") == ["clinical", "genomic"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sedes": [1]}, "unknown key 'sedes'; did you mean 'seeds'"),
+        ({"split": {"train_fracton": 0.5}}, "unknown key 'split.train_fracton'; did you mean 'train_fraction'"),
+        ({"split": {"train_fraction": 1.5}}, "split.train_fraction: 1.5 is greater than or equal to the maximum of 1"),
+        ({"seeds": []}, "seeds: "),
+        ({"seeds": "one"}, "seeds: 'one' is not of type 'array'"),
+        ({"stages": ["marginal"]}, "stages: 'marginal' is unknown here; did you mean 'marginals'"),
+        ({"compare": ["real", "defualt"]}, "'defualt' is unknown here; did you mean 'default'"),
+        ({"compare": ["real", "default"], "publish": ["default"]}, "the reference 'independent' is missing"),
+        ({"publish": ["real"]}, "publish: 'real' is unknown here"),
+        ({"publish": ["default"], "compare": ["real", "independent", "uniform", "forest"]}, "publish: 'default'"),
+        ({"baseline": "forrest"}, "baseline: 'forrest' is unknown here; did you mean 'forest'"),
+        ({"generators": {"default": {"clinical": "vea"}}}, "generators.default.clinical: 'vea' is unknown here"),
+        ({"generators": {"real": {"clinical": "vae"}}}, "generators.real: the name of a reference"),
+        ({"methods": {"clinical": {"vae": {"algorithm": "gan"}}}}, "methods.clinical.vae.algorithm: 'gan' is unknown"),
+        ({"methods": {"imaging": {}}}, "unknown key 'methods.imaging'"),
+        ({"cohorts": {"other": {"format": "tables"}}}, "cohorts.other: 'endpoint' is a required property"),
+        ({"cohorts": {"a cohort": {"format": "tables", "endpoint": "OS"}}}, "'a cohort' does not match"),
+        ({"validation": {"survivl": {}}}, "validation: 'survivl' is unknown here; did you mean 'survival'"),
+        ({"imputation": {"complete_with": "mice"}}, "imputation.complete_with: 'mice' is unknown here"),
+        ({"generators": {"bare": {"clinical": "vae"}}, "compare": [*DEFAULTS["compare"], "bare"]},
+         "generators.bare: cohort mine needs a method for genomic"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_that_names_the_key(changes, message):
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        check(study(changes), RULES)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_path_with_an_unset_variable_names_it(monkeypatch):
+    monkeypatch.delenv("NO_SUCH_FOLDER", raising=False)
+    with pytest.raises(InputError, match="NO_SUCH_FOLDER is not set"):
+        expanded({"path": "$NO_SUCH_FOLDER/study"}, "mine")
+    monkeypatch.setenv("NO_SUCH_FOLDER", "/somewhere")
+    assert expanded({"path": "$NO_SUCH_FOLDER/study"}, "mine")["path"] == "/somewhere/study"

@@ -1,0 +1,109 @@
+"""From a cohort's source files to the canonical cohort.
+
+One module per source format, each with
+    read_source  (source, genomic) -> Raw
+What follows is shared: endpoints, kinds of columns, panel and alterations. `source` is a cohort's entry of the study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from haemosynth.errors import InputError
+
+if TYPE_CHECKING:
+    from haemosynth.cohort import Cohort
+
+FORMATS = ("cbioportal", "tables")
+KEYS = {
+    "format", "path", "endpoint", "milestones", "modalities", "panel", "columns", "exclude", "alterations", "variants",
+    "sequenced", "winsorise", "stratify", "repair", "id",
+}  # fmt: skip
+TABLE_KEYS = {"clinical", "mutations", "matrix"}
+PANEL = {"recurrent": {"min_carriers": 10}}
+
+
+def ingest(name: str, source: Mapping[str, Any]) -> Cohort:
+    """Read a cohort from its source format.
+
+    Args:
+        name: the cohort's name in the study. source: its entry, with the environment variables of `path` expanded.
+
+    Raises:
+        InputError: the entry or the files hold a mistake; one line says where and what to do.
+    """
+    from haemosynth.ingest import cbioportal, tables
+    from haemosynth.ingest.canonical import assemble
+
+    _check_keys(name, source)
+    _check_shapes(name, source)
+    reader = {"cbioportal": cbioportal, "tables": tables}[source["format"]]
+
+    modalities = source.get("modalities")
+    genomic = None if modalities is None else "genomic" in modalities
+    return assemble(name, source, reader.read_source(source, genomic), genomic)
+
+
+def _check_keys(name: str, source: Mapping[str, Any]) -> None:
+    """The keys of the entry, its format and its path."""
+    from haemosynth.ingest.source import suggestion
+
+    where = f"cohorts.{name}"
+    for key in ("format", "path", "endpoint"):
+        if source.get(key) in (None, "", []):
+            raise InputError(f"{where}: the key {key!r} is missing or empty")
+    if source["format"] not in FORMATS:
+        raise InputError(f"{where}.format: unknown format {source['format']!r}; expected one of {', '.join(FORMATS)}")
+    known = sorted(KEYS | TABLE_KEYS if source["format"] == "tables" else KEYS)
+    for key in source:
+        if key not in known:
+            raise InputError(f"{where}: unknown key {key!r}; {suggestion(str(key), known)}")
+    if "$" in str(source["path"]):
+        raise InputError(f"{where}.path: {source['path']} names an environment variable that is not set")
+
+
+def _check_shapes(name: str, source: Mapping[str, Any]) -> None:
+    """The shape of the entry, before any file is read."""
+    from haemosynth.ingest.infer import check_declaration
+    from haemosynth.ingest.mutations import min_carriers
+
+    where = f"cohorts.{name}"
+    shapes: dict[str, tuple[tuple[type, ...], str]] = {
+        "endpoint": ((str, list), "a name or a list of names"),
+        "milestones": ((Mapping,), "a mapping such as {CR: CR_MONTHS}"),
+        "modalities": ((list,), "a list"),
+        "columns": ((Mapping,), "a mapping from columns to their attributes"),
+        "exclude": ((list, Mapping), "a list of columns, or a mapping from columns to reasons"),
+        "alterations": ((list,), "a list of columns or patterns"),
+        "variants": ((Mapping,), "a mapping such as {FLT3_ITD: {gene: FLT3, protein: ITD}}"),
+        "sequenced": ((str,), "the name of a column"),
+        "winsorise": ((Mapping,), "a mapping such as {WBC: [0.01, 0.99]}"),
+        "stratify": ((str,), "the name of a column"),
+        "repair": ((bool,), "true or false"),
+        "id": ((str,), "the name of a column"),
+    }
+    for key, (types, expected) in shapes.items():
+        if source.get(key) is not None and not isinstance(source[key], types):
+            raise InputError(f"{where}.{key}: expected {expected}, found {source[key]!r}")
+    for modality in source.get("modalities") or ["clinical"]:
+        if modality not in ("clinical", "genomic"):
+            raise InputError(f"{where}.modalities: {modality!r} is unknown here; expected clinical and genomic")
+    if "clinical" not in (source.get("modalities") or ["clinical"]):
+        raise InputError(f"{where}.modalities: clinical is missing; every cohort has it")
+    for column, declared in (source.get("columns") or {}).items():
+        check_declaration(str(column), declared, f"{where}.columns.{column}")
+    for column, limits in (source.get("winsorise") or {}).items():
+        numbers = isinstance(limits, list) and len(limits) == 2 and all(isinstance(x, int | float) for x in limits)
+        if not numbers or not 0 <= limits[0] < limits[1] <= 1:
+            raise InputError(
+                f"{where}.winsorise.{column}: expected two quantiles such as [0.01, 0.99], found {limits!r}"
+            )
+    min_carriers(source.get("panel") or PANEL, where)
+
+
+def matching(patterns: list[str], names: list[str]) -> dict[str, str]:
+    """The names that a pattern (`CYTO_*`) matches, each with its first pattern, in the order of `names`."""
+    found = {name: next((p for p in patterns if name == p or fnmatchcase(name, p)), None) for name in names}
+    return {name: pattern for name, pattern in found.items() if pattern is not None}

@@ -1,0 +1,385 @@
+"""The canonical cohort from a source's raw tables: what every format shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from haemosynth.cohort import MUTATION_COLUMNS, Cohort, typed
+from haemosynth.derive import derive, parents
+from haemosynth.errors import InputError
+from haemosynth.ingest import PANEL, matching, mutations, survival
+from haemosynth.ingest.infer import infer, numbers, observed, ordered_levels
+from haemosynth.ingest.source import Raw, suggestion
+from haemosynth.schema import Column, Schema
+
+NO_MUTATIONS = pd.DataFrame(
+    {name: pd.Series(dtype="float64" if name in MUTATION_COLUMNS[5:] else "object") for name in MUTATION_COLUMNS}
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A cohort's entry of the study with every key filled in."""
+
+    where: str
+    endpoints: list[str]
+    milestones: Mapping[str, str]
+    columns: Mapping[str, Mapping[str, Any]]
+    exclude: Mapping[str, str]
+    alterations: list[str]
+    variants: Mapping[str, Any]
+    panel: Any
+    sequenced: str | None
+    stratify: str | None
+    winsorise: Mapping[str, Any]
+    repair: bool
+    genomic: bool | None
+    path: str
+    derived: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def _entry(name: str, source: Mapping[str, Any], genomic: bool | None) -> Entry:
+    endpoint, exclude = source["endpoint"], source.get("exclude") or {}
+    columns = source.get("columns") or {}
+    return Entry(
+        where=f"cohorts.{name}",
+        endpoints=[str(one) for one in endpoint] if isinstance(endpoint, list) else [str(endpoint)],
+        milestones=source.get("milestones") or {},
+        columns=columns,
+        exclude=dict(exclude) if isinstance(exclude, Mapping) else dict.fromkeys(exclude, "excluded by the study"),
+        alterations=source.get("alterations") or [],
+        variants=source.get("variants") or {},
+        panel=source.get("panel") or PANEL,
+        sequenced=source.get("sequenced"),
+        stratify=source.get("stratify"),
+        winsorise=source.get("winsorise") or {},
+        repair=bool(source.get("repair", False)),
+        genomic=genomic,
+        path=str(source["path"]),
+        derived={column: declared for column, declared in columns.items() if "derived" in declared},
+    )
+
+
+def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | None) -> Cohort:
+    """The canonical cohort.
+
+    Args:
+        genomic: whether the cohort has the genomic modality; None gives it where there are mutations or alterations.
+
+    Raises:
+        InputError: declarations and tables do not fit.
+    """
+    entry = _entry(name, source, genomic)
+    names = [*entry.endpoints, *entry.milestones]
+    for endpoint in names:
+        if names.count(endpoint) > 1:
+            raise InputError(f"{entry.where}: endpoint {endpoint} is named twice")
+    excluded, excluded_events = _excluded(raw, entry)
+    survived, used, notes = survival.read(
+        raw, entry.endpoints, entry.milestones, entry.columns, entry.repair, entry.where
+    )
+    for column in excluded.keys() & used.keys():
+        raise InputError(f"{entry.where}.exclude: {column} {used[column]}; take it out of the endpoints first")
+    _check_names(raw, entry, used)
+    sequenced_column = entry.sequenced or next((c for c in raw.clinical.columns if str(c).upper() == "SEQUENCED"), None)
+    if sequenced_column:
+        excluded[sequenced_column] = "tells who was sequenced; kept with the alterations"
+    excluded |= {column: why for column, why in raw.hidden.items() if column not in excluded}
+    with_genomic = entry.genomic is not False
+    moved = _moved(raw, entry, excluded, used) if with_genomic else {}
+    excluded |= {
+        column: why
+        for column, why in survival.unlisted(raw, used).items()
+        if column not in excluded and column not in entry.columns and column not in moved
+    }
+    columns: dict[str, Column] = {}
+    values: dict[str, pd.Series] = {}
+    for column in map(str, raw.clinical.columns):
+        if column in excluded or column in used or column in moved or column in entry.derived:
+            continue
+        found = infer(column, raw, entry.columns.get(column, {}), f"{entry.where}.columns.{column}")
+        if isinstance(found, str):
+            excluded[column] = found
+        else:
+            columns[column], values[column] = found
+            notes += _respelt(column, raw, values[column])
+    if not columns:
+        raise InputError(f"{entry.where}: no clinical column is left beside the endpoints: {_reasons(excluded)}")
+    derived = {column: Column("categorical", derived=str(d["derived"])) for column, d in entry.derived.items()}
+    for column in survived.columns:
+        kind = str(column).rsplit("_", 1)[1]
+        bare = Column(kind, group="outcome", unit="months" if kind == "time" else None)
+        columns[column], values[column] = observed(bare, survived[column]), survived[column]
+
+    schema = Schema(
+        cohort=name,
+        columns=columns,
+        endpoints=(*entry.endpoints, *entry.milestones),
+        excluded={column: excluded[column] for column in sorted(excluded)},
+        notes=(*raw.notes, *notes),
+    )
+    clinical = typed(pd.DataFrame(values, index=raw.clinical.index), schema)
+    cohort = Cohort(schema, clinical)
+    if with_genomic:
+        cohort = _with_alterations(cohort, raw, entry, moved, sequenced_column, excluded_events)
+    cohort = _with_derived(cohort, derived, raw, entry)
+    _check_uses(cohort, entry)
+    return cohort
+
+
+def _respelt(name: str, raw: Raw, values: pd.Series) -> list[str]:
+    """A note where levels that differ in case or spaces alone were taken as one."""
+    text = raw.clinical[name]
+    both = text.notna() & values.notna() & (text != values)
+    other = text[both & numbers(text).isna()]
+    if other.empty:
+        return []
+    return [
+        f"{name}: {len(other)} values in another spelling ({', '.join(sorted(other.unique())[:5])}) taken as one level"
+    ]
+
+
+def _reasons(excluded: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in list(excluded.items())[:4])
+
+
+def _event_names(raw: Raw, entry: Entry) -> list[str]:
+    genes = set() if raw.mutations is None else set(raw.mutations["gene"])
+    matrix = [] if raw.matrix is None else [str(name) for name in raw.matrix.columns]
+    return sorted(genes | set(entry.variants)) + [name for name in matrix if name not in genes]
+
+
+def _excluded(raw: Raw, entry: Entry) -> tuple[dict[str, str], dict[str, str]]:
+    """The clinical columns and the events that the study excludes, each with its reason.
+
+    A name or pattern means clinical columns; genes and other events only where no column is like it, so that a
+    column that repeats an event can be excluded.
+    """
+    names, events = [str(name) for name in raw.clinical.columns], _event_names(raw, entry)
+    columns: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for pattern, reason in entry.exclude.items():
+        here = matching([str(pattern)], names)
+        there = {} if here else matching([str(pattern)], events)
+        if not here and not there:
+            near = suggestion(str(pattern), names + events)
+            raise InputError(f"{entry.where}.exclude: there is no column {pattern}; {near}")
+        columns |= dict.fromkeys(here, str(reason))
+        others |= dict.fromkeys(there, str(reason))
+    return columns, others
+
+
+def _check_names(raw: Raw, entry: Entry, used: Mapping[str, str]) -> None:
+    """Every column that the study names must be there."""
+    names = [str(name) for name in raw.clinical.columns]
+    for name, declared in entry.columns.items():
+        if name not in names and "derived" not in declared:
+            raise InputError(f"{entry.where}.columns: there is no column {name}; {suggestion(name, names)}")
+        if name in used and set(declared) - {"convert"}:
+            raise InputError(f"{entry.where}.columns.{name}: it {used[name]}; only `convert` applies to it")
+        if name in entry.exclude:
+            raise InputError(f"{entry.where}: column {name} stands under both `columns` and `exclude`; choose one")
+        if "derived" in declared:
+            parents(str(declared["derived"]), f"{entry.where}.columns.{name}")
+    if entry.sequenced is not None and entry.sequenced not in names:
+        near = suggestion(entry.sequenced, names)
+        raise InputError(f"{entry.where}.sequenced: there is no column {entry.sequenced}; {near}")
+
+
+def _moved(raw: Raw, entry: Entry, excluded: Mapping[str, str], used: Mapping[str, str]) -> dict[str, pd.Series]:
+    """The clinical columns that are cytogenetic events, as 0/1/NaN."""
+    names = [str(name) for name in raw.clinical.columns if name not in excluded and name not in used]
+    matrix = [] if raw.matrix is None else [str(name) for name in raw.matrix.columns]
+    for pattern in entry.alterations:
+        if not matching([pattern], [*names, *matrix]):
+            raise InputError(
+                f"{entry.where}.alterations: no column is like {pattern}; {suggestion(pattern, names + matrix)}"
+            )
+    moved = {}
+    for name in matching(entry.alterations, names):
+        text = raw.clinical[name]
+        moved[name] = mutations.yes_no(text)
+        wrong = text.notna() & moved[name].isna()
+        if wrong.any():
+            patient = str(text.index[int(wrong.argmax())])
+            raise InputError(
+                f"{raw.value(name, patient)}: {text[patient]!r} is neither yes nor no; an alteration is present, "
+                f"absent or missing"
+            )
+        if moved[name].notna().sum() == 0:
+            raise InputError(f"{raw.column(name)}: named under `alterations`, but no patient has a value")
+    return moved
+
+
+def _sequenced(raw: Raw, column: str | None, notes: list[str]) -> pd.Series:
+    """Who was sequenced: by the column, by the source, else everyone where there are mutations."""
+    patients = raw.clinical.index
+    if column is not None:
+        text = raw.clinical[column]
+        flags = mutations.yes_no(text)
+        if (text.notna() & flags.isna()).any():
+            patient = str(text.index[int((text.notna() & flags.isna()).argmax())])
+            raise InputError(f"{raw.value(column, patient)}: {text[patient]!r} is neither yes nor no")
+        if flags.isna().any():
+            notes.append(f"{column}: missing in {int(flags.isna().sum())} patients, taken as not sequenced")
+        return flags.eq(1)
+    if raw.sequenced is not None:
+        return raw.sequenced
+    if raw.mutations is None:
+        return pd.Series(False, index=patients)
+    notes.append("nothing says who was sequenced; all patients are taken as sequenced (name a column: `sequenced:`)")
+    return pd.Series(True, index=patients)
+
+
+def _with_alterations(
+    cohort: Cohort,
+    raw: Raw,
+    entry: Entry,
+    moved: Mapping[str, pd.Series],
+    sequenced_column: str | None,
+    excluded: Mapping[str, str],
+) -> Cohort:
+    """The cohort with its mutations and the matrix of alterations; as it is where there are none."""
+    if raw.mutations is None and raw.matrix is None and not moved:
+        if entry.genomic:
+            raise InputError(
+                f"{entry.where}: no mutations in {entry.path}; expected data_mutations.txt (cbioportal), or "
+                f"mutations.* or alterations.* (tables); without them set `modalities: [clinical]`"
+            )
+        return cohort
+    patients = cohort.patients
+    notes: list[str] = []
+    sequenced = _sequenced(raw, sequenced_column, notes)
+    table = NO_MUTATIONS if raw.mutations is None else raw.mutations
+    if entry.variants:
+        table, more = mutations.name_variants(table, entry.variants, entry.where)
+        notes += more
+    table = table[~table["gene"].isin(list(excluded))]
+    genes = mutations.carriers(table, patients, sequenced)
+    events = dict(moved)
+    if raw.matrix is not None:
+        given = raw.matrix.drop(columns=[name for name in raw.matrix.columns if name in excluded])
+        cytogenetic = [
+            str(name)
+            for name in given.columns
+            if mutations.is_cytogenetic(str(name)) or matching(entry.alterations, [str(name)])
+        ]
+        events |= {name: given[name] for name in cytogenetic}
+        genes = _united(genes, given.drop(columns=cytogenetic), sequenced, notes)
+    for name in events:
+        if name in genes:
+            raise InputError(
+                f"{entry.where}: {name} is an alteration both of the clinical table and of the mutations; exclude or "
+                f"rename one of them"
+            )
+    panel_notes: list[str] = []
+    if genes.shape[1] or isinstance(entry.panel, list):
+        genes, panel_notes = mutations.select_panel(genes, entry.panel, entry.where)
+    if genes.shape[1] == 0 and not events:
+        raise InputError(f"{entry.where}.panel: no gene is left; lower min_carriers or list the genes")
+    left = ~table["gene"].isin(list(genes.columns))
+    if left.any():
+        panel_notes.append(f"mutations: {int(left.sum())} rows of genes outside the panel are left out")
+    table = table[~left]
+    order = np.argsort(patients.get_indexer(pd.Index(table["patient_id"])), kind="stable")
+    alterations = pd.concat([genes, pd.DataFrame(events, index=patients)], axis=1).astype("float64")
+    kinds = dict.fromkeys(map(str, genes.columns), "gene") | dict.fromkeys(events, "cytogenetic")
+    schema = replace(
+        cohort.schema,
+        alterations=kinds,
+        excluded=dict(sorted({**excluded, **cohort.schema.excluded}.items())),
+        notes=(*cohort.schema.notes, *notes, *panel_notes),
+    )
+    return Cohort(
+        schema, cohort.clinical, alterations, sequenced.astype(bool), table.iloc[order].reset_index(drop=True)
+    )
+
+
+def _united(genes: pd.DataFrame, given: pd.DataFrame, sequenced: pd.Series, notes: list[str]) -> pd.DataFrame:
+    """Genes of the MAF and of the matrix in one matrix; the matrix decides, and must not contradict the MAF."""
+    unknown = given[~sequenced]
+    if (unknown == 1).any(axis=None):
+        patient = unknown.index[int((unknown == 1).any(axis=1).argmax())]
+        raise InputError(
+            f"patient {patient} has mutations ({(unknown.loc[patient] == 1).idxmax()}) but is listed as not sequenced; "
+            f"mend one of the two"
+        )
+    if unknown.notna().any(axis=None):
+        notes.append(
+            f"alterations: genes of {int(unknown.notna().any(axis=1).sum())} patients not sequenced are unknown"
+        )
+    given = given.where(sequenced, np.nan, axis=0)
+    for name in given.columns:
+        strange = genes[name].eq(1) & ~given[name].eq(1) if name in genes else pd.Series(False, index=given.index)
+        if strange.any():
+            raise InputError(
+                f"patient {strange.index[int(strange.argmax())]} has a mutation of {name} that the matrix of "
+                f"alterations denies; mend one of the two"
+            )
+    return pd.concat([given, genes.drop(columns=[name for name in genes if name in given])], axis=1)
+
+
+def _with_derived(cohort: Cohort, derived: Mapping[str, Column], raw: Raw, entry: Entry) -> Cohort:
+    """The cohort with its derived columns computed, before the endpoints; recorded values are only compared."""
+    if not derived:
+        return cohort
+    names = [name for name in cohort.schema.columns if name not in cohort.schema.survival]
+    columns = {name: cohort.schema.columns[name] for name in names} | dict(derived)
+    columns |= {name: cohort.schema.columns[name] for name in cohort.schema.survival}
+    empty = cohort.clinical.assign(**dict.fromkeys(derived, None))
+    made = derive(
+        Cohort(
+            cohort.schema.with_columns(columns),
+            typed(empty, cohort.schema.with_columns(columns)),
+            cohort.alterations,
+            cohort.sequenced,
+            cohort.mutations,
+        )
+    )
+    notes = []
+    for name in derived:
+        levels = set(made.clinical[name].dropna().astype(str))
+        declared = entry.columns[name]
+        columns[name] = Column(
+            **{"kind": _derived_kind(name, levels), "categories": _derived_levels(name, levels)}
+            | {key: declared[key] for key in ("kind", "group", "unit", "derived") if key in declared}
+            | ({"categories": tuple(map(str, declared["categories"]))} if "categories" in declared else {}),
+            declared=tuple(key for key in ("kind", "group", "unit", "categories", "derived") if key in declared),
+        )
+        if name in raw.clinical:
+            recorded, computed = raw.clinical[name], made.clinical[name].astype("object")
+            differ = int((recorded.notna() & computed.notna() & (recorded != computed)).sum())
+            notes.append(f"{name}: recomputed by {declared['derived']}; {differ} recorded values differ from it")
+    schema = replace(cohort.schema, columns=columns, notes=(*cohort.schema.notes, *notes))
+    return Cohort(schema, typed(made.clinical, schema), cohort.alterations, cohort.sequenced, cohort.mutations)
+
+
+def _derived_levels(name: str, levels: set[str]) -> tuple[str, ...]:
+    for whole in (("No", "Yes"), ("I", "II", "III")):
+        if levels <= set(whole):
+            return whole
+    return ordered_levels(name, sorted(levels)) or tuple(sorted(levels))
+
+
+def _derived_kind(name: str, levels: set[str]) -> str:
+    whole = _derived_levels(name, levels)
+    return "binary" if len(whole) == 2 else ("ordinal" if ordered_levels("stage", list(whole)) else "categorical")
+
+
+def _check_uses(cohort: Cohort, entry: Entry) -> None:
+    """Columns that the split uses must have come through."""
+    schema = cohort.schema
+    names = [*schema.columns, *schema.alterations]
+    for name in [entry.stratify] if entry.stratify else []:
+        if name not in names:
+            why = f"left out ({schema.excluded[name]})" if name in schema.excluded else "not there"
+            raise InputError(f"{entry.where}.stratify: column {name} is {why}; {suggestion(name, names)}")
+    for name in entry.winsorise:
+        if name not in schema.columns or schema.columns[name].kind not in ("continuous", "integer"):
+            numeric = schema.of_kind("continuous", "integer")
+            raise InputError(f"{entry.where}.winsorise: {name} is no column of numbers; {suggestion(name, numeric)}")

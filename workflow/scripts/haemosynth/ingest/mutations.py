@@ -1,0 +1,311 @@
+"""Mutations: from MAF rows to the canonical table, and from it to the matrix of alterations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from haemosynth.cohort import MUTATION_COLUMNS
+from haemosynth.errors import InputError
+from haemosynth.ingest.infer import numbers
+from haemosynth.ingest.source import Table, suggestion
+
+COLUMNS = {
+    "gene": ("Hugo_Symbol", "gene", "gene_symbol"),
+    "sample": ("Tumor_Sample_Barcode", "patient_id", "sample_id", "sample"),
+    "chromosome": ("Chromosome", "chrom", "chr"),
+    "position": ("Start_Position", "start", "pos"),
+    "reference": ("Reference_Allele", "ref"),
+    "allele": ("Tumor_Seq_Allele2", "alt"),
+    "variant_class": ("Variant_Classification", "variant_class", "consequence"),
+    "hgvsp": ("HGVSp_Short", "hgvsp", "protein_change", "Amino_Acid_Change"),
+    "alt_count": ("t_alt_count", "alt_count"),
+    "ref_count": ("t_ref_count", "ref_count"),
+    "depth": ("t_depth", "depth"),
+    "vaf": ("vaf", "t_vaf", "tumor_vaf", "allele_frequency"),
+    "copy_number": ("copy_number", "total_copy_number"),
+}
+# Classes that change no protein, as the cBioPortal importer leaves them out, and their Sequence Ontology names.
+SILENT = frozenset({
+    "silent", "synonymous", "synonymous_variant", "intron", "intronic", "intron_variant", "3'utr", "5'utr",
+    "3_prime_utr_variant", "5_prime_utr_variant", "3'flank", "5'flank", "upstream_gene_variant",
+    "downstream_gene_variant", "igr", "intergenic", "intergenic_variant",
+})  # fmt: skip
+# Spellings of the MAF classes; a class not listed stays as it is written.
+CLASSES = {
+    "missense": "Missense_Mutation",
+    "misssense": "Missense_Mutation",
+    "missense_mutation": "Missense_Mutation",
+    "missense_variant": "Missense_Mutation",
+    "nonsense": "Nonsense_Mutation",
+    "nonsense_mutation": "Nonsense_Mutation",
+    "stop_gained": "Nonsense_Mutation",
+    "frame_shift_ins": "Frame_Shift_Ins",
+    "insertion_frameshift": "Frame_Shift_Ins",
+    "frame_shift_del": "Frame_Shift_Del",
+    "deletion_frameshift": "Frame_Shift_Del",
+    "in_frame_ins": "In_Frame_Ins",
+    "inframe_insertion": "In_Frame_Ins",
+    "in_frame_del": "In_Frame_Del",
+    "inframe_deletion": "In_Frame_Del",
+    "splice_site": "Splice_Site",
+    "essential_splice": "Splice_Site",
+    "splice_acceptor_variant": "Splice_Site",
+    "splice_donor_variant": "Splice_Site",
+}
+CYTOGENETIC = re.compile(
+    r"(t|del|inv|dup|add|der|ins|iso|i|idic)\s*\(|[+-]\s*(\d|[xy]\b)|(cyto|trisomy|monosomy|gain|loss|amp|"
+    r"hyperdiploid|hypodiploid|complex_?kar)",
+    re.IGNORECASE,
+)
+
+
+def is_cytogenetic(name: str) -> bool:
+    """Whether an event's name is that of a cytogenetic event: t(4;14), del(17p), +8, trisomy 8, CYTO_PLUS8."""
+    return CYTOGENETIC.match(name.strip()) is not None
+
+
+def read_maf(table: Table, patient_of: Mapping[str, str], kept: frozenset[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Canonical mutations (MUTATION_COLUMNS) from MAF rows, in the order of the file.
+
+    Left out, each with a note: rows of samples that are not `kept`, classes that change no protein (5'Flank of TERT,
+    its promoter, stays), and second calls of the same variant in a patient (the call of greatest depth stays; rows
+    without position are never taken for the same variant).
+
+    Args:
+        patient_of: sample (or patient) -> patient, of all samples of the clinical files.
+
+    Raises:
+        InputError: a column is missing, a row names an unknown patient, or counts and VAF are impossible.
+    """
+    columns = {title: table.column(*names) for title, names in COLUMNS.items()}
+    for title in ("gene", "sample"):
+        if columns[title] is None:
+            raise InputError(
+                f"{table.path}: not a table of mutations: column {COLUMNS[title][0]} is missing; "
+                f"{suggestion(COLUMNS[title][0], list(table.frame.columns))}"
+            )
+    rows = pd.DataFrame(
+        {title: table.frame[name] if name else None for title, name in columns.items()}, index=table.frame.index
+    ).astype("object")
+    for title in ("gene", "sample"):
+        if rows[title].isna().any():
+            position = int(rows[title].isna().argmax())
+            raise InputError(f"{table.row(position)}: column {columns[title]} is empty")
+    strange = ~rows["sample"].isin(list(patient_of))
+    if strange.any():
+        position = int(strange.argmax())
+        raise InputError(
+            f"{table.row(position)}: {columns['sample']} {rows.loc[position, 'sample']!r} is not in the clinical table "
+            f"({rows.loc[strange, 'sample'].nunique()} such); add the patient there or remove the row"
+        )
+    rows["patient_id"] = rows["sample"].map(patient_of)
+    counts = {title: _count(table, rows, columns, title) for title in ("alt_count", "ref_count", "depth")}
+    rows = rows.assign(**counts, **_fraction(table, rows, columns, counts))
+    rows["ref_count"] = rows["ref_count"].fillna(rows["depth"] - rows["alt_count"])
+    rows["copy_number"] = numbers(rows["copy_number"])
+    return _thinned(rows, kept)
+
+
+def _count(table: Table, rows: pd.DataFrame, columns: Mapping[str, str | None], title: str) -> pd.Series:
+    values = numbers(rows[title])
+    for flags, fault in (
+        (rows[title].notna() & values.isna(), "is not a number"),
+        (values < 0, "is negative"),
+        (values % 1 > 0, "is not a whole number"),
+    ):
+        if flags.any():
+            position = int(flags.argmax())
+            raise InputError(
+                f"{table.row(position)}, patient {rows.loc[position, 'patient_id']}: column {columns[title]}: "
+                f"{rows.loc[position, title]!r} {fault}; expected a count of reads"
+            )
+    return values
+
+
+def _fraction(
+    table: Table, rows: pd.DataFrame, columns: Mapping[str, str | None], counts: Mapping[str, pd.Series]
+) -> dict[str, pd.Series]:
+    """The variant allele frequency as recorded, else from the reads."""
+    given = numbers(rows["vaf"])
+    wrong = (rows["vaf"].notna() & given.isna()) | (given < 0) | (given > 1)
+    if wrong.any():
+        position = int(wrong.argmax())
+        raise InputError(
+            f"{table.row(position)}, patient {rows.loc[position, 'patient_id']}: column {columns['vaf']}: "
+            f"{rows.loc[position, 'vaf']!r} is no allele frequency; expected 0 to 1 (divide percentages by 100)"
+        )
+    alt, depth = counts["alt_count"], counts["depth"]
+    if (alt > depth).any():
+        position = int((alt > depth).argmax())
+        raise InputError(
+            f"{table.row(position)}, patient {rows.loc[position, 'patient_id']}: {columns['alt_count']} "
+            f"{alt[position]:g} is above {columns['depth']} {depth[position]:g}"
+        )
+    total = (alt + counts["ref_count"]).fillna(depth)
+    return {"vaf": given.fillna((alt / total.where(total > 0)).astype("float64"))}
+
+
+def _thinned(rows: pd.DataFrame, kept: frozenset[str]) -> tuple[pd.DataFrame, list[str]]:
+    notes = []
+    other = ~rows["sample"].isin(list(kept))
+    if other.any():
+        notes.append(f"mutations: {int(other.sum())} rows of samples that were not kept are left out")
+        rows = rows[~other]
+    word = rows["variant_class"].map(lambda text: re.sub(r"[\s-]+", "_", text.lower()), na_action="ignore")
+    silent = word.isin(SILENT) & ~((rows["gene"] == "TERT") & word.isin(["5'flank", "upstream_gene_variant"]))
+    if silent.any():
+        found = ", ".join(sorted(rows.loc[silent, "variant_class"].unique()))
+        notes.append(f"mutations: {int(silent.sum())} rows that change no protein are left out ({found})")
+        rows = rows[~silent]
+    rows = rows.assign(variant_class=word[~silent].map(CLASSES).fillna(rows["variant_class"]))
+    variant = ["patient_id", "gene", "chromosome", "position", "reference", "allele"]
+    depth = (rows["alt_count"] + rows["ref_count"]).fillna(-1)
+    deepest = rows.assign(order=-depth).sort_values("order", kind="stable")
+    second = (deepest.duplicated(variant) & deepest["position"].notna()).reindex(rows.index)
+    if second.any():
+        notes.append(
+            f"mutations: {int(second.sum())} rows repeat a variant of their patient; the call of greatest depth is kept"
+        )
+        rows = rows[~second]
+    rows = rows[list(MUTATION_COLUMNS)].reset_index(drop=True)
+    text = ["chromosome", "variant_class", "hgvsp"]
+    return rows.assign(**{name: rows[name].astype("object").mask(rows[name].isna(), None) for name in text}), notes
+
+
+def name_variants(mutations: pd.DataFrame, variants: Mapping[str, Any], where: str) -> tuple[pd.DataFrame, list[str]]:
+    """Rows whose protein change matches become an alteration of their own; the other rows of the gene keep its name.
+
+    Raises:
+        InputError: a pattern cannot be read, or matches no row.
+    """
+    gene, notes = mutations["gene"].copy(), []
+    for name, rule in variants.items():
+        try:
+            pattern = re.compile(str(rule["protein"]))
+        except (re.error, KeyError, TypeError):
+            raise InputError(
+                f"{where}.variants.{name}: expected {{gene: FLT3, protein: a regular expression}}"
+            ) from None
+        match = (mutations["gene"] == rule.get("gene")) & mutations["hgvsp"].fillna("").str.contains(pattern)
+        if not match.any():
+            raise InputError(
+                f"{where}.variants.{name}: no mutation of {rule.get('gene')} has a change like {rule['protein']!r}"
+            )
+        gene = gene.mask(match, name)
+        notes.append(f"{name}: mutations of {rule['gene']} with a protein change like {rule['protein']!r}")
+        if ((mutations["gene"] == rule["gene"]) & (gene == rule["gene"])).any():
+            notes.append(f"{rule['gene']}: its other mutations")
+    return mutations.assign(gene=gene), list(dict.fromkeys(notes))
+
+
+def carriers(mutations: pd.DataFrame, patients: pd.Index, sequenced: pd.Series) -> pd.DataFrame:
+    """The genes of every patient: 1 mutated, 0 not, NaN where not sequenced.  (patients, genes), genes by name.
+
+    Raises:
+        InputError: a patient who was not sequenced has mutations.
+    """
+    strange = mutations["patient_id"].map(sequenced).eq(False)
+    if strange.any():
+        patient = mutations.loc[strange, "patient_id"].iloc[0]
+        raise InputError(
+            f"patient {patient} has mutations ({mutations.loc[strange, 'gene'].iloc[0]}) but is listed as not "
+            f"sequenced; mend one of the two"
+        )
+    genes = sorted(mutations["gene"].unique())
+    matrix = np.zeros((len(patients), len(genes)))
+    row, column = (
+        patients.get_indexer(pd.Index(mutations["patient_id"])),
+        pd.Index(genes).get_indexer(pd.Index(mutations["gene"])),
+    )
+    matrix[row, column] = 1.0
+    matrix[~sequenced.reindex(patients).to_numpy(dtype=bool)] = np.nan
+    return pd.DataFrame(matrix, index=patients, columns=genes)
+
+
+def min_carriers(panel: Any, where: str) -> int | None:
+    """The least number of carriers of a recurrent panel; None for a panel that lists its genes.
+
+    Raises:
+        InputError: the panel is neither a list of genes nor {recurrent: {min_carriers: N}}.
+    """
+    if isinstance(panel, list) and panel and all(isinstance(gene, str) for gene in panel):
+        return None
+    if isinstance(panel, Mapping) and set(panel) == {"recurrent"} and isinstance(panel["recurrent"], Mapping):
+        least = panel["recurrent"].get("min_carriers")
+        if set(panel["recurrent"]) == {"min_carriers"} and isinstance(least, int) and least >= 1:
+            return least
+    raise InputError(f"{where}.panel: expected a list of genes or {{recurrent: {{min_carriers: 10}}}}, found {panel!r}")
+
+
+def select_panel(genes: pd.DataFrame, panel: Any, where: str) -> tuple[pd.DataFrame, list[str]]:
+    """The genes of the panel: those listed, in that order, or every gene with enough carriers, by name.
+
+    Raises:
+        InputError: a listed gene has no carrier, or no gene is recurrent.
+    """
+    counts, least = genes.sum(), min_carriers(panel, where)
+    if least is None:
+        for gene in panel:
+            if counts.get(gene, 0) == 0:
+                raise InputError(
+                    f"{where}.panel: no patient carries a mutation of {gene}; "
+                    f"{suggestion(gene, [str(name) for name in counts.index[counts > 0]])}"
+                )
+        return genes[list(dict.fromkeys(panel))], []
+    chosen = genes.loc[:, counts >= least]
+    left = int((counts > 0).sum()) - chosen.shape[1]
+    return chosen, [f"panel: {chosen.shape[1]} genes with at least {least} carriers; {left} rarer genes are left out"]
+
+
+def read_matrix(table: Table, id_column: str, patients: pd.Index) -> tuple[pd.DataFrame, pd.Series, list[str]]:
+    """A patient-by-event matrix of 0, 1 and missing.
+
+    Returns:
+        matrix: (patients, events) 0/1/NaN in the order of `patients`; those without a row are NaN.
+        sequenced: as a column `sequenced` says, else whether the patient has any value among the genes.
+
+    Raises:
+        InputError: an unknown patient, or a value that is not 0, 1 (No, Yes) or missing.
+    """
+    from haemosynth.ingest.source import keyed
+
+    frame = keyed(table, id_column)
+    unknown = ~frame.index.isin(patients)
+    if unknown.any():
+        position = int(unknown.argmax())
+        raise InputError(f"{table.row(position)}: patient {frame.index[position]!r} is not in the clinical table")
+    matrix = pd.DataFrame({name: yes_no(frame[name]) for name in frame.columns}, index=frame.index)
+    for name in frame.columns:
+        wrong = frame[name].notna() & matrix[name].isna()
+        if wrong.any():
+            position = int(wrong.argmax())
+            raise InputError(
+                f"{table.row(position)}, patient {frame.index[position]}: column {name}: "
+                f"{frame[name].iloc[position]!r} is not 0, 1 or empty"
+            )
+    told = table.column("sequenced")
+    matrix = matrix.reindex(patients)
+    notes = []
+    if len(frame) < len(patients):
+        notes.append(f"alterations: {len(patients) - len(frame)} patients without a row in {table.path.name}, unknown")
+    if told is not None and told in matrix:
+        return matrix.drop(columns=told), matrix[told].eq(1), notes
+    genes = [name for name in matrix.columns if not is_cytogenetic(str(name))]
+    return matrix, matrix[genes or list(matrix.columns)].notna().any(axis=1), notes
+
+
+YES_NO = {
+    "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0, "yes": 1.0, "no": 0.0, "y": 1.0, "n": 0.0, "true": 1.0, "false": 0.0,
+    "positive": 1.0, "negative": 0.0, "pos": 1.0, "neg": 0.0, "present": 1.0, "absent": 0.0, "detected": 1.0,
+    "not detected": 0.0, "mutated": 1.0, "wild type": 0.0, "wildtype": 0.0, "wt": 0.0,
+}  # fmt: skip
+
+
+def yes_no(text: pd.Series) -> pd.Series:
+    """Words of presence as 1 and 0; NaN for missing values and for other words."""
+    return text.map(lambda value: YES_NO.get(value.lower(), np.nan), na_action="ignore").astype("float64")

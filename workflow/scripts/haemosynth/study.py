@@ -1,0 +1,136 @@
+"""Checks of a study's settings, before anything is run."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from haemosynth.errors import InputError
+from haemosynth.generate import ALGORITHMS, REFERENCES
+from haemosynth.validate import STAGES
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """The end of an error line: the nearest known word, or all of them."""
+    near = get_close_matches(str(word), [str(k) for k in known], n=1)
+    return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(map(str, known))}"
+
+
+def merged(*settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Later settings laid over earlier ones: dictionaries key by key, everything else replaced."""
+    result: dict[str, Any] = {}
+    for layer in settings:
+        for key, value in layer.items():
+            old = result.get(key)
+            result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return result
+
+
+def check(config: Mapping[str, Any], rules: Mapping[str, Any]) -> None:
+    """Check a study's settings against their JSON schema (`rules`) and against each other.
+
+    Raises:
+        InputError: one line that names the key, what was expected and, for a misspelt key, the nearest known one.
+    """
+    import jsonschema
+
+    # Checked by hand for the wording; everything else by the schema.
+    for path, known, content in _objects(rules, rules, config, ()):
+        for key in content:
+            if key not in known:
+                raise InputError(f"config: unknown key {'.'.join((*path, str(key)))!r}; {suggestion(key, known)}")
+    found = sorted(jsonschema.Draft202012Validator(rules).iter_errors(config), key=lambda e: [str(p) for p in e.path])
+    if found:
+        where = ".".join(str(part) for part in found[0].absolute_path)
+        raise InputError(f"config: {where + ': ' if where else ''}{found[0].message}")
+    _check_references(config)
+
+
+def _objects(
+    root: Mapping[str, Any], rules: Mapping[str, Any], content: Any, path: tuple[str, ...]
+) -> list[tuple[tuple[str, ...], list[str], Mapping[str, Any]]]:
+    """Every object of the content whose keys the schema lists in full: (path, known keys, object)."""
+    if "$ref" in rules:
+        rules = root["$defs"][rules["$ref"].rsplit("/", 1)[1]]
+    if not isinstance(content, Mapping):
+        return []
+    known = rules.get("properties", {})
+    extra = rules.get("additionalProperties")
+    here = [(path, list(known), content)] if extra is False else []
+    for key, value in content.items():
+        inner = known.get(key, extra if isinstance(extra, Mapping) else {})
+        here += _objects(root, inner, value, (*path, str(key)))
+    return here
+
+
+def _check_references(config: Mapping[str, Any]) -> None:
+    """Every name that refers to another part of the settings must be found there."""
+    methods, generators = config["methods"], config["generators"]
+    imputation = config["imputation"]
+    for name in generators:
+        if name in REFERENCES:
+            raise InputError(f"config: generators.{name}: the name of a reference; choose another")
+    named: list[tuple[str, Sequence[str], Sequence[str]]] = [
+        ("compare", config["compare"], [*(name for name in REFERENCES if name != "fresh"), *generators]),
+        ("publish", config["publish"], config["compare"]),
+        ("publish", config["publish"], list(generators)),
+        ("baseline", [config["baseline"]] if config.get("baseline") else [], list(generators)),
+        ("stages", config["stages"], list(STAGES)),
+        ("validation", list(config["validation"]), ["common", *STAGES]),
+        ("imputation.complete_with", [imputation["complete_with"]], list(imputation["methods"])),
+        ("imputation.assess", imputation["assess"], list(imputation["methods"])),
+    ]
+    for modality, entries in methods.items():
+        named += [
+            (f"methods.{modality}.{m}.algorithm", [entry["algorithm"]], ALGORITHMS[modality])
+            for m, entry in entries.items()
+        ]
+    for recipe, chosen in generators.items():
+        named += [(f"generators.{recipe}.{m}", [method], list(methods.get(m, {}))) for m, method in chosen.items()]
+    for key, words, known in named:
+        for word in words:
+            if word not in known:
+                raise InputError(f"config: {key}: {word!r} is unknown here; {suggestion(word, known)}")
+    for reference in ("real", "independent", "uniform"):
+        if reference not in config["compare"]:
+            raise InputError(
+                f"config: compare: the reference {reference!r} is missing; every metric is read against it"
+            )
+    for cohort in config["cohorts"]:
+        for recipe in (name for name in config["compare"] if name in generators):
+            missing = sorted(set(modalities(config, cohort)) - set(generators[recipe]))
+            if missing:
+                raise InputError(
+                    f"config: generators.{recipe}: cohort {cohort} needs a method for {', '.join(missing)}"
+                )
+
+
+def modalities(config: Mapping[str, Any], cohort: str) -> list[str]:
+    """The modalities of a cohort, as its entry or the defaults name them."""
+    return list(source(config, cohort)["modalities"])
+
+
+def source(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
+    """A cohort's entry with the defaults filled in (a panel replaces the default panel)."""
+    return {**config.get("cohort_defaults", {}), **config["cohorts"][cohort]}
+
+
+def expanded(entry: Mapping[str, Any], cohort: str) -> dict[str, Any]:
+    """A cohort's entry with environment variables and `~` in its path expanded, once.
+
+    Raises:
+        InputError: the path names an environment variable that is not set.
+    """
+    if "path" not in entry:
+        return dict(entry)
+    path = os.path.expanduser(os.path.expandvars(str(entry["path"])))
+    unset = re.search(r"\$\{?(\w+)", path)
+    if unset:
+        raise InputError(
+            f"config: cohorts.{cohort}.path: the environment variable {unset[1]} is not set; "
+            f"set it to the folder that holds the cohort"
+        )
+    return {**entry, "path": path}
