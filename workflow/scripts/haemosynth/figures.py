@@ -33,16 +33,17 @@ STYLE: Any = {
 
 
 def new_figure(width: float, height: float, **subplots: Any) -> tuple[Figure, Any]:
-    """A figure (inches) and its axes, in the project's style, without any global state of pyplot.
+    """A figure (inches) and its axes, in the project's style (which later legends take too), without pyplot's state.
 
     `subplots` goes to `Figure.subplots` (nrows, ncols, width_ratios through gridspec_kw, ...).
     """
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, figure.subplots(**subplots)
+    matplotlib.rcParams.update(STYLE)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(**subplots)
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure as SVG without a date and with fixed identifiers: equal data, equal bytes."""
-    with matplotlib.rc_context(STYLE), replacing(path) as temporary:
+    matplotlib.rcParams.update(STYLE)
+    with replacing(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from haemosynth.files import load_model, save_model, write_table
 
 
 @dataclass(frozen=True)
@@ -31,3 +34,14 @@ class Genomic:
     alterations: pd.DataFrame
     sequenced: pd.Series
     mutations: pd.DataFrame
+
+
+def save(model: Fitted, weights: str | Path, description: str | Path, history: str | Path) -> None:
+    """Write a fitted generator: weights as safetensors, description as JSON, history as a table."""
+    save_model(model.arrays, dict(model.description), weights, description)
+    write_table(model.history, history)
+
+
+def load(weights: str | Path, description: str | Path) -> Fitted:
+    """Read a fitted generator; its history is not needed to sample and stays empty."""
+    return Fitted(*load_model(weights, description), history=pd.DataFrame())

@@ -2,8 +2,9 @@
 
 A stage is a module `validate/<pillar>/<stage>.py` with
     METRICS   what it measures (`Metric`), one entry per metric name
+    DEFAULTS  its settings and their default values; a study may change them under `validation:`
     measure   (comparison, settings, rng) -> values, without intervals
-    figure    (comparison, values, label) -> the figure of this candidate
+    figure    (comparison, values, settings, label) -> the figure of this candidate
 `evaluate` in `resampling.py` gives every stage its intervals. This file imports nothing heavy: the
 workflow reads the table while it builds its graph.
 """

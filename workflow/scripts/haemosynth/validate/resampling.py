@@ -10,12 +10,27 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.cohort import Cohort
+from haemosynth.errors import InputError
 from haemosynth.progress import progress
 from haemosynth.validate.stage import PRIVACY, Comparison, StageModule, Value
 
 KEYS = ["metric", "target", "modality"]
 LEVEL = 0.95
+RESAMPLING = ("repeats", "replicates")
 Key = tuple[str, str, str]
+
+
+def stage_settings(stage: StageModule, chosen: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The stage's defaults with the study's choices laid over them, `repeats` and `replicates` among them.
+
+    Raises:
+        InputError: a choice that the stage does not know.
+    """
+    known = [*RESAMPLING, *stage.DEFAULTS]
+    for key in chosen:
+        if key not in known:
+            raise InputError(f"config: validation.{name}: unknown setting {key!r}; expected one of {', '.join(known)}")
+    return {**stage.DEFAULTS, **chosen}
 
 
 def evaluate(
@@ -38,6 +53,7 @@ def evaluate(
         replicates: metric, target, modality, replicate, value.
     """
     scheme_of = {metric.name: metric.interval for metric in stage.METRICS}
+    bounds = {metric.name: metric.bounds for metric in stage.METRICS}
     whole = any(metric.references == PRIVACY for metric in stage.METRICS)
     size = len(comparison.candidate) if whole else min(len(comparison.real), len(comparison.candidate))
     draws = []
@@ -48,14 +64,14 @@ def evaluate(
     if undeclared:
         raise ValueError(f"metrics {sorted(undeclared)} are not declared in METRICS")
 
-    replicates: dict[Key, list[float]] = {}
+    replicates: dict[Key, dict[int, float]] = {}
     count = int(settings["replicates"])
     for i in progress(range(count), "resampling", count):
         for scheme in sorted(set(scheme_of.values())):
             part = _resampled(comparison, scheme, size, streams(scheme, i))
             for key, found in _keyed(stage.measure(part, settings, streams("measure", scheme, i))).items():
                 if scheme_of[key[0]] == scheme:
-                    replicates.setdefault(key, []).append(found.value)
+                    replicates.setdefault(key, {})[i] = found.value
 
     rows, kept = [], []
     for key in dict.fromkeys(key for draw in draws for key in draw):
@@ -67,13 +83,13 @@ def evaluate(
             rows.append((*key, np.nan, np.nan, np.nan, values[0].n or size, "not_applicable", reason))
             continue
         value, low, high = float(numbers.mean()), np.nan, np.nan
-        cloud = np.array(replicates.get(key, []), dtype=float)
-        cloud = cloud[np.isfinite(cloud)]
+        # A replicate without a value is left out; the others keep their number, by which candidates are paired.
+        cloud = pd.Series(replicates.get(key, {}), dtype=float).dropna()
         if len(cloud) > 1:
             cloud = cloud - cloud.mean() + value
-            low, high = np.quantile(cloud, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            low, high = np.quantile(cloud, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).clip(*bounds[key[0]])
             columns = dict(zip(KEYS, key, strict=True))
-            kept.append(pd.DataFrame({**columns, "replicate": range(len(cloud)), "value": cloud}))
+            kept.append(pd.DataFrame({**columns, "replicate": cloud.index, "value": cloud.to_numpy()}))
         rows.append((*key, value, low, high, values[0].n or size, "ok", ""))
     table = pd.DataFrame(rows, columns=[*KEYS, "value", "low", "high", "n", "status", "reason"])
     empty = pd.DataFrame(columns=[*KEYS, "replicate", "value"])

@@ -80,7 +80,10 @@ class StageModule(Protocol):
     """What every stage module offers."""
 
     METRICS: tuple[Metric, ...]
+    DEFAULTS: dict[str, Any]
 
     def measure(self, comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]: ...
 
-    def figure(self, comparison: Comparison, values: pd.DataFrame, label: str) -> Figure: ...
+    def figure(
+        self, comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str
+    ) -> Figure: ...

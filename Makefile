@@ -1,0 +1,55 @@
+# `make help` lists what can be asked for.
+PYTHON ?= python3
+CORES ?= all
+PROFILE ?= workflow/profiles/default
+STUDY ?=
+ARGS ?=
+
+BIN := .venv/bin
+RUN := $(BIN)/python workflow/run.py --cores $(CORES) --profile $(PROFILE)
+READY := .venv/.ready
+
+.PHONY: help demo run test check unit slow lock report clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+
+demo: $(READY)  ## run the default study: a simulated myeloma cohort, one seed, to its scorecard and dossier
+	$(RUN) $(ARGS)
+
+run: $(READY)  ## run a study: make run STUDY=config/studies/beataml.yaml [CORES=2] [PROFILE=...] [ARGS='-- co_occurrence']
+	@test -n "$(STUDY)" || { echo "error: name the study: make run STUDY=my_study.yaml (make demo needs none)"; exit 2; }
+	$(RUN) --study $(STUDY) $(ARGS)
+
+test: check unit  ## all checks and tests
+
+check: $(READY)  ## style, types, and Snakemake's own checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+unit: $(READY)  ## the tests alone
+	$(BIN)/python -m pytest $(ARGS)
+
+slow: $(READY)  ## the long tests, on real cohorts where HAEMOSYNTH_DATA names them
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+report: $(READY)  ## Snakemake's own report of a finished study: make report [STUDY=...]
+	$(BIN)/snakemake $(if $(STUDY),--configfile $(STUDY)) --report results/report.html
+
+lock: $(READY)  ## resolve the newest versions into requirements.lock
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 \
+		--no-header --no-emit-find-links --upgrade --quiet --output-file requirements.lock
+	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock
+
+clean:  ## remove all results and logs (everything can be made again)
+	rm -rf results/* logs .snakemake
+
+$(READY): requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, found " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	touch $@

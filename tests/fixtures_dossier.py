@@ -1,0 +1,79 @@
+"""A dossier's content made by hand around a simulated cohort."""
+
+import numpy as np
+import pandas as pd
+import yaml
+from fixtures_small import RESOURCES, small_cohort
+
+from haemosynth.publish.gate import CHECKS
+from haemosynth.report.content import Content, StageFigure
+from haemosynth.split import split
+from haemosynth.validate import STAGES
+from haemosynth.validate.scorecard import dictionary
+
+ROOT = RESOURCES.parent
+TEMPLATE = ROOT / "workflow/report/dossier.html.j2"
+CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="300"><rect id="a" width="90" height="30"/></svg>'
+
+
+def dossier_content(shut=False, name="small"):
+    train, holdout = split(small_cohort(300), 0.6, None, {"recurrent": {"min_carriers": 10}}, np.random.default_rng(1))
+    words = dictionary()
+    scored = words[words["kind"] != "descriptive"]
+    rng = np.random.default_rng(2)
+    card = pd.concat([
+        pd.DataFrame({
+            "cohort": name, "generator": generator, "pillar": scored["pillar"], "stage": scored["stage"],
+            "modality": "clinical", "metric": scored["name"], "value": 0.1, "ceiling": 0.05, "floor": 0.5,
+            "relative": (relative := rng.uniform(0.4, 1.05, len(scored))), "low": relative - 0.1,
+            "high": relative + 0.1, "seeds": 1, "status": "ok",
+        })
+        for generator in ("forest", "default")
+    ], ignore_index=True)  # fmt: skip
+    silent = card["metric"] == card["metric"][0]
+    card.loc[silent, ["relative", "low", "high"]] = np.nan
+    card.loc[silent, "status"] = "no_signal"
+    composites = pd.DataFrame(
+        [
+            (name, generator, pillar, "clinical", 0.82, 0.7, 0.9, 1, "parts")
+            for generator in ("forest", "default")
+            for pillar in ("fidelity", "privacy")
+        ],
+        columns=["cohort", "generator", "pillar", "modality", "relative", "low", "high", "seeds", "parts"],
+    )  # fmt: skip
+    baseline = pd.DataFrame({
+        "cohort": [name], "pillar": ["fidelity"], "stage": ["marginals"], "modality": ["clinical"], "metric": ["all"],
+        "generator": ["default"], "against": ["forest"], "distance": [0.1], "distance_against": [0.2],
+        "difference": [0.1], "low": [0.05], "high": [0.15], "verdict": ["win"],
+    })  # fmt: skip
+    gate = pd.DataFrame(
+        [
+            (check, "default", 0.7 if shut else 0.001, c.limit, 0.0, 0.1, not shut, c.meaning)
+            for check, c in CHECKS.items()
+        ],
+        columns=["check", "generator", "value", "limit", "low", "high", "passed", "meaning"],
+    )
+    history = pd.DataFrame({"step": [0, 10, 20], "train": [3.0, 2.0, 1.5], "validation": [3.1, 2.4, 2.3]})
+    assessment = pd.DataFrame(
+        [(mechanism, method, metric, value, 90)
+         for mechanism in ("MCAR", "MAR") for method in ("miwae", "chained_ridge")
+         for metric, value in (("nrmse", 0.9), ("wasserstein", 0.2))],
+        columns=["mechanism", "method", "metric", "value", "n"],
+    )  # fmt: skip
+    return Content(
+        cohort=name,
+        train=train,
+        holdout=holdout,
+        figures=[StageFigure("default", STAGES[stage].pillar, stage, SVG) for stage in STAGES],
+        captions=dict.fromkeys(STAGES, "What is shown. What good looks like."),
+        models={("clinical", "vae"): {"parameters": 9000}, ("genomic", "mutation_model"): {"parameters": 100}},
+        histories={("clinical", "vae"): history, ("genomic", "mutation_model"): history.iloc[:0]},
+        assessment=assessment,
+        metrics=pd.DataFrame({"seed": [1], "generator": ["default"]}),
+        dictionary=words,
+        scorecard=card,
+        composites=composites,
+        baseline=baseline,
+        gate=gate,
+    )

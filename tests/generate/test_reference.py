@@ -1,0 +1,110 @@
+"""The references: ceilings keep what patients are, floors keep only what they say they keep."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from fixtures_small import small_cohort
+from scipy.stats import ks_2samp
+
+from haemosynth.errors import InputError
+from haemosynth.generate.reference import halves, reference
+from haemosynth.streams import stream
+
+
+def sides():
+    cohort = small_cohort(n=600, seed=2)
+    return cohort.take(np.arange(300)), cohort.take(np.arange(300, 600))
+
+
+def drawn(kind, n=1000, genomic=True):
+    train, holdout = sides()
+    if not genomic:
+        train, holdout = train.clinical_only(), holdout.clinical_only()
+    return reference(kind, train, n, stream(1, kind))
+
+
+def test_real_is_train_and_fresh_is_half_the_holdout():
+    train, holdout = sides()
+    assert drawn("real", 5).clinical.equals(train.clinical)
+    fresh, control = halves(holdout, stream(1, "fresh"))
+    assert len(fresh) == len(control) == 150
+    assert set(fresh.patients) | set(control.patients) == set(holdout.patients)
+    assert set(fresh.mutations["patient_id"]) <= set(fresh.patients)
+
+
+@pytest.mark.parametrize("kind", ["independent", "uniform"])
+@pytest.mark.parametrize("genomic", [True, False])
+@pytest.mark.parametrize("n", [1, 5, 200])
+def test_any_number_of_patients(kind, genomic, n):
+    cohort = drawn(kind, n, genomic)
+    assert list(cohort.patients) == [f"S{i:06d}" for i in range(1, n + 1)]
+    assert (cohort.alterations is not None) == genomic
+
+
+@pytest.mark.parametrize("kind", ["independent", "uniform"])
+def test_mutations_belong_to_carriers_who_were_sequenced(kind):
+    cohort = drawn(kind)
+    carried = (
+        cohort.alterations.eq(1)
+        .reset_index(names="patient_id")
+        .melt("patient_id")
+        .set_index(["patient_id", "variable"])["value"]
+    )
+    pairs = set(zip(cohort.mutations["patient_id"], cohort.mutations["gene"], strict=True))
+    assert pairs <= set(carried[carried].index)
+    genes = cohort.schema.genes
+    assert cohort.alterations.loc[~cohort.sequenced, genes].isna().all().all()
+    assert list(cohort.mutations.columns) == list(sides()[0].mutations.columns)
+    train = sides()[0]
+    recorded = set(train.mutations["gene"])
+    assert {(p, g) for p, g in carried[carried].index if g in recorded} == pairs
+
+
+def numbers(cohort):
+    return cohort.clinical[cohort.schema.of_kind("continuous", "integer", "time")]
+
+
+def test_independent_keeps_marginals_and_destroys_correlation():
+    train, _ = sides()
+    cohort = drawn("independent", 4000)
+    for name in numbers(train):
+        assert ks_2samp(numbers(cohort)[name].dropna(), numbers(train)[name].dropna()).statistic < 0.05
+    missing = (cohort.clinical.isna().mean() - train.clinical.isna().mean()).abs()
+    assert missing.max() < 0.04
+    frequency = (cohort.alterations.mean() - train.alterations.mean()).abs()
+    assert frequency.max() < 0.04
+    off = ~np.eye(numbers(train).shape[1], dtype=bool)
+    real = numbers(train).corr("spearman").to_numpy()[off]
+    alone = numbers(cohort).corr("spearman").to_numpy()[off]
+    assert np.abs(real).max() > 0.5
+    assert np.abs(alone).max() < 0.1
+
+
+def test_uniform_keeps_neither():
+    train, _ = sides()
+    cohort = drawn("uniform", 4000)
+    assert np.abs(cohort.clinical.isna().mean() - 0.5).max() < 0.05
+    distance = [
+        ks_2samp(numbers(cohort)[name].dropna(), numbers(train)[name].dropna()).statistic for name in numbers(train)
+    ]
+    assert np.mean(distance) > 0.15
+    assert np.abs(np.triu(numbers(cohort).corr("spearman").to_numpy(), 1)).max() < 0.12
+    for name in train.schema.of_kind("categorical", "ordinal", "binary"):
+        shares = cohort.clinical[name].value_counts(normalize=True)
+        np.testing.assert_allclose(shares, 1 / len(shares), atol=0.06)
+    for name in numbers(train):
+        low, high = train.clinical[name].quantile([0.01, 0.99])
+        grain = train.schema.columns[name].grain or 0
+        assert cohort.clinical[name].dropna().between(low - grain, high + grain).all()
+
+
+@pytest.mark.parametrize("kind", ["real", "independent", "uniform"])
+def test_same_stream_same_cohort(kind):
+    first, again = drawn(kind), drawn(kind)
+    pd.testing.assert_frame_equal(first.clinical, again.clinical)
+    pd.testing.assert_frame_equal(first.mutations, again.mutations)
+
+
+def test_unknown_reference():
+    with pytest.raises(InputError, match="independent"):
+        drawn("permuted")

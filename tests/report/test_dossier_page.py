@@ -1,0 +1,296 @@
+"""The dossier: what it says, what it withholds, and that it stands alone."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from fixtures_dossier import CONFIG, TEMPLATE, dossier_content
+from fixtures_small import small_cohort
+
+from haemosynth.cohort import typed
+from haemosynth.report.dossier import render
+from haemosynth.report.overview import count, level_counts, median_follow_up, overview, scorecard_figure, share
+
+CAPTION = """**{stage} of {{{{ snakemake.wildcards.generator }}}}, {{{{ snakemake.wildcards.cohort }}}}
+(seed {{{{ snakemake.wildcards.seed }}}}).** What is shown, with its
+95 % intervals; ``{stage}`` is its name.
+"""
+
+
+def small_content(**changes):
+    captions = {stage: CAPTION.format(stage=stage) for stage in dossier_content().captions}
+    return replace(dossier_content(), **{"captions": captions, **changes})
+
+
+def page(release=False, config=CONFIG, **changes):
+    return render(small_content(**changes), config, ["default"], release, TEMPLATE)
+
+
+class Outline(HTMLParser):
+    """Tags with their attributes, and the text between them."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def working():
+    return page()
+
+
+def test_the_page_loads_nothing_from_elsewhere(working):
+    for tag, attributes in Outline(working).tags:
+        assert tag not in ("script", "link", "iframe", "object")
+        for name in ("src", "href"):
+            assert attributes.get(name, "#").startswith(("#", "data:image/svg+xml;base64,"))
+    css = working[working.index("<style>") : working.index("</style>")]
+    assert "url(" not in css
+    assert "@import" not in css
+
+
+def test_everything_a_committee_asks_for_is_there(working):
+    text = Outline(working).text
+    for stage in ("Survival", "Co occurrence", "Membership"):
+        assert stage in text
+    for part in (
+        "180 real patients", "median follow-up", "fitted numbers", "Ceiling", "Floor", "Relative", "Limits", "Fit of",
+        "Glossary", "not a proof of anonymity", "dirichlet_process", "torch", "One seed",
+    ):  # fmt: skip
+        assert part.lower() in text.lower(), part
+    assert re.search(r"default against forest: \d+ better, \d+ equal within the interval, \d+ worse", text)
+    assert text.index("privacy gate is open") < text.index("Warnings") < text.index("The real cohort")
+
+
+def test_headings_descend_and_pictures_and_tables_are_named(working):
+    tags = Outline(working).tags
+    levels = [int(tag[1]) for tag, _ in tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert all(attributes.get("alt") for tag, attributes in tags if tag == "img")
+    assert sum(tag == "table" for tag, _ in tags) == sum(tag == "caption" for tag, _ in tags)
+    targets = {attributes["id"] for _, attributes in tags if "id" in attributes}
+    assert {a["href"][1:] for tag, a in tags if tag == "a"} <= targets
+    identifiers = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_captions_lose_their_markup_and_name_their_generator(working):
+    text = Outline(working).text
+    assert "snakemake" not in text.replace("snakemake 9", "")
+    assert "**" not in text
+    assert "``" not in text
+    assert "survival of default, small (seed 1)." in text
+
+
+def test_every_text_of_the_user_is_escaped():
+    hostile = '<script>alert("x")</script>&<b onload=1>'
+    content = small_content()
+    schema = replace(content.train.schema, excluded={hostile: hostile}, notes=(hostile,))
+    gate = content.gate.assign(meaning=hostile)
+    html = page(
+        cohort=hostile,
+        train=replace(content.train, schema=schema),
+        gate=gate,
+        dictionary=content.dictionary.assign(formula=hostile),
+        captions=dict.fromkeys(content.captions, hostile),
+    )
+    assert "<script" not in html
+    assert "<b onload" not in html
+    assert html.count("&lt;script&gt;") > 5
+
+
+def test_the_same_results_give_the_same_bytes(working):
+    assert page() == working
+
+
+def test_a_shut_gate_is_the_first_thing_said():
+    gate = small_content().gate
+    gate["passed"] = gate["check"] != "membership_auc"
+    gate.loc[~gate["passed"], "value"] = 0.8
+    html = page(gate=gate)
+    text = Outline(html).text
+    assert "Not to be published: the privacy gate is shut (membership auc)" in text
+    assert "gate is open" not in text
+    assert "membership auc: 0.8, limit 0.6" in text
+    assert 'class="verdict shut"' in html
+
+
+def test_a_recipe_that_was_never_checked_is_not_called_safe():
+    text = Outline(page(gate=small_content().gate.iloc[:0])).text
+    assert "gate is open" not in text
+    assert "no check of default was made" in text
+
+
+def test_words_follow_the_interval():
+    composites = small_content().composites
+    ours = composites["generator"] == "default"
+
+    def words(low, high):
+        changed = composites.copy()
+        changed.loc[ours, ["relative", "low", "high"]] = [(low + high) / 2, low, high]
+        return Outline(page(composites=changed)).text
+
+    assert "close to real patients" in words(0.85, 0.95)
+    assert "like real patients in part" in words(0.55, 0.75)
+    assert "far from real patients" in words(0.1, 0.3)
+    assert "too uncertain to say" in words(0.1, 0.95)
+    assert "a strong trace of the training patients" in words(0.0, 0.2)
+
+
+def test_warnings_come_from_the_results():
+    text = Outline(page()).text
+    assert "9000 fitted numbers for 180 training patients" in text
+    assert "mutation_model has 100 fitted numbers" not in text  # nearly two patients for each number
+    assert "Too little signal" in text
+    assert "Only 120 patients are held out" in text
+    content = small_content()
+    clinical = content.train.clinical.copy()
+    name = content.train.schema.of_kind("continuous")[0]
+    clinical.loc[clinical.index[:150], name] = np.nan
+    sparse = Outline(page(train=replace(content.train, clinical=clinical))).text
+    assert f"Missing in more than half of the training patients: {name}" in sparse
+
+
+def rare(values):
+    """The small cohort with one level and one alteration of `values` patients only."""
+    cohort = small_cohort()
+    clinical, alterations = cohort.clinical.copy(), cohort.alterations.copy()
+    levels = next(n for n, c in cohort.schema.columns.items() if c.kind == "categorical" and c.derived is None)
+    text = clinical[levels].astype("object")
+    text.iloc[:] = "usual"
+    text.iloc[:values] = "unusual"
+    clinical[levels] = text
+    gene = cohort.schema.genes[0]
+    alterations[gene] = 0.0
+    alterations.iloc[:values, alterations.columns.get_loc(gene)] = 1.0
+    return replace(cohort, clinical=typed(clinical, cohort.schema), alterations=alterations), levels, gene
+
+
+def test_a_release_withholds_counts_under_five():
+    cohort, levels, gene = rare(3)
+    train, holdout = cohort.take(range(180)), cohort.take(range(180, 300))
+    for release in (False, True):
+        tables = overview(train, holdout, release)
+        row = tables.columns.set_index("column").loc[levels]
+        event = tables.alterations.set_index("alteration").loc[gene]
+        if release:
+            assert "unusual" not in " ".join(row.astype(str))
+            assert "297" not in " ".join(row.astype(str))  # from which 3 would follow
+            assert event["carriers"] == "under 5"
+            assert event["share of assayed"] in ("withheld", "under 1.7 %")
+            numbers = tables.alterations["carriers"].str.fullmatch(r"\d+")
+            counts = tables.alterations.loc[numbers, "carriers"].astype(int)
+            assert not counts.between(1, 4).any()
+        else:
+            assert "unusual 3" in row.iloc[2]
+            assert event["carriers"] == "3"
+
+
+def test_a_release_shows_no_extreme_value_and_no_note_of_ingestion():
+    content = small_content()
+    name = content.train.schema.of_kind("continuous")[0]
+    clinical = content.train.clinical.copy()
+    clinical.iloc[0, clinical.columns.get_loc(name)] = 987654.0
+    schema = replace(content.train.schema, notes=("patient P7 was odd",))
+    train = replace(content.train, clinical=clinical, schema=schema)
+    released = page(release=True, train=train)
+    assert "P7" not in released
+    assert "987654" not in released
+    assert "9.88e+05" not in released
+    assert "P7" in page(train=train)
+    assert "Release edition" in released
+
+
+def test_no_patient_identifier_is_printed(working):
+    for patient in [*small_content().train.patients, *small_content().holdout.patients]:
+        assert str(patient) not in working
+
+
+@pytest.mark.parametrize(
+    ("number", "release", "text"),
+    [(0, True, "0"), (1, True, "under 5"), (4, True, "under 5"), (5, True, "5"), (4, False, "4")],
+)
+def test_counts(number, release, text):
+    assert count(number, release) == text
+
+
+def test_shares_and_levels():
+    assert share(3, 60, False) == "5 %"
+    assert share(3, 60, True) == "withheld"
+    assert share(3, 1000, True) == "under 0.5 %"
+    assert share(30, 60, True) == "50 %"
+    assert share(0, 0, True) == "unknown"
+    two_rare = pd.Series(["a"] * 50 + ["b"] * 2 + ["c"] * 3)
+    assert level_counts(two_rare, True) == "a 50, 2 rare levels withheld"
+    one_rare = pd.Series(["a"] * 50 + ["b"] * 20 + ["c"] * 3)
+    assert level_counts(one_rare, True) == "a 50, 2 rare levels withheld"
+    assert level_counts(one_rare, False) == "a 50, b 20, c 3"
+    assert level_counts(pd.Series(list("abcdefgh") * 9), False).endswith("and 2 more levels")
+
+
+def test_median_follow_up_equals_lifelines():
+    from lifelines import KaplanMeierFitter
+
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        time = pd.Series(rng.integers(1, 15, 80).astype(float))
+        event = pd.Series(rng.integers(0, 2, 80).astype(float))
+        other = KaplanMeierFitter().fit(time, 1 - event).median_survival_time_
+        assert median_follow_up(time, event) == other
+    assert np.isnan(median_follow_up(pd.Series([1.0, 2.0]), pd.Series([1.0, 1.0])))
+
+
+def test_a_column_without_a_value_is_said_to_have_none():
+    cohort = small_cohort()
+    name = cohort.schema.of_kind("continuous")[0]
+    empty = replace(cohort, clinical=cohort.clinical.assign(**{name: np.nan}))
+    row = overview(empty.take(range(100)), empty.take(range(100, 200)), True).columns.set_index("column").loc[name]
+    assert row.iloc[2] == "no value"
+    assert row["missing"] == "100 %"
+
+
+def test_the_scorecard_figure_places_every_scored_metric():
+    scorecard = small_content().scorecard
+    figure = scorecard_figure(scorecard, ["default", "forest"])
+    axis = figure.axes[0]
+    scored = scorecard[scorecard["status"] == "ok"]
+    rows = scored[["pillar", "stage", "modality", "metric"]].drop_duplicates()
+    assert len(axis.get_yticklabels()) == len(rows)
+    drawn = {line.get_label(): line for line in axis.lines if line.get_label() in ("default", "forest")}
+    assert len({(line.get_marker(), line.get_color()) for line in drawn.values()}) == 2
+    for generator, line in drawn.items():
+        expected = scored.loc[scored["generator"] == generator, "relative"].clip(-0.5, 1.5)
+        assert sorted(line.get_xdata()) == pytest.approx(sorted(expected))
+    references = {line.get_xdata()[0] for line in axis.lines if list(line.get_xdata()) in ([0, 0], [1, 1])}
+    assert references == {0, 1}
+
+
+def test_a_cohort_without_genomics_or_history_is_shown_too():
+    content = small_content()
+    config = {**CONFIG, "generators": {"default": {"clinical": "vae"}}, "baseline": None}
+    text = Outline(
+        page(
+            config=config,
+            train=content.train.clinical_only(),
+            holdout=content.holdout.clinical_only(),
+            models={("clinical", "forest"): {"parameters": 0}},
+            histories={},
+            scorecard=content.scorecard[content.scorecard["generator"] == "default"],
+            baseline=content.baseline.iloc[:0],
+        )
+    ).text
+    assert "carriers" not in text.split("Glossary")[0].split("Scorecard")[0]
+    assert "Against the open baseline" not in text

@@ -1,0 +1,145 @@
+"""Copies are caught, unseen patients are not, and the references stand in their order."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from fixtures_candidates import compared, independent, planted, renamed
+from fixtures_small import small_cohort
+from scipy.spatial.distance import cdist
+
+from haemosynth.validate.privacy import distance
+from haemosynth.validate.records import fit_encoder, nearest, some_rows, squared_distances
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return compared(small_cohort(600, 2))
+
+
+def measured(comparison, **settings):
+    values = distance.measure(comparison, distance.DEFAULTS | settings, np.random.default_rng(0))
+    return {(value.metric, value.target): value.value for value in values}
+
+
+def test_training_patients_are_the_worst_case(comparison):
+    found = measured(replace(comparison, candidate=renamed(comparison.train)))
+    assert found["nearer_to_train", "all"] == 1
+    assert found["exact_matches", "all"] > 0.99
+    assert found["dcr_ratio", "all"] == 0
+    assert found["copied_profiles", "all"] > 0.5
+
+
+def test_unseen_patients_are_as_near_to_control_as_to_training_patients():
+    cohort = small_cohort(600, 2)
+    found = [measured(compared(cohort, seed)) for seed in range(12)]
+    near = np.array([one["nearer_to_train", "all"] for one in found])
+    assert abs(near.mean() - 0.5) < 3 * near.std() / np.sqrt(len(near))
+    assert max(one["exact_matches", "all"] for one in found) <= 0.01
+    assert np.mean([one["copied_profiles", "all"] for one in found]) < 0.1
+
+
+def test_structureless_patients_remember_nobody(comparison):
+    found = measured(replace(comparison, candidate=independent(comparison.train)))
+    assert found["exact_matches", "all"] == 0
+    assert abs(found["nearer_to_train", "all"] - 0.5) < 0.15
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1])
+def test_planted_copies_are_counted(comparison, share):
+    shuffled = independent(comparison.train)
+    found = measured(replace(comparison, candidate=planted(shuffled, comparison.train, share)))
+    before = measured(replace(comparison, candidate=shuffled))
+    assert found["exact_matches", "all"] == pytest.approx(share, abs=0.01)
+    assert found["exact_matches", "clinical~genomic"] == pytest.approx(share, abs=0.01)
+    assert found["nearer_to_train", "all"] > before["nearer_to_train", "all"]
+
+
+@pytest.mark.parametrize(("trained", "controls"), [(400, 400), (900, 300), (300, 900)])
+def test_a_share_of_copies_gives_the_number_of_equal_sizes(trained, controls):
+    """m copies among rows without memory: 1/2 + m/2 whatever the sizes."""
+    rng = np.random.default_rng(0)
+    train, control = rng.normal(size=(trained, 3)), rng.normal(size=(controls, 3))
+    for m in (0.0, 0.3, 1.0):
+        released = rng.normal(size=(20_000, 3))
+        copies = round(m * len(released))
+        released[:copies] = train[rng.integers(trained, size=copies)]
+        near = [nearest(released, side)[:, 0] for side in (train, control)]
+        assert distance.nearer_share(*near, trained, controls) == pytest.approx(0.5 + m / 2, abs=0.06)
+
+
+def test_unseen_patients_are_the_holdout_each_once_or_the_control_of_fresh(comparison):
+    fresh = distance.unseen_patients(comparison)
+    assert fresh is comparison.control
+    assert not set(fresh.patients) & set(comparison.candidate.patients)
+    doubled = replace(comparison, real=comparison.real.take([0, 1, 1, 2, 0]), candidate=renamed(comparison.train))
+    assert list(distance.unseen_patients(doubled).patients) == list(comparison.real.patients[:3])
+
+
+def test_ties_count_half():
+    assert distance.nearer_share(np.ones(4), np.ones(4), 5, 5) == 0.5
+
+
+def test_nearest_equals_scipy_whatever_the_chunks(monkeypatch):
+    from haemosynth.validate import records
+
+    rng = np.random.default_rng(0)
+    points, others = rng.normal(size=(37, 6)), rng.normal(size=(23, 6))
+    truth = np.sort(cdist(points, others), axis=1)[:, :2]
+    for chunk in (10**6, 50):
+        monkeypatch.setattr(records, "CHUNK", chunk)
+        np.testing.assert_allclose(nearest(points, others, 2), truth)
+    assert nearest(points, points)[:, 0].max() == 0
+    assert sum(len(part) for _, part in squared_distances(points, others)) == 37
+
+
+def test_the_scale_of_records(comparison):
+    """Other level: 1. A whole 10-90 % range: 1. Missing instead of present: at least 1. Derived columns: nothing."""
+    train = comparison.train
+    encoder, one = fit_encoder(train), train.take([0])
+
+    def moved(column, value):
+        clinical = one.clinical.copy()
+        clinical[column] = pd.Series([value], index=clinical.index).astype(clinical[column].dtype)
+        return float(np.linalg.norm(encoder.points(replace(one, clinical=clinical)) - encoder.points(one)))
+
+    sex = one.clinical["sex"].iloc[0]
+    other = next(level for level in one.clinical["sex"].cat.categories if level != sex)
+    assert moved("sex", other) == pytest.approx(1)
+    assert moved("sex", np.nan) == pytest.approx(1)
+    low, high = np.quantile(train.clinical["age"].dropna(), [0.1, 0.9])
+    assert fit_encoder(train).numbers[0] == ("age", pytest.approx((low + high) / 2), pytest.approx(high - low))
+    assert 1 <= moved("age", np.nan) <= np.sqrt(2)
+    assert moved("ISS", next(s for s in ("I", "II") if s != one.clinical["ISS"].iloc[0])) == 0
+
+
+def test_a_level_that_training_patients_lack_differs_from_all_of_theirs(comparison):
+    one = comparison.train.take([0])
+    clinical = one.clinical.copy()
+    clinical["sex"] = pd.Categorical(["Unseen"], categories=[*clinical["sex"].cat.categories, "Unseen"])
+    encoder = fit_encoder(comparison.train)
+    gap = encoder.points(replace(one, clinical=clinical)) - encoder.points(one)
+    assert np.linalg.norm(gap) == pytest.approx(1)
+
+
+def test_large_sides_are_subsampled_and_small_ones_left_alone(comparison):
+    train = comparison.train
+    assert some_rows(train, len(train), np.random.default_rng(0)) is train
+    assert len(some_rows(train, 50, np.random.default_rng(0))) == 50
+    assert measured(comparison, rows=60).keys() == measured(comparison).keys()
+
+
+def test_without_genomic_data_there_is_nothing_to_copy(comparison):
+    cohorts = {name: getattr(comparison, name).clinical_only() for name in ("real", "candidate", "train", "control")}
+    values = distance.measure(replace(comparison, **cohorts), distance.DEFAULTS, np.random.default_rng(0))
+    profile = next(value for value in values if value.metric == "copied_profiles")
+    assert np.isnan(profile.value)
+    assert profile.reason == "the cohort has no genomic modality"
+
+
+def test_the_figure_shows_no_patient(comparison):
+    values = pd.DataFrame([vars(v) for v in distance.measure(comparison, distance.DEFAULTS, np.random.default_rng(0))])
+    drawn = distance.figure(comparison, values.assign(status="ok", low=0.4, high=0.6), distance.DEFAULTS, "fresh")
+    assert "months" not in drawn.axes[0].get_xlabel()
+    assert not drawn.axes[0].collections

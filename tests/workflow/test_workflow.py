@@ -1,0 +1,169 @@
+"""The workflow as a user meets it: run, rerun, edit, crash, mistake. Each test works in its own copy of the tree."""
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+STUDY = {
+    "cohorts": {"small": {"format": "simulated", "disease": "myeloma", "patients": 260, "endpoint": ["OS", "PFS"]}},
+    "compare": ["real", "independent", "uniform", "default", "forest"],
+    "stages": ["marginals", "co_occurrence", "survival", "distance", "membership"],
+    "validation": {"common": {"repeats": 1, "replicates": 6}},
+    "imputation": {"draws": 2},
+    # Small models and few replicates show the wiring, not the quality: the gate is opened for them.
+    "gate": {"nearer_to_train": 1.0, "membership_auc": 1.0, "exact_matches": 1.0, "copied_profiles": 1.0},
+}
+
+
+def copy_tree(place):
+    for name in ("workflow", "config", "resources", "envs"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", "cohorts"))
+    shutil.copy(ROOT / "Snakefile", place)
+    (place / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    return place
+
+
+def command(*arguments, cores=2):
+    return [sys.executable, "workflow/run.py", "--study", "study.yaml", "--cores", str(cores), *arguments]
+
+
+def run(place, *arguments, cores=2):
+    return subprocess.run(command(*arguments, cores=cores), cwd=place, capture_output=True, text=True, check=False)
+
+
+def planned(place):
+    """The rules that a dry run would execute."""
+    done = run(place, "--", "all", "--dry-run", "--quiet", "host")
+    assert done.returncode == 0, done.stderr
+    return set(re.findall(r"^(?:local)?rule (\w+):", done.stdout + done.stderr, flags=re.MULTILINE))
+
+
+def checksums(folder):
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != "run.json"
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    place = copy_tree(tmp_path_factory.mktemp("finished"))
+    done = run(place)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "dossier.html" in done.stdout
+    return place
+
+
+def test_a_finished_study_has_nothing_to_do(finished):
+    assert planned(finished) == set()
+
+
+def test_the_published_folder_holds_no_model_and_no_real_patient(finished):
+    published = finished / "results/small/published/default"
+    names = set(checksums(published))
+    assert {"dossier.html", "DATA_CARD.md", "metrics.tsv", "manifest.tsv", "config.yaml", "environment.txt"} <= names
+    assert not [name for name in names if name.endswith((".safetensors", ".json"))]
+    import pandas as pd
+
+    real = pd.read_parquet(finished / "results/small/raw/clinical.parquet")
+    synthetic = pd.read_parquet(published / "cohort/clinical.parquet")
+    values = [name for name in real if name != "patient_id"]
+    rows = set(map(tuple, real[values].astype(str).to_numpy()))
+    assert not rows & set(map(tuple, synthetic[values].astype(str).to_numpy()))
+    text = "".join(
+        file.read_text()
+        for file in published.rglob("*")
+        if file.suffix in (".tsv", ".txt", ".md", ".yaml", ".html", ".svg")
+    )
+    assert not [patient for patient in real["patient_id"] if re.search(rf"\b{re.escape(patient)}\b", text)]
+
+
+def test_one_core_and_a_crash_on_the_way_give_the_same_bytes(finished, tmp_path):
+    place = copy_tree(tmp_path / "tree")
+    crash = subprocess.Popen(
+        command(cores=1), cwd=place, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.time() + 240
+    while not list(place.glob("results/small/seed-1/models/genomic/*/model.json")) and time.time() < deadline:
+        time.sleep(0.5)
+    os.killpg(crash.pid, signal.SIGKILL)
+    crash.wait()
+    done = run(place, cores=1)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert checksums(place / "results/small/published") == checksums(finished / "results/small/published")
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A finished study whose files may be changed."""
+    place = tmp_path / "tree"
+    shutil.copytree(finished, place)  # copies times too
+    return place
+
+
+COLLECTORS = {"all", "collect", "gate", "dossier", "publish"}
+
+
+def test_editing_a_stage_reruns_that_stage_and_the_collectors_only(copied):
+    module = copied / "workflow/scripts/haemosynth/validate/fidelity/co_occurrence.py"
+    module.write_text(module.read_text() + "\n# changed\n")
+    assert planned(copied) == {"validate_co_occurrence"} | COLLECTORS
+
+
+def test_changing_a_generator_reruns_only_what_depends_on_it(copied):
+    changed = STUDY | {"methods": {"genomic": {"logistic_chain": {"algorithm": "logistic_chain", "ridge": [3.0]}}}}
+    (copied / "study.yaml").write_text(yaml.safe_dump(changed))
+    done = run(copied, "--", "all", "--dry-run")
+    jobs = re.findall(r"^rule (\w+):.*?(?=^rule |\Z)", done.stdout + done.stderr, flags=re.MULTILINE | re.DOTALL)
+    assert {"fit_genomic", "sample_genomic", "assemble"} <= set(jobs)
+    assert not {"simulate", "split", "fit_clinical", "impute", "reference", "fresh"} & set(jobs)
+    assert jobs.count("fit_genomic") == 1
+    assert jobs.count("validate_co_occurrence") == 1
+
+
+def test_a_second_run_in_the_same_folder_is_refused(finished):
+    import fcntl
+
+    with open(finished / "results/.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = run(finished)
+    assert done.returncode == 3
+    assert done.stderr.strip().endswith("another run is at work in this folder; wait for it")
+
+
+def test_a_mistake_in_the_data_ends_with_one_line_and_nothing_half_written(tmp_path):
+    place = copy_tree(tmp_path / "tree")
+    (place / "cohort").mkdir()
+    (place / "cohort" / "clinical.csv").write_text("PATIENT_ID,AGE,OS_MONTHS,OS_STATUS\nA,60,3,1\nA,61,4,0\n")
+    entry = {"format": "tables", "path": "cohort", "clinical": "clinical.csv", "endpoint": "OS"}
+    (place / "study.yaml").write_text(
+        yaml.safe_dump(STUDY | {"cohorts": {"mine": entry | {"modalities": ["clinical"]}}})
+    )
+    done = run(place)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "clinical.csv" in last
+    assert "patient A" in last
+    assert "Traceback" not in done.stderr
+    assert not list((place / "results").rglob("*.parquet"))
+
+
+def test_a_mistake_in_the_settings_ends_before_anything_runs(tmp_path):
+    place = copy_tree(tmp_path / "tree")
+    (place / "study.yaml").write_text(yaml.safe_dump(STUDY | {"sedes": [1]}))
+    done = run(place)
+    assert done.returncode == 2
+    assert done.stderr.strip() == "error: config: unknown key 'sedes'; did you mean 'seeds'?"
+    assert not (place / "results").exists()

@@ -1,0 +1,218 @@
+# Helpers of the rules: where files lie and which code a job runs. No logic of the science.
+import ast
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+SCRIPTS = Path("workflow/scripts")
+sys.path.insert(0, str(SCRIPTS))
+
+from haemosynth.errors import InputError
+from haemosynth.generate import REFERENCES
+from haemosynth.study import check, expanded, modalities, source
+from haemosynth.validate import STAGES
+
+try:
+    check(config, yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text()))
+    SOURCES = {name: expanded(source(config, name), name) for name in config["cohorts"]}
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+FILES = {
+    "clinical": ["schema.yaml", "clinical.parquet"],
+    "genomic": ["alterations.parquet", "mutations.parquet"],
+}
+# A cohort without a modality that another cohort of the study has writes that modality's tables without content.
+MODALITIES = [m for m in FILES if any(m in modalities(config, name) for name in SOURCES)]
+SIMULATED = [name for name, entry in SOURCES.items() if entry["format"] == "simulated"]
+SEED_FOLDER = "results/{cohort}/seed-{seed}"
+JOB = {"seed": config["seed"], "threads": config["numerical_threads"]}
+
+
+def one_of(names):
+    """A wildcard constraint that matches these names alone."""
+    return "|".join(names) or "(?!)"
+
+
+wildcard_constraints:
+    cohort=one_of(SOURCES),
+    seed=r"\d+",
+    generator=one_of([*REFERENCES, *config["generators"]]),
+    method=r"\w+",
+
+
+def cohort_files(folder):
+    """The files of a canonical cohort in this folder, by name."""
+    return {name.split(".")[0]: f"{folder}/{name}" for modality in MODALITIES for name in FILES[modality]}
+
+
+def source_files(cohort):
+    """The raw files of a cohort, so that a changed file is seen. Ingestion itself tells what is missing."""
+    path = Path(SOURCES[cohort].get("path", ""))
+    files = [path] if path.is_file() else [*path.glob("*"), *path.glob("case_lists/*")]
+    return sorted(str(file) for file in files if file.is_file() and "path" in SOURCES[cohort])
+
+
+@cache
+def imported(path):
+    """The project's modules that a Python file imports, found from its syntax tree."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+    places = [SCRIPTS.joinpath(*name.split(".")) for name in names]
+    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    return [file for file in files if file.is_file()]
+
+
+def package(*entries):
+    """The modules a job runs: these files of workflow/scripts and every project module they import."""
+    todo, found = [SCRIPTS / entry for entry in entries], []
+    while todo:
+        file = todo.pop()
+        if file not in found:
+            found.append(file)
+            todo += imported(file)
+    return sorted(str(file) for file in found)
+
+
+def algorithm_code(modality, script):
+    """The code of a method's algorithm and of the script that runs it, for the wildcard {method}."""
+
+    def code(wildcards):
+        algorithm = config["methods"][modality][wildcards.method]["algorithm"]
+        return package(script, f"haemosynth/generate/{modality}/{algorithm}.py")
+
+    return code
+
+
+def method_settings(modality):
+    return lambda wildcards: config["methods"][modality][wildcards.method]
+
+
+def recipe_method(modality, wildcards):
+    return config["generators"][wildcards.generator][modality]
+
+
+def recipe_algorithm(modality, wildcards):
+    return config["methods"][modality][recipe_method(modality, wildcards)]["algorithm"]
+
+
+def fitted(modality):
+    """The fitted model of a recipe's method, for the wildcard {generator}."""
+
+    def part(ending):
+        folder = f"{SEED_FOLDER}/models/{modality}"
+        return lambda wildcards: f"{folder}/{recipe_method(modality, wildcards)}/{ending}".format(**wildcards)
+
+    return {"weights": part("model.safetensors"), "description": part("model.json")}
+
+
+def comparison():
+    """A candidate, the holdout it is compared with, and for privacy the training patients and a control."""
+    return {
+        "candidate": list(cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}").values()),
+        "holdout": list(cohort_files(f"{SEED_FOLDER}/holdout").values()),
+        "train": list(cohort_files(f"{SEED_FOLDER}/train").values()),
+        "control": list(cohort_files(f"{SEED_FOLDER}/control").values()),
+    }
+
+
+def stage_outputs(pillar, stage):
+    base = f"{SEED_FOLDER}/validation/{{generator}}/{pillar}/{stage}"
+    return {
+        "metrics": f"{base}.tsv",
+        "replicates": f"{base}.replicates.parquet",
+        "figure": report(
+            f"{base}.svg",
+            caption=f"../report/{stage}.rst",
+            category=pillar,
+            subcategory=stage,
+            labels={"cohort": "{cohort}", "generator": "{generator}", "seed": "{seed}"},
+        ),
+    }
+
+
+def stage_settings(stage):
+    return {**config["validation"]["common"], **config["validation"].get(stage, {})}
+
+
+def stages_of(cohort, pillar=""):
+    """The study's stages that a cohort has the modalities for, of one pillar or of all."""
+    return [
+        stage
+        for stage in config["stages"]
+        if set(STAGES[stage].needs) <= set(modalities(config, cohort)) and STAGES[stage].pillar.startswith(pillar)
+    ]
+
+
+def candidates(stage):
+    """Who is validated: for privacy also `fresh`, real patients that nobody has learned from."""
+    return config["compare"] + (["fresh"] if STAGES[stage].pillar == "privacy" else [])
+
+
+def validated(ending, cohorts=SOURCES, seeds=config["seeds"], pillar="", only=""):
+    """The results of all stages (of a pillar, or one stage `only`) over cohorts, seeds and candidates."""
+    return [
+        f"results/{cohort}/seed-{seed}/validation/{generator}/{STAGES[stage].pillar}/{stage}{ending}"
+        for cohort in cohorts
+        for seed in seeds
+        for stage in stages_of(cohort, pillar)
+        if only in ("", stage)
+        for generator in candidates(stage)
+    ]
+
+
+def imputed_draws():
+    """The completed training tables of every cohort and seed."""
+    draws = [f"{draw:02d}" for draw in range(1, config["imputation"]["draws"] + 1)]
+    return expand(
+        f"{SEED_FOLDER}/imputed/{config['imputation']['complete_with']}/draw-{{draw}}/clinical.parquet",
+        cohort=SOURCES,
+        seed=config["seeds"],
+        draw=draws,
+    )
+
+
+def parts(wildcards):
+    """The sampled modalities of one recipe for one cohort."""
+    folder = f"{SEED_FOLDER}/synthetic/{{generator}}/parts".format(**wildcards)
+    names = ["clinical"] + (["alterations", "mutations"] if "genomic" in modalities(config, wildcards.cohort) else [])
+    return [f"{folder}/{name}.parquet" for name in names]
+
+
+def pages(wildcards):
+    """What the dossier of a cohort shows: the first seed's figures, imputation and models of what is published."""
+    seed = config["seeds"][0]
+    folder = f"results/{wildcards.cohort}/seed-{seed}"
+    shown = [wildcards.generator] if "generator" in wildcards.keys() else config["publish"]
+    recipes = [
+        (modality, config["generators"][g][modality])
+        for g in shown
+        for modality in modalities(config, wildcards.cohort)
+    ]
+    return {
+        "train": list(cohort_files(f"{folder}/train").values()),
+        "holdout": list(cohort_files(f"{folder}/holdout").values()),
+        "figures": [
+            f"{folder}/validation/{generator}/{STAGES[stage].pillar}/{stage}.svg"
+            for generator in shown
+            for stage in stages_of(wildcards.cohort)
+        ],
+        "captions": [f"workflow/report/{stage}.rst" for stage in stages_of(wildcards.cohort)],
+        "models": [f"{folder}/models/{modality}/{method}/model.json" for modality, method in recipes],
+        "histories": [f"{folder}/models/{modality}/{method}/history.tsv" for modality, method in recipes],
+        "assessment": f"{folder}/imputed/assessment.tsv",
+        "metrics": f"results/{wildcards.cohort}/metrics.tsv",
+        "dictionary": f"results/{wildcards.cohort}/metrics_dictionary.tsv",
+        "scorecard": f"results/{wildcards.cohort}/scorecard.tsv",
+        "composites": f"results/{wildcards.cohort}/composites.tsv",
+        "baseline": f"results/{wildcards.cohort}/against_baseline.tsv",
+        "gate": f"results/{wildcards.cohort}/gate.tsv",
+    }

@@ -1,0 +1,74 @@
+rule assemble:
+    """Join the modalities of a recipe into synthetic patients; derive what is derived, keep every hard limit."""
+    input:
+        schema=f"{SEED_FOLDER}/train/schema.yaml",
+        parts=parts,
+        code=package("assemble.py"),
+    output:
+        **cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}"),
+    log:
+        "logs/assemble/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/assemble/{cohort}/{generator}/seed-{seed}.tsv"
+    wildcard_constraints:
+        generator=one_of(config["generators"]),
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        modalities=MODALITIES,
+    script:
+        "../scripts/assemble.py"
+
+
+rule reference:
+    """Make a reference that every metric is read against: training patients, or patients without structure."""
+    input:
+        train=list(cohort_files(f"{SEED_FOLDER}/train").values()),
+        code=package("reference.py"),
+    output:
+        **cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}"),
+    log:
+        "logs/reference/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/reference/{cohort}/{generator}/seed-{seed}.tsv"
+    wildcard_constraints:
+        generator=one_of([name for name in REFERENCES if name != "fresh"]),
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        patients=config["synthetic_patients"],
+        modalities=MODALITIES,
+    script:
+        "../scripts/reference.py"
+
+
+rule fresh:
+    """Halve the holdout: one half is offered as if it were the release, the other is privacy's control."""
+    input:
+        holdout=list(cohort_files(f"{SEED_FOLDER}/holdout").values()),
+        code=package("fresh.py"),
+    output:
+        **{f"fresh_{name}": file for name, file in cohort_files(f"{SEED_FOLDER}/synthetic/fresh").items()},
+        **{f"control_{name}": file for name, file in cohort_files(f"{SEED_FOLDER}/control").items()},
+    log:
+        "logs/fresh/{cohort}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/fresh/{cohort}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        modalities=MODALITIES,
+    script:
+        "../scripts/fresh.py"

@@ -1,0 +1,27 @@
+rule publish:
+    """Write the folder that may leave, if the gate lets it through."""
+    input:
+        unpack(pages),
+        synthetic=lambda wildcards: list(
+            cohort_files(
+                f"results/{wildcards.cohort}/seed-{config['seeds'][0]}/synthetic/{wildcards.generator}"
+            ).values()
+        ),
+        template="workflow/report/dossier.html.j2",
+        code=package("publish.py"),
+    output:
+        manifest="results/{cohort}/published/{generator}/manifest.tsv",
+    log:
+        "logs/publish/{cohort}/{generator}.log",
+    wildcard_constraints:
+        generator=one_of(config["publish"]),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        config=config,
+    script:
+        "../scripts/publish.py"

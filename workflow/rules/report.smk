@@ -1,0 +1,83 @@
+rule collect:
+    """Gather all stages, seeds and candidates into one table and read every number between its references."""
+    input:
+        metrics=lambda wildcards: validated(".tsv", cohorts=[wildcards.cohort]),
+        replicates=lambda wildcards: validated(".replicates.parquet", cohorts=[wildcards.cohort]),
+        code=package(
+            "collect.py",
+            *(f"haemosynth/validate/{STAGES[stage].pillar}/{stage}.py" for stage in config["stages"]),
+        ),
+    output:
+        metrics="results/{cohort}/metrics.tsv",
+        dictionary="results/{cohort}/metrics_dictionary.tsv",
+        scorecard="results/{cohort}/scorecard.tsv",
+        composites="results/{cohort}/composites.tsv",
+        baseline="results/{cohort}/against_baseline.tsv",
+        figure=report(
+            "results/{cohort}/scorecard.svg",
+            caption="../report/scorecard.rst",
+            category="scorecard",
+        ),
+    log:
+        "logs/collect/{cohort}.log",
+    benchmark:
+        "logs/benchmarks/collect/{cohort}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stages=lambda wildcards: stages_of(wildcards.cohort),
+        compare=config["compare"],
+        publish=config["publish"],
+        baseline=config["baseline"],
+        shown=[name for name in config["generators"] if name in config["compare"]],
+    script:
+        "../scripts/collect.py"
+
+
+rule gate:
+    """Hold the privacy of what would be published against the study's limits."""
+    input:
+        metrics="results/{cohort}/metrics.tsv",
+        code=package("gate.py"),
+    output:
+        "results/{cohort}/gate.tsv",
+    log:
+        "logs/gate/{cohort}.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        job=JOB,
+        limits=config["gate"],
+        publish=config["publish"],
+        seed=config["seeds"][0],
+    script:
+        "../scripts/gate.py"
+
+
+rule dossier:
+    """Write the page that a data-access committee reads (working edition)."""
+    input:
+        unpack(pages),
+        template="workflow/report/dossier.html.j2",
+        code=package("dossier.py"),
+    output:
+        "results/{cohort}/dossier.html",
+    log:
+        "logs/dossier/{cohort}.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        config=config,
+    script:
+        "../scripts/dossier.py"

@@ -1,0 +1,166 @@
+rule validate_marginals:
+    """Distribution of every clinical column."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/fidelity/marginals.py"),
+    output:
+        **stage_outputs("fidelity", "marginals"),
+    log:
+        "logs/validate_marginals/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_marginals/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.marginals",
+        settings=stage_settings("marginals"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_correlations:
+    """Association between clinical columns."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/fidelity/correlations.py"),
+    output:
+        **stage_outputs("fidelity", "correlations"),
+    log:
+        "logs/validate_correlations/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_correlations/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.correlations",
+        settings=stage_settings("correlations"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_missingness:
+    """What is missing, together and for whom."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/fidelity/missingness.py"),
+    output:
+        **stage_outputs("fidelity", "missingness"),
+    log:
+        "logs/validate_missingness/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_missingness/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.missingness",
+        settings=stage_settings("missingness"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_detection:
+    """Can a classifier tell synthetic from real patients?"""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/fidelity/detection.py"),
+    output:
+        **stage_outputs("fidelity", "detection"),
+    log:
+        "logs/validate_detection/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_detection/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.detection",
+        settings=stage_settings("detection"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_mutation_frequency:
+    """Carriers per alteration, alterations per patient, variant allele frequency."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/fidelity/mutation_frequency.py"),
+    output:
+        **stage_outputs("fidelity", "mutation_frequency"),
+    log:
+        "logs/validate_mutation_frequency/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_mutation_frequency/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.mutation_frequency",
+        settings=stage_settings("mutation_frequency"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_co_occurrence:
+    """Alterations found together more often than chance and mutation load explain."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/fidelity/co_occurrence.py"),
+    output:
+        **stage_outputs("fidelity", "co_occurrence"),
+    log:
+        "logs/validate_co_occurrence/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_co_occurrence/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.co_occurrence",
+        settings=stage_settings("co_occurrence"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_exclusivity:
+    """Alterations found together less often than chance and mutation load explain."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/fidelity/exclusivity.py"),
+    output:
+        **stage_outputs("fidelity", "exclusivity"),
+    log:
+        "logs/validate_exclusivity/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_exclusivity/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.exclusivity",
+        settings=stage_settings("exclusivity"),
+    script:
+        "../scripts/validate.py"

@@ -1,0 +1,100 @@
+"""One study from raw patients to the published folder: what `make run` calls.
+
+It refuses a second run in the same folder, resumes after a crash, and ends with the scorecard in words, or with the
+one line that says what to mend.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+
+def settings(studies: list[str]) -> dict:
+    """The study's settings over the defaults, checked before Snakemake starts."""
+    import yaml
+
+    from haemosynth.errors import InputError
+    from haemosynth.study import check, expanded, merged, source
+
+    layers = []
+    for path in ["config/config.yaml", *studies]:
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no such study file")
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(content, dict):
+            raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
+        layers.append(content)
+    config = merged(*layers)
+    if not config.get("cohorts"):
+        config = merged(config, yaml.safe_load(Path("config/studies/demo.yaml").read_text(encoding="utf-8")))
+    check(config, yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")))
+    for cohort in config["cohorts"]:
+        expanded(source(config, cohort), cohort)
+    return config
+
+
+def failures(since: float) -> list[str]:
+    """The error lines that jobs left in their logs since then."""
+    logs = (log for log in Path("logs").rglob("*.log") if log.stat().st_mtime >= since)
+    lines = (line for log in sorted(logs) for line in log.read_text(errors="replace").splitlines())
+    return list(dict.fromkeys(line for line in lines if line.startswith("error: ")))
+
+
+def main() -> int:
+    """Run the study; 0 when everything asked for is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", action="append", default=[], help="study file; the demo study when none is given")
+    parser.add_argument("--cores", default="all")
+    parser.add_argument("--profile", default="workflow/profiles/default")
+    parser.add_argument("rest", nargs="*", help="targets and further options for snakemake (after --)")
+    chosen = parser.parse_args()
+    from haemosynth.errors import InputError
+
+    try:
+        config = settings(chosen.study)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    Path("results").mkdir(exist_ok=True)
+    lock = open("results/.lock", "w")  # noqa: SIM115 - held until the process ends, however it ends
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(
+            f"error: {Path('results').resolve()}: another run is at work in this folder; wait for it", file=sys.stderr
+        )
+        return 3
+    study = ["--configfile", *chosen.study] if chosen.study else []
+    snakemake = [sys.executable, "-m", "snakemake", "--workflow-profile", chosen.profile, *study]
+    # The lock above is the operating system's and ends with its holder: what Snakemake still holds is a crash's.
+    subprocess.run([*snakemake, "--unlock", "--quiet"], capture_output=True, check=False)
+    started = time.time()
+    code = subprocess.run(
+        [*snakemake, "--cores", chosen.cores, "--rerun-incomplete", *chosen.rest], check=False
+    ).returncode
+    if code:
+        found = failures(started)
+        for line in found or ["error: a job failed; its log, named above, tells why"]:
+            print(line, file=sys.stderr)
+        return code
+    if not chosen.rest:
+        from haemosynth.report.summary import summary
+
+        for cohort in config["cohorts"]:
+            print(summary(Path("results") / cohort, config["publish"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

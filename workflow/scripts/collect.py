@@ -1,0 +1,28 @@
+"""All stages, seeds and candidates of a cohort -> one table, and every number read between its references."""
+
+from pathlib import Path
+
+from job import job
+
+with job(snakemake):
+    from haemosynth.figures import save_figure
+    from haemosynth.files import read_table, write_table
+    from haemosynth.report.overview import scorecard_figure
+    from haemosynth.validate import scorecard as cards
+
+    def tables(paths):
+        """Each table with the validation job it came from, which its path names."""
+        for path in paths:
+            _, cohort, seed, _, generator, _, name = Path(path).parts
+            yield cards.Job(cohort, generator, int(seed.removeprefix("seed-")), name.split(".")[0]), read_table(path)
+
+    metrics = cards.metrics_table(dict(tables(snakemake.input.metrics)))
+    replicates = cards.replicates_table(dict(tables(snakemake.input.replicates)))
+    card = cards.scorecard(metrics, replicates, snakemake.params.compare)
+    write_table(metrics, snakemake.output.metrics)
+    write_table(cards.dictionary(snakemake.params.stages), snakemake.output.dictionary)
+    write_table(card, snakemake.output.scorecard)
+    write_table(cards.composites(metrics, replicates, snakemake.params.compare), snakemake.output.composites)
+    contests = cards.contests(metrics, replicates, snakemake.params.publish, snakemake.params.baseline)
+    write_table(contests, snakemake.output.baseline)
+    save_figure(scorecard_figure(card, snakemake.params.shown), snakemake.output.figure)

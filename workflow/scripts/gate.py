@@ -1,0 +1,14 @@
+"""Metrics -> the gate: every check of what would be published, with its limit."""
+
+from job import job
+
+with job(snakemake):
+    import pandas as pd
+
+    from haemosynth.files import read_table, write_table
+    from haemosynth.publish.gate import gate
+
+    metrics = read_table(snakemake.input.metrics)
+    first = metrics[(metrics["seed"] == snakemake.params.seed)]
+    checks = [gate(first[first["generator"] == name], snakemake.params.limits) for name in snakemake.params.publish]
+    write_table(pd.concat(checks, ignore_index=True), snakemake.output[0])

@@ -1,0 +1,76 @@
+"""The data card: what a reader of a released cohort must know, on one page of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from haemosynth.cohort import Cohort
+
+
+def data_card(
+    cohort: Cohort,
+    study: str,
+    generator: str,
+    recipe: Mapping[str, str],
+    models: Mapping[str, Mapping[str, Any]],
+    training_patients: int,
+    gate: pd.DataFrame,
+    composites: pd.DataFrame,
+) -> str:
+    """The data card as Markdown.
+
+    Args:
+        models: modality -> description of its fitted model; `parameters` is the number of fitted numbers.
+        composites: mean relative score per pillar and modality, as `scorecard` makes them.
+    """
+    schema = cohort.schema
+    lines = [
+        f"# Synthetic patients after {study}",
+        "",
+        f"{len(cohort)} synthetic patients, made by the generator `{generator}` from {training_patients} real ones. "
+        "No row is a real patient. Identifiers were made up.",
+        "",
+        "## Content",
+        "",
+        f"- clinical columns: {len(schema.columns)}",
+        f"- endpoints: {', '.join(schema.endpoints) or 'none'} (months; event 1, censored 0)",
+        f"- alterations: {len(schema.alterations)} ({len(schema.genes)} genes)",
+        "- missing values mean: not recorded. Genes of patients who were not sequenced are missing, not absent.",
+        "",
+        "## How it was made",
+        "",
+    ]
+    for modality, method in recipe.items():
+        if modality in models:
+            parameters = int(models[modality].get("parameters", 0))
+            per = f", {training_patients / parameters:.2g} training patients per parameter" if parameters else ""
+            lines.append(f"- {modality}: {method}, {parameters} fitted numbers{per}")
+    lines += [
+        "",
+        "## Distance from real patients",
+        "",
+        "1 is as near as other real patients, 0 is without structure.",
+        "",
+    ]
+    for row in composites.itertuples():
+        lines.append(f"- {row.pillar}, {row.modality}: {row.relative:.2f} ({row.low:.2f} to {row.high:.2f})")
+    lines += ["", "## Privacy gate", "", "| check | value | limit | passed |", "| --- | --- | --- | --- |"]
+    for row in gate.itertuples():
+        lines.append(f"| {row.check} | {row.value:.3g} | {row.limit:.3g} | {'yes' if row.passed else 'no'} |")
+    lines += [
+        "",
+        "## What it is not",
+        "",
+        "- Not a proof of anonymity: the gate shows that the attacks that were run found no more than it allows.",
+        "- Not a source of new findings: a finding made here must be confirmed on real patients.",
+        "- Intervals from synthetic patients do not shrink with their number: the information is that of "
+        f"{training_patients} real patients.",
+        "",
+        "The settings are in `config.yaml`, the software in `environment.txt` and `code_version.txt`, checksums in "
+        "`manifest.tsv`, every metric in `metrics.tsv` with its definition in `metrics_dictionary.tsv`.",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,168 @@
+"""The folder that is published: synthetic patients, their validation, and how they were made. No real row, no model."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from haemosynth import __version__
+from haemosynth.cohort import Cohort, write_cohort
+from haemosynth.errors import InputError
+from haemosynth.files import write_json, write_table, write_text, write_yaml
+from haemosynth.publish.cbioportal import write_study
+from haemosynth.publish.data_card import data_card
+from haemosynth.publish.gate import refusal, verdict
+from haemosynth.report.content import Content
+from haemosynth.report.dossier import render
+from haemosynth.schema import Column, Schema
+
+WITHHELD = "withheld"
+
+
+def release_schema(cohort: Cohort) -> Schema:
+    """The schema that leaves: ranges are the 1-99 % range of the synthetic patients, notes on real patients stay."""
+    columns = {name: _released(column, cohort.clinical[name]) for name, column in cohort.schema.columns.items()}
+    return replace(cohort.schema, columns=columns, notes=(), excluded={})
+
+
+def _released(column: Column, values: pd.Series) -> Column:
+    if not column.numeric or column.kind == "event" or not values.notna().any():
+        return replace(column, low=None, high=None, declared=())
+    low, high = np.quantile(values.dropna(), [0.01, 0.99])
+    return replace(column, low=float(low), high=float(high), declared=())
+
+
+def release_config(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
+    """The settings that made the cohort, without where its patients lie."""
+    entry = dict(config["cohorts"][cohort])
+    if "path" in entry:
+        entry["path"] = WITHHELD
+    return {**config, "cohorts": {cohort: entry}}
+
+
+def environment() -> str:
+    """Every installed package with its version, one a line, as pip writes them."""
+    found = {str(d.metadata["Name"]).lower(): d.version for d in metadata.distributions() if d.metadata["Name"]}
+    return "".join(f"{name}=={version}\n" for name, version in sorted(found.items()))
+
+
+def code_version(root: Path) -> str:
+    """The version of the code, with its git commit where there is one, and whether files were changed since."""
+
+    def git(*arguments: str) -> str | None:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if shutil.which("git") is None or (commit := git("rev-parse", "HEAD")) is None:
+        return f"haemosynth {__version__}\n"
+    changed = " with uncommitted changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+    return f"haemosynth {__version__}, commit {commit}{changed}\n"
+
+
+def manifest(folder: Path) -> pd.DataFrame:
+    """Name, size in bytes and sha256 of every file in the folder; `run.json`, which holds times, is left out."""
+    rows = [
+        (file.relative_to(folder).as_posix(), file.stat().st_size, hashlib.sha256(file.read_bytes()).hexdigest())
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name not in ("manifest.tsv", "run.json")
+    ]
+    return pd.DataFrame(rows, columns=["file", "bytes", "sha256"])
+
+
+def publish(
+    folder: Path, cohort: Cohort, generator: str, content: Content, config: Mapping[str, Any], template: Path
+) -> None:
+    """Write the release of one recipe, unless the gate is shut.
+
+    Args:
+        cohort: the synthetic cohort of the first seed, exactly as it was attacked.
+        content: the study's results; figures of other generators are left out.
+        template: of the dossier.
+
+    Raises:
+        InputError: the gate is shut; the line says which check failed and by how much.
+    """
+    gate = content.gate[content.gate["generator"] == generator].reset_index(drop=True)
+    if not verdict(gate):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise InputError(f"{content.cohort}: {refusal(gate)}")
+    recipe = {modality: config["generators"][generator][modality] for modality, _ in content.models}
+    composites = content.composites[content.composites["generator"] == generator]
+    models = {modality: description for (modality, _), description in content.models.items()}
+    write_release(
+        folder,
+        cohort,
+        study=content.cohort,
+        tables={
+            "metrics.tsv": content.metrics,
+            "metrics_dictionary.tsv": content.dictionary,
+            "scorecard.tsv": content.scorecard,
+            "composites.tsv": content.composites,
+            "against_baseline.tsv": content.baseline,
+            "gate.tsv": gate,
+        },
+        figures={figure.stage: figure.svg for figure in content.figures if figure.generator == generator},
+        dossier=render(content, config, [generator], release=True, template=template),
+        data_card=data_card(cohort, content.cohort, generator, recipe, models, len(content.train), gate, composites),
+        config=config,
+        root=template.resolve().parents[2],
+        run={"finished": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.platform()},
+    )
+
+
+def write_release(
+    folder: Path,
+    cohort: Cohort,
+    study: str,
+    tables: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, str],
+    dossier: str,
+    data_card: str,
+    config: Mapping[str, Any],
+    root: Path,
+    run: Mapping[str, Any],
+) -> None:
+    """Write a release folder in one piece: it is built beside its place and moved there when it is whole.
+
+    Args:
+        cohort: the synthetic cohort, exactly as it was attacked.
+        study: the name of the real cohort that was learned from.
+        tables: metrics, scorecard, ..., by file name.
+        figures: stage -> SVG text that shows aggregates only.
+        run: times and machine; the only file whose bytes differ between equal runs.
+    """
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    released = replace(cohort, schema=release_schema(cohort))
+    write_cohort(released, part / "cohort")
+    write_table(cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / "clinical.tsv")
+    if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
+        matrix = cohort.alterations.astype("Int8")
+        matrix.insert(0, "sequenced", cohort.sequenced.astype("Int8"))
+        write_table(matrix.rename_axis("patient_id").reset_index(), part / "tables" / "alterations.tsv")
+        write_table(cohort.mutations, part / "tables" / "mutations.tsv")
+    write_study(released, part / "cbioportal", f"{study}_synthetic", f"Synthetic patients after {study}")
+    for name, table in tables.items():
+        write_table(table, part / name)
+    for stage, figure in figures.items():
+        write_text(figure, part / "figures" / f"{stage}.svg")
+    write_text(dossier, part / "dossier.html")
+    write_text(data_card, part / "DATA_CARD.md")
+    write_yaml(release_config(config, study), part / "config.yaml")
+    write_text(environment(), part / "environment.txt")
+    write_text(code_version(root), part / "code_version.txt")
+    write_table(manifest(part), part / "manifest.tsv")
+    write_json(run, part / "run.json")
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)

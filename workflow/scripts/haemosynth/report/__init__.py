@@ -1,0 +1,1 @@
+"""What people read: the dossier, its figures, and the summary at the end of a run."""

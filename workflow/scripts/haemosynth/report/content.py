@@ -1,0 +1,75 @@
+"""What a dossier is made of, read from the results of a study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from haemosynth.cohort import Cohort, read_cohort
+from haemosynth.files import read_table
+
+
+@dataclass(frozen=True)
+class StageFigure:
+    """One stage's figure of one generator, as SVG text."""
+
+    generator: str
+    pillar: str
+    stage: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """The results that a dossier shows.
+
+    models: (modality, method) -> description of the fitted model. histories: the same -> curves of the fit.
+    captions: stage -> text. The tables are those of the results folder.
+    """
+
+    cohort: str
+    train: Cohort
+    holdout: Cohort
+    figures: Sequence[StageFigure]
+    captions: Mapping[str, str]
+    models: Mapping[tuple[str, str], Mapping[str, Any]]
+    histories: Mapping[tuple[str, str], pd.DataFrame]
+    assessment: pd.DataFrame
+    metrics: pd.DataFrame
+    dictionary: pd.DataFrame
+    scorecard: pd.DataFrame
+    composites: pd.DataFrame
+    baseline: pd.DataFrame
+    gate: pd.DataFrame
+
+
+def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
+    """Read what the rules list for a dossier: lists of paths under the names of `Content`, and single tables."""
+
+    def model(path: str) -> tuple[str, str]:
+        return Path(path).parts[-3], Path(path).parts[-2]
+
+    tables = ("assessment", "metrics", "dictionary", "scorecard", "composites", "baseline", "gate")
+    return Content(
+        cohort,
+        train=read_cohort(Path(files["train"][0]).parent),
+        holdout=read_cohort(Path(files["holdout"][0]).parent),
+        figures=[
+            StageFigure(Path(p).parts[-3], Path(p).parts[-2], Path(p).stem, Path(p).read_text(encoding="utf-8"))
+            for p in files["figures"]
+        ],
+        captions={Path(p).stem: Path(p).read_text(encoding="utf-8").strip() for p in files["captions"]},
+        models={model(p): json.loads(Path(p).read_text(encoding="utf-8")) for p in files["models"]},
+        histories={model(p): read_table(p) for p in files["histories"]},
+        **{name: read_table(files[name]) for name in tables},
+    )
+
+
+def rows(table: pd.DataFrame) -> Iterator[Any]:
+    """The rows of a table as named tuples (typed as Any: pandas cannot know what a column holds)."""
+    return iter(table.itertuples(index=False))

@@ -1,0 +1,300 @@
+"""The dossier: one self-contained page that a data-access committee can read."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from haemosynth import __version__
+from haemosynth.figures import STYLE
+from haemosynth.impute.assess import figure as assessment_figure
+from haemosynth.publish.gate import verdict
+from haemosynth.report.content import Content, rows
+from haemosynth.report.overview import Overview, history_figure, overview, scorecard_figure
+
+# How a composite is put into words; the interval's lower end decides, so that small cohorts are not praised by luck.
+WORDS = (
+    (0.8, "close to real patients"),
+    (0.5, "like real patients in part"),
+    (-float("inf"), "far from real patients"),
+)
+PRIVACY_WORDS = (
+    (0.8, "like patients who were never seen"),
+    (0.5, "some trace of the training patients"),
+    (-float("inf"), "a strong trace of the training patients"),
+)
+PILLARS = {
+    "fidelity": "Do synthetic patients look like real ones?",
+    "diversity": "Do they cover the variety of real ones?",
+    "utility": "Can one learn from them what one learns from real ones?",
+    "privacy": "Do they give training patients away?",
+}
+UNCERTAIN = "too uncertain to say"  # the interval reaches from the last band into the first
+FEW_POINTS = 1.0  # training patients per fitted number below which the dossier warns
+MOSTLY_MISSING = 0.5
+SMALL_HOLDOUT = 200
+FEW_CARRIERS = 20
+SOFTWARE = ("numpy", "pandas", "scipy", "scikit-learn", "torch", "lifelines", "matplotlib", "snakemake")
+
+
+def render(
+    content: Content, config: Mapping[str, Any], generators: Sequence[str], release: bool, template: Path
+) -> str:
+    """The page as HTML.
+
+    Args:
+        generators: the published recipes, shown in full; every other recipe stands beside them in the scorecard.
+        release: the edition that leaves: counts under five withheld, nothing of single patients.
+        template: the jinja2 template.
+    """
+    import jinja2
+
+    recipes = [name for name in config["generators"] if name in set(content.scorecard["generator"])]
+    shown = [*generators, *(name for name in recipes if name not in generators)]
+    summary = overview(content.train, content.holdout, release)
+    gates = content.gate[content.gate["generator"].isin(generators)]
+    seeds = sorted(set(content.metrics["seed"]))
+    sampled = config.get("synthetic_patients") or len(content.train)
+    size = pd.concat([summary.size, pd.DataFrame({"": ["synthetic patients"], "value": [str(sampled)]})])
+    sections = [
+        {
+            "name": pillar,
+            "question": question,
+            "figures": [
+                {
+                    "stage": f.stage,
+                    "generator": f.generator,
+                    "image": _data(f.svg),
+                    "caption": _caption(content.captions[f.stage], content.cohort, f.generator, seeds[0]),
+                }
+                for f in content.figures
+                if f.pillar == pillar and f.generator in generators
+            ],
+        }
+        for pillar, question in PILLARS.items()
+    ]
+    contest = _contest(content.baseline, generators)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template.parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    page = environment.get_template(template.name)
+    return page.render(
+        cohort=content.cohort,
+        edition="release" if release else "working",
+        version=__version__,
+        generators=list(generators),
+        shut=_shut(gates, generators),
+        verdicts=_verdicts(content.composites, generators),
+        warnings=_warnings(content, summary, generators, release),
+        size=_table(size),
+        columns=_table(summary.columns),
+        alterations=_table(summary.alterations),
+        excluded=_table(summary.excluded),
+        notes=[] if release else list(content.train.schema.notes),
+        recipe=_table(_recipes(content, config, generators)),
+        curves=[
+            {"name": f"{modality}: {method}", "image": _picture(history_figure(history, f"{modality}: {method}"))}
+            for (modality, method), history in content.histories.items()
+            if len(history)
+        ],
+        scorecard_image=_picture(scorecard_figure(content.scorecard, shown)),
+        scorecard=_table(_scores(content.scorecard, shown)),
+        contest=_table(contest),
+        tally=_tally(contest),
+        baseline=config.get("baseline"),
+        sections=[section for section in sections if section["figures"]],
+        gate=_table(_gate(gates)),
+        assessment=_table(content.assessment),
+        assessment_image=_picture(assessment_figure(content.assessment)),
+        dictionary=_table(_glossary(content.dictionary)),
+        train=len(content.train),
+        seeds=seeds,
+        software=[f"{name} {metadata.version(name)}" for name in SOFTWARE],
+    )
+
+
+def _data(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _picture(figure: Figure) -> str:
+    buffer = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return _data(buffer.getvalue())
+
+
+def _caption(text: str, cohort: str, generator: str, seed: Any) -> str:
+    """A caption of the workflow's report as plain text: its names filled in, without markup and forced line ends."""
+    import jinja2
+
+    job = SimpleNamespace(wildcards=SimpleNamespace(cohort=cohort, generator=generator, seed=seed))
+    plain = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(text).render(snakemake=job)
+    plain = re.sub(r"\*\*(.+?)\*\*|``(.+?)``", lambda found: found[1] or found[2], plain, flags=re.DOTALL)
+    return "\n\n".join(" ".join(part.split()) for part in re.split(r"\n\s*\n", plain.strip()))
+
+
+def _shut(gates: pd.DataFrame, generators: Sequence[str]) -> list[str]:
+    """The checks that hold a release back; a recipe that was never checked is held back too."""
+    found = []
+    for generator in generators:
+        checks = gates[gates["generator"] == generator]
+        if checks.empty:
+            found.append(f"no check of {generator} was made")
+        elif not verdict(checks):
+            found += [row.check.replace("_", " ") for row in rows(checks) if not row.passed]
+    return list(dict.fromkeys(found))
+
+
+def _table(table: pd.DataFrame) -> dict[str, Any]:
+    """Head and rows as text; numbers with three digits, so that columns can be compared."""
+    numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table]
+    body = [[_text(value) for value in row] for row in rows(table)]
+    return {"head": [str(name).replace("_", " ") for name in table], "rows": body, "numeric": numeric}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.3g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def _verdicts(composites: pd.DataFrame, generators: Sequence[str]) -> list[dict[str, Any]]:
+    verdicts = []
+    for row in rows(composites[composites["generator"].isin(generators)]):
+        if pd.isna(row.relative) or pd.isna(row.low):
+            continue  # nothing of this pillar was scored; the warnings name the metrics
+        bands = PRIVACY_WORDS if row.pillar == "privacy" else WORDS
+        words = next(word for least, word in bands if row.low >= least)
+        if row.low < bands[1][0] and row.high >= bands[0][0]:
+            words = UNCERTAIN
+        verdicts.append(
+            {
+                "generator": row.generator,
+                "pillar": row.pillar,
+                "modality": row.modality,
+                "words": words,
+                "relative": f"{row.relative:.2f}",
+                "interval": f"{row.low:.2f} to {row.high:.2f}",
+                "bar": f"{100 * min(max(row.relative, 0), 1):.0f}",
+            }
+        )
+    return verdicts
+
+
+def _warnings(content: Content, summary: Overview, generators: Sequence[str], release: bool) -> list[str]:
+    found = []
+    for row in rows(content.gate[content.gate["generator"].isin(generators)]):
+        if not row.passed:
+            check = row.check.replace("_", " ")
+            reason = row.meaning if pd.isna(row.value) else f"{row.value:.3g}, limit {row.limit:.3g}"
+            found.append(f"The gate is shut for {row.generator}: {check}: {reason}.")
+    for (modality, method), model in content.models.items():
+        parameters = int(model.get("parameters", 0))
+        if parameters and len(content.train) / parameters < FEW_POINTS:
+            found.append(
+                f"{modality}: {method} has {parameters} fitted numbers for {len(content.train)} training patients; "
+                "it is held back by early stopping and priors, not by its size."
+            )
+    silent = content.scorecard[
+        (content.scorecard["generator"].isin(generators)) & (content.scorecard["status"] == "no_signal")
+    ]
+    if len(silent):
+        names = ", ".join(f"{r.metric.replace('_', ' ')} ({r.modality})" for r in rows(silent))
+        found.append(f"Too little signal in this cohort to tell real patients from none: {names}. They are not scored.")
+    sparse = [name for name, share in content.train.clinical.isna().mean().items() if share > MOSTLY_MISSING]
+    if sparse:
+        found.append(f"Missing in more than half of the training patients: {', '.join(map(str, sparse))}.")
+    if content.train.alterations is not None:
+        carriers = (content.train.alterations == 1).sum()
+        rare = int((carriers < FEW_CARRIERS).sum())
+        if rare:
+            found.append(
+                f"{rare} of {len(carriers)} alterations have fewer than {FEW_CARRIERS} carriers among the training "
+                "patients: what goes with them is learned poorly, and their carriers are the easiest to single out."
+            )
+    if len(content.holdout) < SMALL_HOLDOUT:
+        found.append(f"Only {len(content.holdout)} patients are held out: intervals are wide.")
+    if len(set(content.metrics["seed"])) == 1:
+        found.append("One seed: the intervals do not show how much another split or another fit would change.")
+    if len(summary.excluded):
+        found.append(f"{len(summary.excluded)} columns or alterations were left out; the reasons stand below.")
+    if not release and content.train.schema.notes:
+        found.append(f"Ingestion left {len(content.train.schema.notes)} notes; they stand below.")
+    return found
+
+
+def _recipes(content: Content, config: Mapping[str, Any], generators: Sequence[str]) -> pd.DataFrame:
+    made = []
+    for generator in generators:
+        for modality, method in config["generators"][generator].items():
+            model = content.models.get((modality, method))
+            if model is None:
+                continue
+            entry = config["methods"][modality][method]
+            parameters = int(model.get("parameters", 0))
+            changed = {key: value for key, value in entry.items() if key not in ("algorithm", "given")}
+            made.append(
+                (
+                    generator, modality, entry["algorithm"], ", ".join(entry.get("given") or []) or "nothing",
+                    str(parameters), f"{len(content.train) / parameters:.2g}" if parameters else "",
+                    ", ".join(f"{key} {value}" for key, value in changed.items()) or "defaults",
+                )
+            )  # fmt: skip
+    head = ["recipe", "modality", "algorithm", "given", "fitted numbers", "training patients per number", "settings"]
+    return pd.DataFrame(made, columns=head)
+
+
+def _scores(scorecard: pd.DataFrame, shown: Sequence[str]) -> pd.DataFrame:
+    chosen = scorecard[scorecard["generator"].isin(shown)]
+    order = {name: i for i, name in enumerate(shown)}
+    keys = ["pillar", "stage", "modality", "metric"]
+    chosen = chosen.assign(_order=chosen["generator"].map(order)).sort_values([*keys, "_order"], kind="stable")
+    columns = [*keys, "generator", "value", "ceiling", "floor", "relative", "low", "high", "status"]
+    return chosen[columns].reset_index(drop=True)
+
+
+def _contest(baseline: pd.DataFrame, generators: Sequence[str]) -> pd.DataFrame:
+    chosen = baseline[baseline["generator"].isin(generators) & (baseline["metric"] == "all")]
+    return chosen[["generator", "against", "pillar", "stage", "modality", "difference", "low", "high", "verdict"]]
+
+
+def _tally(contest: pd.DataFrame) -> list[dict[str, Any]]:
+    """Wins, ties and losses of each published recipe over the stages."""
+    return [
+        {
+            "generator": generator,
+            **{word: int((part["verdict"] == word).sum()) for word in ("win", "tie", "loss")},
+        }
+        for generator, part in contest.groupby("generator", sort=False)
+    ]
+
+
+def _gate(gate: pd.DataFrame) -> pd.DataFrame:
+    table = gate[["generator", "check", "value", "limit", "passed", "meaning"]].copy()
+    table["passed"] = table["passed"].map({True: "yes", False: "no"})
+    return table
+
+
+def _glossary(dictionary: pd.DataFrame) -> pd.DataFrame:
+    best = {"error": "0 is best", "agreement": "1 is best", "descriptive": "not scored"}
+    table = dictionary.assign(
+        best=[best.get(r.kind, f"{r.target:g} is best") for r in rows(dictionary)],
+    )
+    return table[["stage", "name", "best", "unit", "ceiling", "floor", "formula", "source"]]

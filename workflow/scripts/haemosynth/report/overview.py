@@ -1,0 +1,195 @@
+"""The cohort in a few tables, and the figures that belong to no single stage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from haemosynth.cohort import Cohort
+from haemosynth.figures import BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, VERMILION, new_figure
+
+FEWEST = 5  # smaller counts are not released
+COLOURS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE)
+MARKERS = ("o", "s", "^", "D", "v")
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A cohort in plain tables, ready to be shown. Numbers are text where they may be withheld."""
+
+    size: pd.DataFrame
+    columns: pd.DataFrame
+    alterations: pd.DataFrame
+    excluded: pd.DataFrame
+
+
+def median_follow_up(time: pd.Series, event: pd.Series) -> float:
+    """Median follow-up in months by the reverse Kaplan-Meier method (Schemper and Smith, Control Clin Trials 1996)."""
+    known = time.notna() & event.notna()
+    # At equal times censoring, the event here, comes first: those with the endpoint are still at risk.
+    order = np.lexsort((event[known].to_numpy(), time[known].to_numpy()))
+    times, censored = time[known].to_numpy()[order], 1 - event[known].to_numpy()[order]
+    at_risk = np.arange(len(times), 0, -1)
+    curve = np.cumprod(1 - censored / at_risk)
+    below = np.flatnonzero(curve <= 0.5)
+    return float(times[below[0]]) if len(below) else float("nan")
+
+
+def count(number: float, release: bool) -> str:
+    """A number of patients as text; in a release, those under five are withheld."""
+    return f"under {FEWEST}" if release and 0 < number < FEWEST else f"{int(number)}"
+
+
+def share(number: float, total: float, release: bool) -> str:
+    """A part of patients in percent; in a release it does not give away a count under five that it stands for."""
+    if not total:
+        return "unknown"
+    if release and 0 < number < FEWEST:
+        return f"under {100 * FEWEST / total:.2g} %" if total >= 100 * FEWEST else "withheld"
+    return f"{100 * number / total:.0f} %"
+
+
+def level_counts(values: pd.Series, release: bool, shown: int = 6) -> str:
+    """Levels with their counts, most frequent first, as text.
+
+    In a release counts under five are withheld; where that is one level alone, so is the next smallest, since the
+    number of patients would give it away. How the withheld levels are spelled is not shown either.
+    """
+    counts = values.value_counts()
+    counts = counts[counts > 0]
+    if not release:
+        open_counts, withheld = counts, 0
+    else:
+        withheld = int((counts < FEWEST).sum())
+        if withheld == 1 and len(counts) > 1:
+            withheld = 2
+        open_counts = counts.iloc[: len(counts) - withheld]
+    parts = [f"{level} {number}" for level, number in open_counts.items()]
+    text = parts[:shown] + ([f"and {len(parts) - shown} more levels"] if len(parts) > shown else [])
+    if withheld:
+        text.append(f"{withheld} rare level{'s' if withheld > 1 else ''} withheld")
+    return ", ".join(text)
+
+
+def overview(train: Cohort, holdout: Cohort, release: bool) -> Overview:
+    """Patients, endpoints, columns and alterations of the real cohort (train and holdout together).
+
+    Args:
+        release: counts under five are withheld, ranges are always the 1-99 % range, and notes on patients are left out.
+    """
+    clinical = pd.concat([train.clinical.astype("object"), holdout.clinical.astype("object")])
+    rows = [("real patients", str(len(clinical))), ("for training", str(len(train))), ("held out", str(len(holdout)))]
+    for endpoint in train.schema.endpoints:
+        time = clinical[f"{endpoint}_time"].astype(float)
+        event = clinical[f"{endpoint}_event"].astype(float)
+        fewest = min(event.sum(), (event == 0).sum())  # the few who had no event can be counted too
+        rows.append((f"{endpoint}: events", "withheld" if release and 0 < fewest < FEWEST else f"{event.sum():.0f}"))
+        median = median_follow_up(time, event)
+        rows.append((f"{endpoint}: median follow-up", "not reached" if np.isnan(median) else f"{median:.1f} months"))
+    alterations = pd.DataFrame(columns=["alteration", "kind", "carriers", "share of assayed"])
+    if train.alterations is not None and holdout.alterations is not None:
+        assert train.sequenced is not None
+        assert holdout.sequenced is not None
+        both = pd.concat([train.alterations, holdout.alterations])
+        rows.append(("sequenced", count(train.sequenced.sum() + holdout.sequenced.sum(), release)))
+        carriers = both.sum().sort_values(ascending=False, kind="stable")
+        alterations = pd.DataFrame(
+            [
+                (
+                    name,
+                    train.schema.alterations[str(name)],
+                    count(carriers[name], release),
+                    share(carriers[name], both[name].notna().sum(), release),
+                )
+                for name in carriers.index
+            ],
+            columns=alterations.columns,
+        )
+    columns = []
+    for name, column in train.schema.columns.items():
+        values = clinical[name]
+        if not values.notna().any():
+            content = "no value"
+        elif column.numeric and column.kind != "event":
+            low, middle, high = np.quantile(values.dropna().astype(float), [0.01, 0.5, 0.99])
+            content = f"{middle:.3g} ({low:.3g} to {high:.3g})" + (f" {column.unit}" if column.unit else "")
+        elif column.kind == "event":
+            events = values.dropna().astype(float)
+            number = min(events.sum(), (events == 0).sum()) if release else np.inf
+            content = "withheld" if 0 < number < FEWEST else f"{share(events.sum(), len(events), False)} with the event"
+        else:
+            content = level_counts(values, release)
+        columns.append((name, column.kind, column.group, content, share(values.isna().sum(), len(values), release)))
+    excluded = [(name, _reason(reason, release)) for name, reason in train.schema.excluded.items()]
+    return Overview(
+        pd.DataFrame(rows, columns=["", "value"]),
+        pd.DataFrame(columns, columns=["column", "kind", "group", "median (1-99 % range) or counts", "missing"]),
+        alterations,
+        pd.DataFrame(excluded, columns=["left out", "reason"]),
+    )
+
+
+def _reason(reason: str, release: bool) -> str:
+    """Reasons count carriers; a release does not."""
+    return re.sub(r"^\d+ carriers in train, fewer", "fewer carriers in train", reason) if release else reason
+
+
+def scorecard_figure(scorecard: pd.DataFrame, generators: Sequence[str]) -> Figure:
+    """Every scored metric of these generators between floor (0) and ceiling (1), with 95 % intervals.
+
+    Values below -0.5 and above 1.5 are drawn at the edge.
+    """
+    chosen = scorecard[scorecard["generator"].isin(generators) & (scorecard["status"] == "ok")]
+    keys = ["pillar", "stage", "modality", "metric"]
+    rows = chosen[keys].drop_duplicates().reset_index(drop=True)
+    order = {pillar: i for i, pillar in enumerate(dict.fromkeys(rows["pillar"]))}
+    rows = rows.sort_values("pillar", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)
+    figure, axis = new_figure(8.6, 1.4 + 0.22 * max(len(rows), 4))
+    low, high = -0.5, 1.5
+    axis.axvspan(low, 0, color="#F2F2F2", zorder=0)
+    for place, word in ((0, "no structure"), (1, "real patients")):
+        axis.axvline(place, color=NEUTRAL, linewidth=1, linestyle="--", zorder=1)
+        axis.text(place, -1.0, word, ha="center", va="bottom", color="#555555", fontsize=8)
+    places = {tuple(row): i for i, row in enumerate(rows.itertuples(index=False, name=None))}
+    for g, generator in enumerate(generators):
+        ours = chosen[chosen["generator"] == generator]
+        y = np.array([places[tuple(row)] for row in ours[keys].itertuples(index=False, name=None)], dtype=float)
+        y += (g - (len(generators) - 1) / 2) * 0.26
+        x = ours["relative"].clip(low, high).to_numpy()
+        ends = np.clip(ours[["low", "high"]].to_numpy(dtype=float), low, high)
+        colour = COLOURS[g % len(COLOURS)]
+        axis.hlines(y, ends[:, 0], ends[:, 1], color=colour, linewidth=1.4, zorder=2)
+        axis.plot(x, y, MARKERS[g % len(MARKERS)], color=colour, markersize=4.5, label=generator, zorder=3)
+    axis.set_yticks(
+        range(len(rows)), [f"{r.stage}: {r.metric} ({r.modality})".replace("_", " ") for r in rows.itertuples()]
+    )
+    axis.set_ylim(len(rows) - 0.4, -1.2)
+    axis.set_xlim(low, high)
+    for pillar in order:
+        first, last = rows.index[rows["pillar"] == pillar][[0, -1]]
+        axis.text(high, first - 0.42, pillar, ha="right", va="top", fontweight="bold", fontsize=8)
+        if last < len(rows) - 1:
+            axis.axhline(last + 0.5, color=NEUTRAL, linewidth=0.6)
+    seeds = int(chosen["seeds"].max()) if len(chosen) else 0
+    axis.set_xlabel(f"relative to the references, 95 % interval ({seeds} seed{'s' if seeds != 1 else ''})")
+    if len(chosen):
+        axis.legend(loc="upper left", bbox_to_anchor=(0.0, -0.9 / max(len(rows), 4) - 0.02), ncols=len(generators))
+    return figure
+
+
+def history_figure(history: pd.DataFrame, title: str) -> Figure:
+    """The curves of a fit over its steps."""
+    curves = [name for name in history.columns if name != "step" and history[name].notna().any()]
+    figure, axes = new_figure(3.2 * max(1, len(curves)), 2.4, ncols=max(1, len(curves)), squeeze=False)
+    for axis, name in zip(axes[0], curves, strict=False):
+        known = history[["step", name]].dropna()
+        axis.plot(known["step"], known[name], color=BLUE, linewidth=1.2)
+        axis.set_xlabel("step")
+        axis.set_ylabel(name.replace("_", " "))
+    axes[0][0].set_title(title, loc="left")
+    return figure

@@ -1,0 +1,229 @@
+"""Marginals: is every clinical column distributed as in real patients?
+
+Numbers are compared among known values (missingness has its own stage); for levels, missing is one level more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from haemosynth.figures import REAL, SYNTHETIC, new_figure
+from haemosynth.validate.design import Design, coded
+from haemosynth.validate.stage import UNIVARIATE, Comparison, Metric, Value
+
+Vector = NDArray[np.float64]
+
+DEFAULTS: dict[str, Any] = {}
+METRICS = (
+    Metric(
+        "wasserstein", "error", "interquartile ranges", (0, np.inf), UNIVARIATE, "bootstrap",
+        "integral |F_real - F_candidate| dx / interquartile range of the real values (their standard deviation where"
+        " that range is 0); known values of numeric columns",
+        "Kantorovich-Rubinstein; Ramdas et al., Entropy 2017;19:47",
+    ),
+    Metric(
+        "kolmogorov_smirnov", "error", "probability", (0, 1), UNIVARIATE, "bootstrap",
+        "sup |F_real - F_candidate|; known values of numeric columns",
+        "Smirnov, Ann Math Stat 1948;19:279",
+    ),
+    Metric(
+        "total_variation", "error", "probability", (0, 1), UNIVARIATE, "bootstrap",
+        "sum |p - q| / 2 over levels and missing; events of endpoints count as levels",
+        "Gibbs and Su, Int Stat Rev 2002;70:419",
+    ),
+    Metric(
+        "jensen_shannon", "error", "", (0, 1), UNIVARIATE, "bootstrap",
+        "sqrt((KL(p, m) + KL(q, m)) / 2), m = (p + q) / 2, logarithms to base 2; levels and missing. Kullback-Leibler"
+        " divergence itself is infinite where a level is lost",
+        "Endres and Schindelin, IEEE Trans Inf Theory 2003;49:1858",
+    ),
+    Metric(
+        "hellinger", "error", "", (0, 1), UNIVARIATE, "bootstrap",
+        "sqrt(1 - sum sqrt(p q)); levels and missing",
+        "Gibbs and Su, Int Stat Rev 2002;70:419",
+    ),
+)  # fmt: skip
+NUMERIC = ("wasserstein", "kolmogorov_smirnov")
+LEVELS = ("total_variation", "jensen_shannon", "hellinger")
+
+
+def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
+    """Every metric for each column it applies to, and `all`, the mean over columns. There are no settings."""
+    design = coded(comparison.real.schema, comparison.real.clinical, comparison.candidate.clinical)
+    values: list[Value] = []
+    for i, name in enumerate(design.columns):
+        real, candidate = (matrix[:, i] for matrix in design.matrices)
+        if _levelled(comparison, name):
+            p, q = level_shares(real, len(design.levels[i]) or 2), level_shares(candidate, len(design.levels[i]) or 2)
+            found = dict(zip(LEVELS, (total_variation(p, q), jensen_shannon(p, q), hellinger(p, q)), strict=True))
+            values += [Value(metric, value, name, n=len(real)) for metric, value in found.items()]
+            continue
+        real, candidate = real[~np.isnan(real)], candidate[~np.isnan(candidate)]
+        if not len(real) or not len(candidate):
+            side = "real patients" if not len(real) else "the candidate"
+            values += [Value(metric, np.nan, name, reason=f"no value is known in {side}") for metric in NUMERIC]
+            continue
+        area, gap = distances(real, candidate)
+        scale = spread(real)
+        values.append(
+            Value("wasserstein", area / scale, name, n=len(real))
+            if scale > 0
+            else Value("wasserstein", np.nan, name, n=len(real), reason="the column is constant in real patients")
+        )
+        values.append(Value("kolmogorov_smirnov", gap, name, n=len(real)))
+    return [*_means(values, len(comparison.real)), *values]
+
+
+def _means(values: list[Value], n: int) -> list[Value]:
+    means = []
+    for metric in (*NUMERIC, *LEVELS):
+        numbers = [value.value for value in values if value.metric == metric and not np.isnan(value.value)]
+        reason = "" if numbers else "no column of this type"
+        means.append(Value(metric, float(np.mean(numbers)) if numbers else np.nan, n=n, reason=reason))
+    return means
+
+
+def _levelled(comparison: Comparison, name: str) -> bool:
+    column = comparison.real.schema.columns[name]
+    return not column.numeric or column.kind == "event"
+
+
+def distances(first: Vector, second: Vector) -> tuple[float, float]:
+    """Area between, and largest gap between, the distribution functions of two samples without missing values."""
+    first, second = np.sort(first), np.sort(second)
+    points = np.concatenate([first, second])
+    points.sort()
+    gap = np.abs(
+        np.searchsorted(first, points, side="right") / len(first)
+        - np.searchsorted(second, points, side="right") / len(second)
+    )
+    return float(gap[:-1] @ np.diff(points)), float(gap.max())
+
+
+def spread(values: Vector) -> float:
+    """Interquartile range, or the standard deviation where that is 0."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float(high - low) if high > low else float(np.std(values))
+
+
+def level_shares(codes: Vector, count: int) -> Vector:
+    """Share of each of `count` levels, and last of missing."""
+    filled = np.where(np.isnan(codes), count, codes).astype(np.intp)
+    return np.asarray(np.bincount(filled, minlength=count + 1) / max(len(codes), 1))
+
+
+def total_variation(p: Vector, q: Vector) -> float:
+    """Half the sum of absolute differences of two distributions."""
+    return float(np.abs(p - q).sum() / 2)
+
+
+def jensen_shannon(p: Vector, q: Vector) -> float:
+    """Jensen-Shannon distance to base 2: 0 for equal distributions, 1 for distributions without a common level."""
+    middle = (p + q) / 2
+    bits = [float(np.sum(s[s > 0] * np.log2(s[s > 0] / middle[s > 0]))) for s in (p, q)]
+    return float(np.sqrt(max(0.0, sum(bits) / 2)))
+
+
+def hellinger(p: Vector, q: Vector) -> float:
+    """Hellinger distance: 0 for equal distributions, 1 for distributions without a common level."""
+    return float(np.sqrt(max(0.0, 1 - np.sqrt(p * q).sum())))
+
+
+def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
+    """One panel for each column: histograms of numbers, bars of levels, real beside candidate."""
+    schema = comparison.real.schema
+    design = coded(schema, comparison.real.clinical, comparison.candidate.clinical)
+    across = min(5, max(1, len(design.columns)))
+    down = -(-len(design.columns) // across)
+    fig, axes = new_figure(2.5 * across, 2.05 * down + 0.5, nrows=down, ncols=across, squeeze=False)
+    shown = values.set_index(["metric", "target"]).value
+    panels = list(axes.flat)
+    for i, (name, axis) in enumerate(zip(design.columns, panels, strict=False)):
+        if _levelled(comparison, name):
+            _bars(axis, design, i)
+            metric, short = "total_variation", "TV"
+        else:
+            _histogram(axis, [matrix[:, i] for matrix in design.matrices], schema.columns[name].unit)
+            metric, short = "kolmogorov_smirnov", "KS"
+        title = name if len(name) <= 24 else f"{name[:23]}…"
+        axis.set_title(title, fontsize=9, loc="left", pad=14)
+        value = shown.get((metric, name), np.nan)
+        if not np.isnan(value):
+            axis.text(0, 1.02, f"{short} {value:.2f}", transform=axis.transAxes, fontsize=7.5, va="bottom")
+        axis.tick_params(labelsize=7.5)
+    for axis in panels[len(design.columns) :]:
+        axis.set_visible(False)
+    handles = [
+        _swatch(REAL, f"real (n = {len(comparison.real)})"),
+        _swatch(SYNTHETIC, f"{label} (n = {len(comparison.candidate)})"),
+    ]
+    fig.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=10, frameon=False)
+    return fig
+
+
+def _swatch(colour: str, text: str) -> Any:
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour, label=text)
+
+
+def _histogram(axis: Any, both: list[Vector], unit: str | None) -> None:
+    sides = [side[~np.isnan(side)] for side in both]
+    everything = np.concatenate(sides)
+    if not len(everything):
+        axis.text(0.5, 0.5, "no value known", ha="center", transform=axis.transAxes, fontsize=8)
+        return
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = np.quantile(everything, [0.01, 0.99])
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    middle = np.median(everything)
+    skewed = low > 0 and high / low > 20 and middle - low < 0.25 * (high - low)
+    whole = bool(np.all(everything == np.round(everything)))
+    if skewed:
+        edges = np.geomspace(low, high, 21)
+        axis.set_xscale("log")
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.xaxis.set_major_formatter("{x:g}")
+        if np.floor(np.log10(high)) == np.floor(np.log10(low)) + 1:  # one power of ten between: too few to read
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    elif whole:
+        # Whole numbers fall into bins of equal count of whole numbers, or the bins would show a comb.
+        step = max(1.0, np.ceil((high - low + 1) / 20))
+        edges = np.arange(np.floor(low) - 0.5, high + step + 0.5, step)
+    else:
+        edges = np.linspace(low, high, 21)
+    for side, colour, filled in zip(sides, (REAL, SYNTHETIC), (True, False), strict=True):
+        if not len(side):
+            continue
+        height = 100 * np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0] / len(side)
+        style = {"fill": True, "color": colour, "alpha": 0.25, "lw": 0} if filled else {"color": colour, "lw": 1.3}
+        axis.stairs(height, edges, **style)
+        if filled:
+            axis.stairs(height, edges, color=colour, lw=0.8)
+    axis.set_ylim(bottom=0)
+    axis.set_ylabel("%", fontsize=7.5, labelpad=1)
+    if unit:
+        axis.set_xlabel(unit, fontsize=7.5, labelpad=1)
+
+
+def _bars(axis: Any, design: Design, i: int) -> None:
+    names = list(design.levels[i]) or ["0", "1"]
+    shares = [100 * level_shares(matrix[:, i], len(names)) for matrix in design.matrices]
+    names.append("missing")
+    keep = np.flatnonzero((shares[0] > 0) | (shares[1] > 0))
+    if len(keep) > 8:  # the most frequent ones, in their order
+        keep = np.sort(keep[np.argsort(-(shares[0] + shares[1])[keep], kind="stable")[:8]])
+    y = np.arange(len(keep))
+    axis.barh(y - 0.2, shares[0][keep], 0.38, color=REAL)
+    axis.barh(y + 0.2, shares[1][keep], 0.38, color=SYNTHETIC)
+    axis.set_yticks(y, [names[k] if len(names[k]) <= 14 else f"{names[k][:13]}…" for k in keep])
+    axis.set_ylim(len(keep) - 0.4, -0.6)
+    axis.set_xlabel("%", fontsize=7.5, labelpad=1)

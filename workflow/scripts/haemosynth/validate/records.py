@@ -1,0 +1,107 @@
+"""Patients as points: one scale for clinical columns and alterations, and the distances between patients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from haemosynth.cohort import Cohort
+
+Matrix = NDArray[np.float64]
+Vector = NDArray[np.float64]
+CHUNK = 4_000_000  # distances held at once: 32 MB
+ROUNDING = 1e-9  # squared distances below this are zero but for rounding
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A common scale, fitted on training patients.
+
+    A number is divided by its 10-90 % range and clipped half a range beyond it; two different levels, a value and a
+    missing value, and two states of an alteration all lie 1 apart. A missing number stands in the middle of its range
+    and differs by its own indicator; an unknown alteration lies half way, and a patient who was not sequenced differs
+    by one indicator. Derived columns are left out: they say nothing that their parents do not.
+    """
+
+    numbers: tuple[tuple[str, float, float], ...]  # column, middle, 10-90 % range
+    levels: tuple[tuple[str, tuple[str, ...]], ...]
+    alterations: tuple[str, ...]
+    baseline: NDArray[np.bool_] = field(repr=False)  # which encoded columns are clinical and not an endpoint
+    genomic: NDArray[np.bool_] = field(repr=False)  # which are alterations or `sequenced`
+
+    def points(self, cohort: Cohort) -> Matrix:
+        """(patients, encoded columns)."""
+        columns: list[Vector] = []
+        for name, middle, width in self.numbers:
+            values = cohort.clinical[name].to_numpy(float)
+            missing = np.isnan(values)
+            columns += [np.where(missing, 0.0, np.clip((values - middle) / width, -1, 1)), missing.astype(float)]
+        for name, levels in self.levels:
+            codes = pd.Index(levels).get_indexer(pd.Index(cohort.clinical[name].astype(object)))
+            codes[(codes < 0) & cohort.clinical[name].notna().to_numpy()] = len(levels)  # a level unseen in training
+            columns += [(codes == code) * np.sqrt(0.5) for code in range(-1, len(levels) + 1)]
+        if self.alterations and cohort.alterations is not None and cohort.sequenced is not None:
+            states = cohort.alterations[list(self.alterations)].to_numpy(float)
+            columns.extend(np.where(np.isnan(states), 0.5, states).T)
+            columns.append(cohort.sequenced.to_numpy(float))
+        return np.column_stack(columns)
+
+
+def fit_encoder(train: Cohort) -> Encoder:
+    """The scale of distances between patients, from training patients alone."""
+    numbers, levels, baseline = [], [], []
+    survival = set(train.schema.survival)
+    for name, column in train.schema.columns.items():
+        if column.derived is not None or not column.numeric:
+            continue
+        values = train.clinical[name].dropna().to_numpy(float)
+        low, high = np.quantile(values, [0.1, 0.9]) if len(values) else (0.0, 1.0)
+        if high <= low:  # nearly always the same value: its whole range counts
+            low, high = (values.min(), values.max()) if len(values) and values.max() > values.min() else (0.0, 1.0)
+        numbers.append((name, float(low + high) / 2, float(high - low)))
+        baseline += [name not in survival] * 2
+    for name, column in train.schema.columns.items():
+        if column.derived is None and not column.numeric:
+            levels.append((name, tuple(str(level) for level in train.clinical[name].cat.categories)))
+            baseline += [True] * (len(levels[-1][1]) + 2)
+    alterations = tuple(train.schema.alterations)
+    clinical, genomic = len(baseline), len(alterations) + 1 if alterations else 0
+    return Encoder(
+        tuple(numbers),
+        tuple(levels),
+        alterations,
+        np.array(baseline + [False] * genomic, dtype=bool),
+        np.array([False] * clinical + [True] * genomic, dtype=bool),
+    )
+
+
+def squared_distances(points: Matrix, others: Matrix) -> Iterator[tuple[slice, Matrix]]:
+    """Squared Euclidean distances from `points` to `others`, in chunks of rows of bounded memory.
+
+    Yields:
+        (rows of `points`, (those rows, others)); distances below rounding error are exactly zero.
+    """
+    norms = np.einsum("ij,ij->i", others, others)
+    step = max(1, CHUNK // max(1, len(others)))
+    for start in range(0, len(points), step):
+        part = points[start : start + step]
+        squared = np.einsum("ij,ij->i", part, part)[:, None] + norms[None, :] - 2 * part @ others.T
+        squared[squared < ROUNDING] = 0.0
+        yield slice(start, start + len(part)), squared
+
+
+def nearest(points: Matrix, others: Matrix, count: int = 1) -> Matrix:
+    """Distances from each point to its `count` nearest others, ascending.  (points, count)"""
+    found = np.empty((len(points), count))
+    for rows, squared in squared_distances(points, others):
+        found[rows] = np.sort(np.partition(squared, count - 1, axis=1)[:, :count], axis=1)
+    return np.sqrt(found)
+
+
+def some_rows(cohort: Cohort, most: int, rng: np.random.Generator) -> Cohort:
+    """The cohort, or `most` of its patients at random where it has more: neighbours cost patients squared."""
+    return cohort if len(cohort) <= most else cohort.take(np.sort(rng.permutation(len(cohort))[:most]))

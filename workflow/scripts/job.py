@@ -1,0 +1,54 @@
+"""What every script does first: pin threads and instruction set, open the log, take the job's own random stream."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Other code paths of the numerical libraries round differently: with these, the same software gives the same bytes.
+INSTRUCTION_SET = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "DNNL_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",
+}
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class Job:
+    """A running job: its settings (params) and its random streams."""
+
+    def __init__(self, snakemake) -> None:
+        self.rule = snakemake.rule
+        self.names = [f"{name}={value}" for name, value in sorted(snakemake.wildcards.items())]
+        self.seed = snakemake.params.job["seed"]
+
+    def stream(self, *names: object, without: str = ""):
+        """The job's random stream; `names` branch it, `without` leaves one wildcard out of its name."""
+        from haemosynth.streams import stream
+
+        kept = [name for name in self.names if not (without and name.startswith(f"{without}="))]
+        return stream(self.seed, self.rule, *kept, *names)
+
+
+@contextmanager
+def job(snakemake) -> Iterator[Job]:
+    """Run a script's body; a user's mistake ends it with one line in the log and no traceback."""
+    if platform.machine() in ("x86_64", "AMD64"):
+        os.environ.update(INSTRUCTION_SET)
+    os.environ.update(dict.fromkeys(THREADS, str(snakemake.params.job["threads"])))
+    Path(snakemake.log[0]).parent.mkdir(parents=True, exist_ok=True)
+    log = os.open(snakemake.log[0], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    from haemosynth.errors import InputError
+
+    try:
+        yield Job(snakemake)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)

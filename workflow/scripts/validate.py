@@ -1,0 +1,31 @@
+"""A candidate and real patients -> one stage's metrics, replicates and figure."""
+
+from importlib import import_module
+from pathlib import Path
+
+from job import job
+
+with job(snakemake) as work:
+    from haemosynth.cohort import read_cohort
+    from haemosynth.figures import save_figure
+    from haemosynth.files import write_table
+    from haemosynth.validate.resampling import evaluate, stage_settings
+    from haemosynth.validate.stage import Comparison
+
+    stage = import_module(snakemake.params.stage)
+    settings = stage_settings(stage, snakemake.params.settings, snakemake.params.stage.split(".")[-1])
+    comparison = Comparison(
+        real=read_cohort(Path(snakemake.input.holdout[0]).parent),
+        candidate=read_cohort(Path(snakemake.input.candidate[0]).parent),
+        train=read_cohort(Path(snakemake.input.train[0]).parent),
+        control=read_cohort(Path(snakemake.input.control[0]).parent),
+    )
+
+    # The streams leave the generator out: all candidates meet the same real patients.
+    def streams(*names):
+        return work.stream(*names, without="generator")
+
+    values, replicates = evaluate(stage, comparison, settings, streams)
+    write_table(values, snakemake.output.metrics)
+    write_table(replicates, snakemake.output.replicates)
+    save_figure(stage.figure(comparison, values, settings, snakemake.wildcards.generator), snakemake.output.figure)
