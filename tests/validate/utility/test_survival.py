@@ -143,3 +143,14 @@ def test_the_figure_hides_counts_under_five(comparison):
     texts = [text.get_text() for axis in drawn.axes for text in axis.texts]
     assert "patients at risk" in texts
     assert not {"1", "2", "3", "4"} & set(texts)
+
+
+def test_no_step_of_the_drawn_curve_is_one_patients(comparison):
+    values = pd.DataFrame([vars(v) | {"status": "ok"} for v in survival.measure(
+        comparison, survival.DEFAULTS, np.random.default_rng(0))])  # fmt: skip
+    drawn = survival.figure(comparison, values, survival.DEFAULTS, "fresh")
+    endpoint = comparison.real.schema.endpoints[0]
+    times = set(comparison.real.clinical[f"{endpoint}_time"].dropna())
+    steps = drawn.axes[0].lines[0].get_xdata()[1:]
+    assert len(steps) <= len(comparison.real) / survival.FEWEST_SHOWN + 1
+    assert np.mean([step in times for step in steps]) < 0.2

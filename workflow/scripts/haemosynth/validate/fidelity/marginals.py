@@ -20,6 +20,7 @@ from haemosynth.validate.stage import UNIVARIATE, Comparison, Metric, Value
 Vector = NDArray[np.float64]
 
 DEFAULTS: dict[str, Any] = {}
+FEWEST_SHOWN = 5  # real patients of a drawn level or bin
 METRICS = (
     Metric(
         "wasserstein", "error", "interquartile ranges", (0, np.inf), UNIVARIATE, "bootstrap",
@@ -203,7 +204,7 @@ def _histogram(axis: Any, both: list[Vector], unit: str | None) -> None:
     for side, colour, filled in zip(sides, (REAL, SYNTHETIC), (True, False), strict=True):
         if not len(side):
             continue
-        height = 100 * np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0] / len(side)
+        height = _drawn(np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0], filled)
         style = {"fill": True, "color": colour, "alpha": 0.25, "lw": 0} if filled else {"color": colour, "lw": 1.3}
         axis.stairs(height, edges, **style)
         if filled:
@@ -214,9 +215,18 @@ def _histogram(axis: Any, both: list[Vector], unit: str | None) -> None:
         axis.set_xlabel(unit, fontsize=7.5, labelpad=1)
 
 
+def _drawn(counts: Vector, real: bool) -> Vector:
+    """Per cent of the patients; counts of one to four real patients are left out: figures are published."""
+    shown = np.where(real & (counts > 0) & (counts < FEWEST_SHOWN), 0, counts)
+    return np.asarray(100 * shown / max(counts.sum(), 1))
+
+
 def _bars(axis: Any, design: Design, i: int) -> None:
     names = list(design.levels[i]) or ["0", "1"]
-    shares = [100 * level_shares(matrix[:, i], len(names)) for matrix in design.matrices]
+    shares = [
+        _drawn(np.rint(level_shares(matrix[:, i], len(names)) * len(matrix)), real)
+        for matrix, real in zip(design.matrices, (True, False), strict=True)
+    ]
     names.append("missing")
     keep = np.flatnonzero((shares[0] > 0) | (shares[1] > 0))
     if len(keep) > 8:  # the most frequent ones, in their order

@@ -13,6 +13,7 @@ median, the reference level or wild type, and an indicator of missingness where 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -333,15 +334,30 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     return drawn
 
 
+def _in_groups(curve: KaplanMeier, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(steps,) mean time of every group of at least `FEWEST_SHOWN` patients in follow-up order, and where it ends.
+
+    A curve with a step for each patient would show when each of them died.
+    """
+    gone = (curve.at_risk[0] - curve.at_risk[shown]) // FEWEST_SHOWN
+    ends = np.flatnonzero(np.diff(gone, append=np.inf) > 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    sums = np.add.reduceat(curve.times[shown], starts)
+    return sums / (ends - starts + 1), ends
+
+
 def _draw_curves(axis: Any, curves: list[tuple[str, str, KaplanMeier]], endpoint: str, end: float) -> None:
     for name, colour, curve in curves:
-        shown = (curve.at_risk >= FEWEST_SHOWN) & (curve.times <= end)
-        low, high = curve.band()
-        times = np.concatenate([[0.0], curve.times[shown]])
-        axis.step(times, np.concatenate([[1.0], curve.survival[shown]]), where="post", color=colour, lw=1.6,
+        shown = np.flatnonzero((curve.at_risk >= FEWEST_SHOWN) & (curve.times <= end))
+        times, low, high, survival = np.zeros(1), np.ones(1), np.ones(1), np.ones(1)
+        if len(shown):
+            mean, ends = _in_groups(curve, shown)
+            times = np.concatenate([times, mean])
+            band = (side[shown][ends] for side in (*curve.band(), curve.survival))
+            low, high, survival = (np.concatenate([[1.0], side]) for side in band)
+        axis.step(times, survival, where="post", color=colour, lw=1.6,
                   label=f"{name} (n = {int(curve.at_risk[0]):,}, {int(curve.events.sum()):,} events)")  # fmt: skip
-        axis.fill_between(times, np.concatenate([[1.0], low[shown]]), np.concatenate([[1.0], high[shown]]),
-                          step="post", color=colour, alpha=0.15, lw=0)  # fmt: skip
+        axis.fill_between(times, low, high, step="post", color=colour, alpha=0.15, lw=0)
     axis.set(xlim=(0, end), ylim=(0, 1.02), xlabel=f"{endpoint}, months", ylabel="survival probability")
     axis.legend(loc="upper right", frameon=False, fontsize=9)
 
@@ -377,5 +393,5 @@ def _draw_forest(
     ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10) if axis.get_xlim()[0] <= tick <= axis.get_xlim()[1]]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
-    axis.set_yticks(rows, [names[i] for i in chosen])
+    axis.set_yticks(rows, [textwrap.shorten(names[i], 36, placeholder=" ...") for i in chosen])
     axis.set(ylim=(-0.7, len(chosen) - 0.3), xlabel=f"hazard ratio of {endpoint}, 95 % interval")
