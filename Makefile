@@ -31,7 +31,7 @@ check: $(READY)  ## style, types, and Snakemake's own checks
 	$(BIN)/snakemake --lint
 
 unit: $(READY)  ## the tests alone
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 slow: $(READY)  ## the long tests, on real cohorts where HAEMOSYNTH_DATA names them
 	$(BIN)/python -m pytest -m slow $(ARGS)
