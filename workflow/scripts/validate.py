@@ -9,7 +9,7 @@ with job(snakemake) as work:
     from haemosynth.cohort import read_cohort
     from haemosynth.figures import save_figure
     from haemosynth.files import write_table
-    from haemosynth.validate.resampling import evaluate, stage_settings
+    from haemosynth.validate.resampling import evaluate, prepared, stage_settings
     from haemosynth.validate.stage import Comparison
 
     stage = import_module(snakemake.params.stage)
@@ -25,6 +25,7 @@ with job(snakemake) as work:
     def streams(*names):
         return work.stream(*names, without="generator")
 
+    comparison = prepared(stage, comparison, settings, streams)
     values, replicates = evaluate(stage, comparison, settings, streams)
     write_table(values, snakemake.output.metrics)
     write_table(replicates, snakemake.output.replicates)

@@ -5,6 +5,8 @@ A stage is a module `validate/<pillar>/<stage>.py` with
     DEFAULTS  its settings and their default values; a study may change them under `validation:`
     measure   (comparison, settings, rng) -> values, without intervals
     figure    (comparison, values, settings, label) -> the figure of this candidate
+and perhaps
+    prepare   (comparison, settings, rng) -> what is learned once and kept for all resamples
 `evaluate` in `resampling.py` gives every stage its intervals. This file imports nothing heavy: the
 workflow reads the table while it builds its graph.
 """

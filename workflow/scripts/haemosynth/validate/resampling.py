@@ -33,6 +33,14 @@ def stage_settings(stage: StageModule, chosen: Mapping[str, Any], name: str) -> 
     return {**stage.DEFAULTS, **chosen}
 
 
+def prepared(
+    stage: StageModule, comparison: Comparison, settings: Mapping[str, Any], streams: Callable[..., np.random.Generator]
+) -> Comparison:
+    """The comparison with what the stage learns once (`prepare`); as it is where the stage has no `prepare`."""
+    prepare = getattr(stage, "prepare", None)
+    return replace(comparison, prepared=prepare(comparison, settings, streams("prepare"))) if prepare else comparison
+
+
 def evaluate(
     stage: StageModule, comparison: Comparison, settings: Mapping[str, Any], streams: Callable[..., np.random.Generator]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -68,16 +68,22 @@ class Comparison:
 
     real: the holdout. candidate: synthetic patients, or a reference. train: the patients the generators learned from.
     control: for privacy, the half of the holdout that is never offered as a release (the other half is `fresh`).
+    prepared: what the stage's `prepare` learned, once for all resamples.
     """
 
     real: Cohort
     candidate: Cohort
     train: Cohort
     control: Cohort
+    prepared: Any = None
 
 
 class StageModule(Protocol):
-    """What every stage module offers."""
+    """What every stage module offers.
+
+    A stage may also offer prepare(comparison, settings, rng) -> anything: what is slow to learn and stays the same for
+    all resamples, such as classes of the training patients. It is `comparison.prepared` afterwards.
+    """
 
     METRICS: tuple[Metric, ...]
     DEFAULTS: dict[str, Any]

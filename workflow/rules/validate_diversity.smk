@@ -1,0 +1,1 @@
+# Diversity: do synthetic patients cover the variety of real ones?
