@@ -41,8 +41,6 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     Raises:
         InputError: a setting that names an unknown column or level.
     """
-    from sklearn.ensemble import RandomForestRegressor
-
     wishes = check_wishes(settings, train)
     encoding = learn(train, int(settings["bins"]), wishes.first)
     coded = encoding.encode(train.clinical)
@@ -52,17 +50,12 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     parameters = 0
     for i in range(len(encoding.variables)):
         if i:
-            # Squared error on indicators is the Gini index: one kind of forest serves every kind of column.
-            forest = RandomForestRegressor(
-                int(settings["trees"]),
-                min_samples_leaf=min(int(settings["leaf"]), max(1, len(train) // 2)),
-                max_features=float(settings["max_features"]),
-                random_state=torch_seed(rng),
-            ).fit(seen, encoding.targets(i, coded))
-            packed = pack([tree.tree_ for tree in forest.estimators_])
-            packed |= donors(packed, seen)
+            packed = grow(
+                encoding, i, coded, seen, int(settings["trees"]), int(settings["leaf"]),
+                float(settings["max_features"]), torch_seed(rng),
+            )  # fmt: skip
             arrays |= {f"{i:03d}.{name}": array for name, array in packed.items()}
-            parameters += int((packed["feature"] >= 0).sum()) * 2 + len(packed["donor"])
+            parameters += size(packed)
         seen = np.hstack([seen, encoding.features(i, coded)])
     plain = {"encoding": description, "parameters": parameters, **wishes.plain()}
     return Fitted(arrays, plain, pd.DataFrame())
@@ -94,23 +87,63 @@ def _sequence(
         if variable.kind == "survival":
             both = permitted & follow_up.permitted(i)
             permitted = np.where(both.any(axis=1, keepdims=True), both, permitted)
-        forest = {name.split(".", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{i:03d}.")}
-        picks = np.zeros(n, dtype=np.int64)
-        waiting = np.arange(n)
-        for _ in range(REDRAWS):
-            picks[waiting] = _draw(forest, seen[waiting], len(source.levels), rng)
-            waiting = waiting[~permitted[waiting, source.levels[picks[waiting], i]]]
-            if not len(waiting):
-                break
-        for row in waiting:
-            picks[row] = rng.choice(np.flatnonzero(permitted[row, source.levels[:, i]]))
-        levels[:, i] = source.levels[picks, i]
-        positions[:, i] = smooth(encoding, i, levels[:, i], source.positions[picks, i], rng)
+        levels[:, i], positions[:, i] = drawn(encoding, i, of_column(arrays, i), seen, source, permitted, rng)
         wishes.clamp(encoding, i, levels, positions)
         if variable.kind == "survival":
             follow_up.add(i, levels[:, i], positions[:, i])
         seen = np.hstack([seen, encoding.features(i, Coded(levels, positions))])
     return Coded(levels, positions)
+
+
+def grow(
+    encoding: Encoding, i: int, coded: Coded, seen: np.ndarray, trees: int, leaf: int, max_features: float, seed: int
+) -> dict[str, np.ndarray]:
+    """The forest of column i given the features `seen` (patients, features), packed, with the donors of its leaves."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    # Squared error on indicators is the Gini index: one kind of forest serves every kind of column.
+    forest = RandomForestRegressor(
+        trees,
+        min_samples_leaf=min(leaf, max(1, len(seen) // 2)),
+        max_features=max_features,
+        random_state=seed,
+    ).fit(seen, encoding.targets(i, coded))
+    packed = pack([tree.tree_ for tree in forest.estimators_])
+    return packed | donors(packed, seen)
+
+
+def size(forest: Mapping[str, np.ndarray]) -> int:
+    """Fitted numbers: a feature and a threshold for each split, and the donors."""
+    return int((forest["feature"] >= 0).sum()) * 2 + len(forest["donor"])
+
+
+def of_column(arrays: Mapping[str, np.ndarray], i: int) -> dict[str, np.ndarray]:
+    """The forest of column i, empty where it has none."""
+    return {name.split(".", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{i:03d}.")}
+
+
+def drawn(
+    encoding: Encoding,
+    i: int,
+    forest: Mapping[str, np.ndarray],
+    seen: np.ndarray,
+    source: Coded,
+    permitted: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Levels and positions of column i given what is seen, of the levels permitted (patients, levels)."""
+    n = len(seen)
+    picks = np.zeros(n, dtype=np.int64)
+    waiting = np.arange(n)
+    for _ in range(REDRAWS):
+        picks[waiting] = _draw(forest, seen[waiting], len(source.levels), rng)
+        waiting = waiting[~permitted[waiting, source.levels[picks[waiting], i]]]
+        if not len(waiting):
+            break
+    for row in waiting:
+        picks[row] = rng.choice(np.flatnonzero(permitted[row, source.levels[:, i]]))
+    levels = source.levels[picks, i]
+    return levels, smooth(encoding, i, levels, source.positions[picks, i], rng)
 
 
 def _draw(forest: Mapping[str, np.ndarray], seen: np.ndarray, patients: int, rng: np.random.Generator) -> np.ndarray:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from haemosynth.cohort import Cohort
 from haemosynth.files import load_model, save_model
-from haemosynth.generate.clinical import critic, nearness
+from haemosynth.generate.clinical import critic, forest, nearness, refresh
 from haemosynth.generate.clinical.encoding import Coded, Encoding, FollowUp, learn
 from haemosynth.generate.clinical.wishes import Wishes, check_wishes
 from haemosynth.generate.fitted import Fitted
@@ -50,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
     "kl_weight": 1.0,
     "ema": 0.98,
     "mixture": [1, 4, 8],  # components of the prior; the best BIC is taken
+    "refresh": {"trees": 25, "leaf": 8, "max_features": 0.5},  # redraw of each column given the others; null for none
     "refinement": {"trees": 150, "depth": 4, "rate": 0.05, "leaf": 15},  # density-ratio refinement; null for none
     "spaced": True,  # records no nearer to training patients than these are to each other (`nearness`)
     "checkpoint_every": 100,  # steps
@@ -204,6 +205,10 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         "network": {key: settings[key] for key in ("latent", "width", "decoders", "order")},
         **wishes.plain(),
     }
+    if settings["refresh"]:
+        forests = refresh.learn(encoding, coded, seed=critic_seed, **settings["refresh"])
+        arrays |= {f"refresh.{name}": array for name, array in forests.items()}
+        plain["parameters"] += sum(forest.size(forest.of_column(forests, i)) for i in range(len(encoding.variables)))
     refinement = settings["refinement"]
     if refinement:
         free = Wishes((), {}, completed=False)
@@ -217,7 +222,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             float(refinement["rate"]), int(refinement["leaf"]), critic_seed,
         )  # fmt: skip
         arrays |= {f"critic.{name}": array for name, array in odds.items()}
-        plain["parameters"] = int(net.size) + 2 * len(odds["value"])
+        plain["parameters"] += 2 * len(odds["value"])
     if settings["spaced"] and not wishes.where and not wishes.completed:
         near = nearness.learn(train, np.random.default_rng(critic_seed + 1))
         arrays |= {f"near.{name}": array for name, array in near.items()}
@@ -392,7 +397,11 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
 def _draw(
     encoding: Encoding, net: _Net, arrays: Mapping[str, np.ndarray], wishes: Wishes, n: int, rng: np.random.Generator
 ) -> Coded:
-    parts = [_decode(encoding, net, arrays, wishes, min(CHUNK, n - at), rng) for at in range(0, n, CHUNK)]
+    forests = {name.removeprefix("refresh."): array for name, array in arrays.items() if name.startswith("refresh.")}
+    parts = []
+    for at in range(0, n, CHUNK):
+        part = _decode(encoding, net, arrays, wishes, min(CHUNK, n - at), rng)
+        parts.append(refresh.refreshed(forests, encoding, wishes, part, rng) if forests else part)
     return Coded(np.concatenate([p.levels for p in parts]), np.concatenate([p.positions for p in parts]))
 
 
