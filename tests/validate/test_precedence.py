@@ -16,9 +16,7 @@ GENES = ["DNMT3A", "NRAS", "STAG2"]
 def cohort(rows, sexes=("Female",)):
     """rows: (patient number, gene, alternative reads, reference reads) and changes of other columns."""
     ids = pd.Index([f"P{i}" for i in range(len(sexes))], name="patient_id")
-    schema = Schema(
-        "hand", {"SEX": Column("binary", categories=("Female", "Male"))}, (), dict.fromkeys(GENES, "gene")
-    )
+    schema = Schema("hand", {"SEX": Column("binary", categories=("Female", "Male"))}, (), dict.fromkeys(GENES, "gene"))
     table = pd.DataFrame(
         [
             {"patient_id": f"P{i}", "gene": gene, "alt_count": alt, "ref_count": ref, "vaf": alt / (alt + ref), **other}

@@ -28,7 +28,9 @@ def male(clinical: pd.DataFrame) -> Flags:
 def x_linked(genes: Iterable[Any], chromosomes: Iterable[Any]) -> Flags:
     """Whether each gene lies on the X chromosome: as recorded, by name (`X_LINKED`) where nothing is recorded."""
     pairs = zip(genes, chromosomes, strict=True)
-    return np.array([gene in X_LINKED if pd.isna(x) else str(x) in ("X", "chrX", "23") for gene, x in pairs], dtype=bool)
+    return np.array(
+        [gene in X_LINKED if pd.isna(x) else str(x) in ("X", "chrX", "23") for gene, x in pairs], dtype=bool
+    )
 
 
 def copies(copy_number: Vector, single: Flags) -> Vector:

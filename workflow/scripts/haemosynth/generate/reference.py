@@ -127,9 +127,7 @@ def _genomic(
 
 def _reads(mutations: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """(mutations,) allele fraction and read depth, NaN where unknown."""
-    alt, ref, vaf = (
-        pd.to_numeric(mutations[name]).to_numpy(dtype=float) for name in ("alt_count", "ref_count", "vaf")
-    )
+    alt, ref, vaf = (pd.to_numeric(mutations[name]).to_numpy(dtype=float) for name in ("alt_count", "ref_count", "vaf"))
     depth = np.where(alt + ref > 0, alt + ref, np.nan)
     return np.where(np.isnan(depth), vaf, alt / depth), depth
 

@@ -163,9 +163,7 @@ def _largest(model: BradleyTerry) -> Flags:
 
 def _burden_distance(real: Precedence, candidate: Precedence) -> float:
     top = int(max(side.burden.max() for side in (real, candidate))) + 1
-    p, q = (
-        np.bincount(side.burden.astype(np.intp), side.times, top) / side.times.sum() for side in (real, candidate)
-    )
+    p, q = (np.bincount(side.burden.astype(np.intp), side.times, top) / side.times.sum() for side in (real, candidate))
     return float(np.abs(p - q).sum() / 2)
 
 
