@@ -3,8 +3,8 @@
     python benchmarks/bradley_terry.py
 
 42 genes and about 1,700 precedences, planted abilities, half a precedence added each way to every pair that was
-compared, so that every peer has a finite optimum. Peers: statsmodels' binomial GLM without intercept, scikit-learn's logistic
-regression, and BradleyTerry2 if Rscript is there. CPU seconds of the fit alone, the best of several runs.
+compared, so that every peer has a finite optimum. Peers: statsmodels' binomial GLM without intercept, scikit-learn's
+logistic regression, and BradleyTerry2 if Rscript is there. CPU seconds of the fit alone, the best of several runs.
 """
 
 from __future__ import annotations

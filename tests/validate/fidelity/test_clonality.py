@@ -68,7 +68,7 @@ def reversed_within_patients(mutations):
 
 def test_identical_patients_agree_perfectly(halves, scored):
     found = scores(replace(halves, candidate=halves.real), scored)
-    assert set(found) == {*ORDER, "cell_fraction_distance", "clonal_share_error", "precedence_distance"}
+    assert set(found) == {*ORDER, "cell_fraction_distance", "clonal_share_error"}
     for metric, value in found.items():
         assert value == pytest.approx(1 if metric.endswith("agreement") else 0, abs=1e-12)
 
@@ -102,7 +102,7 @@ def test_real_patients_are_better_than_the_floors(halves, scored):
     assert real["order_reversals"] < 0.15 < reversals.min()
     assert reversals.mean() == pytest.approx(0.5, abs=0.2)
     uniform = scores(candidate_of(halves, "uniform", 1), scored)
-    for metric in ("cell_fraction_distance", "clonal_share_error", "precedence_distance"):
+    for metric in ("cell_fraction_distance", "clonal_share_error"):
         assert real[metric] < 0.5 * uniform[metric]
 
 
@@ -179,6 +179,18 @@ def test_what_cannot_be_measured_has_a_reason_and_a_figure(comparison, spoil, si
     assert all(np.isnan(value.value) and value.reason for value in found.values())
     table = pd.DataFrame({"metric": [], "target": [], "status": []})
     assert overlapping(clonality.figure(small, table, clonality.DEFAULTS, "candidate")) == []
+
+
+def test_the_burden_of_order_is_the_total_variation_of_precedences(halves, measured):
+    genes = halves.real.schema.genes
+    order = precedence(cell_fractions(halves.real, genes), len(genes), 0.01)
+    mutations = halves.real.mutations.copy()
+    mutations[["alt_count", "ref_count", "copy_number"]] = [100, 100, 2]  # all in every cell: nothing comes first
+    found = measured(clonality, replace(halves, candidate=replace(halves.real, mutations=mutations)))
+    assert found["precedence_distance", "all", "genomic"] == pytest.approx((order.burden > 0).mean())
+    share = order.wins.sum() / order.pairs
+    assert found["ordered_share_difference", "all", "genomic"] == pytest.approx(-share)
+    assert share > 0.1
 
 
 def test_figure_of_many_genes(halves, tmp_path):

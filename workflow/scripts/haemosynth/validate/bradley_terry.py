@@ -39,14 +39,14 @@ class BradleyTerry:
     def difference_error(self) -> Matrix:
         """Standard error of every difference; 0 on the diagonal.  (items, items)"""
         variance = np.diag(self.covariance)
-        return np.sqrt(np.maximum(variance[:, None] + variance - 2 * self.covariance, 0))
+        return np.asarray(np.sqrt(np.maximum(variance[:, None] + variance - 2 * self.covariance, 0)))
 
     @property
     def error(self) -> Vector:
         """Standard error of each ability less the mean of its component.  (items,)"""
         share = self.linked / self.linked.sum(axis=1)
         contrast = np.eye(len(share)) - share
-        return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", contrast, self.covariance, contrast), 0))
+        return np.asarray(np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", contrast, self.covariance, contrast), 0)))
 
     @property
     def linked(self) -> Flags:

@@ -122,7 +122,7 @@ def precedence(mutations: CellFractions, genes: int, significance: float) -> Pre
     wins = np.zeros((genes, genes))
     np.add.at(wins, (gene[first[ordered]], gene[later[ordered]]), times[one[ordered]])
     placed = np.unique(np.concatenate([first[ordered], later[ordered]]))
-    cases = np.bincount(gene[placed], times[placed], genes)
+    cases = np.bincount(gene[placed], times[placed], genes).astype(np.float64)
     people = np.unique(patient[one])
     burden = np.bincount(np.searchsorted(people, patient[one[ordered]]), minlength=len(people)).astype(np.float64)
     standing = times[np.searchsorted(patient, people)]

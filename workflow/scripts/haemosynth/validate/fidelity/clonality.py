@@ -61,8 +61,9 @@ METRICS = (
         " as in cell_fraction_distance",
         "this project",
     ),
+    # Not scored: patients without any clonal order may have as many precedences as real ones.
     Metric(
-        "precedence_distance", "error", "probability", (0, 1), UNIVARIATE, "bootstrap",
+        "precedence_distance", "descriptive", "probability", (0, 1), UNIVARIATE, "bootstrap",
         "total variation of the number of precedences per patient, among patients with read counts of two genes",
         "Gibbs and Su, Int Stat Rev 2002;70:419",
     ),
