@@ -214,8 +214,8 @@ def test_no_gene_of_fewer_than_five_patients_is_drawn(halves):
 def test_the_order_of_real_leukaemias_is_the_published_one(real_data):
     """Epigenetic and splicing genes early, signalling genes late (Papaemmanuil et al., N Engl J Med 2016;374:2209).
 
-    NPM1 lies between them by cell fraction. Its insertions align badly, so that its reads hardly ever exceed those of
-    another gene and its ability is the lowest: that it comes after the early genes can be tested, and no more.
+    NPM1 lies between them by cell fraction, not by ability: there it is the latest of all, since it hardly ever exceeds
+    another gene (its insertions probably lose reads). Of its ability, only that it comes after the early genes is asked.
     """
     studies = Path(__file__).resolve().parents[3] / "config" / "studies"
     entry = expanded(yaml.safe_load((studies / "amlsg.yaml").read_text())["cohorts"]["amlsg"], "amlsg")
