@@ -215,7 +215,7 @@ def test_the_order_of_real_leukaemias_is_the_published_one(real_data):
     """Epigenetic and splicing genes early, signalling genes late (Papaemmanuil et al., N Engl J Med 2016;374:2209).
 
     NPM1 lies between them by cell fraction, not by ability: there it is the latest of all, since it hardly ever exceeds
-    another gene (its insertions probably lose reads). Of its ability, only that it comes after the early genes is asked.
+    another gene (its insertions probably lose reads). Its ability is only asked to come after the early genes.
     """
     studies = Path(__file__).resolve().parents[3] / "config" / "studies"
     entry = expanded(yaml.safe_load((studies / "amlsg.yaml").read_text())["cohorts"]["amlsg"], "amlsg")
