@@ -1,14 +1,19 @@
 """The references: ceilings keep what patients are, floors keep only what they say they keep."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from fixtures_small import small_cohort
-from scipy.stats import ks_2samp
+from scipy.stats import ks_2samp, kstest
 
+from haemosynth.cohort import MUTATION_COLUMNS, Cohort, typed
 from haemosynth.errors import InputError
 from haemosynth.generate.reference import halves, reference
+from haemosynth.schema import Column, Schema
 from haemosynth.streams import stream
+from haemosynth.validate.precedence import cell_fractions, precedence
 
 
 def sides():
@@ -78,6 +83,62 @@ def test_independent_keeps_marginals_and_destroys_correlation():
     alone = numbers(cohort).corr("spearman").to_numpy()[off]
     assert np.abs(real).max() > 0.5
     assert np.abs(alone).max() < 0.1
+
+
+def ordered_patients(n=400):
+    """Men and women; DNMT3A in all cancer cells, NRAS in a third, STAG2 (X chromosome) in all; 200 reads."""
+    rng = np.random.default_rng(3)
+    ids = pd.Index([f"P{i:03d}" for i in range(n)], name="patient_id")
+    genes = {"DNMT3A": 1.0, "NRAS": 0.33, "STAG2": 1.0}
+    schema = Schema(
+        "ordered", {"sex": Column("binary", categories=("Female", "Male"))}, (), dict.fromkeys(genes, "gene")
+    )
+    men = rng.random(n) < 0.5
+    rows = []
+    for gene, fraction in genes.items():
+        vaf = np.where((gene == "STAG2") & men, fraction, fraction / 2) * 0.95
+        alt = rng.binomial(200, vaf)
+        table = pd.DataFrame({"patient_id": ids, "gene": gene, "alt_count": alt, "ref_count": 200 - alt})
+        rows.append(table.assign(vaf=alt / 200))
+    mutations = pd.concat(rows, ignore_index=True).reindex(columns=list(MUTATION_COLUMNS))
+    clinical = typed(pd.DataFrame({"sex": np.where(men, "Male", "Female")}, index=ids), schema)
+    matrix = pd.DataFrame(1.0, index=ids, columns=list(genes))
+    return Cohort(schema, clinical, matrix, pd.Series(True, index=ids), mutations)
+
+
+def test_independent_patients_have_no_clonal_order():
+    train = ordered_patients()
+    genes = train.schema.genes
+    made = reference("independent", train, 2000, stream(1, "order"))
+    wins = {}
+    for name, cohort in (("train", train), ("made", made)):
+        wins[name] = precedence(cell_fractions(cohort, genes), len(genes), 0.01).wins
+    assert wins["train"][0, 1] > 300
+    assert wins["train"][1].sum() == 0
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        there, back = wins["made"][first, second], wins["made"][second, first]
+        assert there + back > 300
+        assert abs(there - back) < 3.5 * np.sqrt(there + back)
+    # The cell fractions themselves are kept, in men's X-linked genes too.
+    fractions = [cell_fractions(cohort, genes).fraction for cohort in (train, made)]
+    assert ks_2samp(*fractions).statistic < 0.05
+
+
+def test_reads_are_kept_where_they_were_known_and_uniform_ones_are_over_their_range():
+    train, _ = sides()
+    mutations = train.mutations.copy()
+    hidden = mutations["gene"] == "KRAS"
+    mutations[["alt_count", "ref_count", "vaf"]] = mutations[["alt_count", "ref_count", "vaf"]].mask(hidden)
+    made = reference("independent", replace(train, mutations=mutations), 1000, stream(1, "reads")).mutations
+    assert made.loc[made["gene"] == "KRAS", ["alt_count", "ref_count", "vaf"]].isna().all().all()
+    others = made[made["gene"] != "KRAS"]
+    assert (others["alt_count"] >= 1).all()
+    assert others["vaf"].to_numpy() == pytest.approx(others["alt_count"] / (others["alt_count"] + others["ref_count"]))
+
+    even = drawn("uniform").mutations
+    assert even["vaf"].isna().mean() == pytest.approx(0.5, abs=0.05)
+    low, high = train.mutations["vaf"].quantile([0.01, 0.99])
+    assert kstest(even["vaf"].dropna(), "uniform", (low, high - low)).statistic < 0.03
 
 
 def test_uniform_keeps_neither():

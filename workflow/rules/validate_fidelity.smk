@@ -164,3 +164,27 @@ rule validate_exclusivity:
         settings=stage_settings("exclusivity"),
     script:
         "../scripts/validate.py"
+
+
+rule validate_clonality:
+    """Cancer cell fractions, and the order in which genes are mutated."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/fidelity/clonality.py"),
+    output:
+        **stage_outputs("fidelity", "clonality"),
+    log:
+        "logs/validate_clonality/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_clonality/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.clonality",
+        settings=stage_settings("clonality"),
+    script:
+        "../scripts/validate.py"

@@ -11,6 +11,7 @@ from haemosynth.validate.resampling import evaluate
 
 STAGES = [
     "marginals", "correlations", "missingness", "detection", "mutation_frequency", "co_occurrence", "exclusivity",
+    "clonality",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from haemosynth.cell_fraction import copies, male, x_linked
 from haemosynth.cohort import Cohort, typed
 from haemosynth.errors import InputError
 from haemosynth.generate.clinical.encoding import synthetic_ids
@@ -17,9 +18,11 @@ def reference(kind: str, train: Cohort, n: int, rng: np.random.Generator) -> Coh
 
     real         the training patients, all of them, as they are: the ceiling of fidelity, the worst case of privacy
     independent  n patients; every clinical column and every event drawn alone from training patients, time and event
-                 of an endpoint too, missing values at each column's rate: the floor of joint metrics
+                 of an endpoint too, missing values at each column's rate, and the cancer cell fraction of each
+                 mutation whatever its gene, so that no gene comes early: the floor of joint metrics
     uniform      n patients; categories with equal chances, numbers uniform over their 1-99 % range, every column
-                 missing half the time, events at rates drawn from Beta(1, 1): the floor of univariate metrics
+                 missing half the time, events at rates drawn from Beta(1, 1), allele fractions and read depths
+                 like numbers: the floor of univariate metrics
 
     independent and uniform are controls: derived columns are drawn alone like all others and hard constraints between
     columns do not hold. `real` keeps its patient identifiers and disregards n. The fourth reference, `fresh`, is
@@ -63,7 +66,9 @@ def _independent(train: Cohort, n: int, rng: np.random.Generator) -> Cohort:
             drawn[:, j] = known[rng.integers(len(known), size=n)]
         if kind == "gene":
             drawn[~sequenced.to_numpy(), j] = np.nan
-    return _genomic(train, cohort, drawn, sequenced, rng)
+    made = _genomic(train, cohort, drawn, sequenced, rng)
+    assert made.mutations is not None
+    return replace(made, mutations=_with_reads(made.mutations, *_drawn_reads(train, made, rng)))
 
 
 def _uniform(train: Cohort, n: int, rng: np.random.Generator) -> Cohort:
@@ -90,7 +95,9 @@ def _uniform(train: Cohort, n: int, rng: np.random.Generator) -> Cohort:
     for j, kind in enumerate(train.schema.alterations.values()):
         present = (rng.random(n) < rng.beta(1, 1)).astype("float64")
         drawn[:, j] = np.where(sequenced if kind == "gene" else rng.random(n) < 0.5, present, np.nan)
-    return _genomic(train, cohort, drawn, sequenced, rng)
+    made = _genomic(train, cohort, drawn, sequenced, rng)
+    assert made.mutations is not None
+    return replace(made, mutations=_with_reads(made.mutations, *_uniform_reads(train, len(made.mutations), rng)))
 
 
 def _genomic(
@@ -116,3 +123,58 @@ def _genomic(
     )
     mutations = mutations.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
     return Cohort(train.schema, cohort.clinical, alterations, sequenced, mutations)
+
+
+def _reads(mutations: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """(mutations,) allele fraction and read depth, NaN where unknown."""
+    alt, ref, vaf = (pd.to_numeric(mutations[name]).to_numpy(dtype=float) for name in ("alt_count", "ref_count", "vaf"))
+    depth = np.where(alt + ref > 0, alt + ref, np.nan)
+    return np.where(np.isnan(depth), vaf, alt / depth), depth
+
+
+def _copies(cohort: Cohort) -> np.ndarray:
+    """(mutations,) copies of the mutated gene in a cell of its patient."""
+    assert cohort.mutations is not None
+    table = cohort.mutations
+    man = male(cohort.clinical)[cohort.patients.get_indexer(pd.Index(table["patient_id"]))]
+    recorded = pd.to_numeric(table["copy_number"]).to_numpy(dtype=float)
+    return copies(recorded, x_linked(table["gene"], table["chromosome"]) & man)
+
+
+def _drawn_reads(train: Cohort, made: Cohort, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Allele fractions and depths of `made`: a mutation with reads takes cell fraction and depth of any other one."""
+    assert train.mutations is not None
+    assert made.mutations is not None
+    (vaf, depth), (own, reads) = _reads(train.mutations), _reads(made.mutations)
+    fraction = vaf * _copies(train)
+    both, alone = (np.flatnonzero(~np.isnan(vaf) & (np.isnan(depth) == missing)) for missing in (False, True))
+    drawn = np.full(len(own), -1)
+    for givers, takers in ((both, ~np.isnan(reads)), (alone, ~np.isnan(own) & np.isnan(reads))):
+        if len(givers):
+            drawn[takers] = givers[rng.integers(len(givers), size=int(takers.sum()))]
+    taken = drawn >= 0
+    return (
+        np.where(taken, np.minimum(fraction[drawn] / _copies(made), 1.0), np.nan),
+        np.where(taken, depth[drawn], np.nan),
+    )
+
+
+def _uniform_reads(train: Cohort, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Allele fractions and depths of n mutations, uniform over their 1-99 % range, missing half the time."""
+    assert train.mutations is not None
+    missing = rng.random(n) < 0.5
+    sides = []
+    for values in _reads(train.mutations):
+        known = values[~np.isnan(values)]
+        low, high = np.quantile(known, [0.01, 0.99]) if len(known) else (np.nan, np.nan)
+        sides.append(np.where(missing, np.nan, low + (high - low) * rng.random(n)))
+    return sides[0], np.rint(sides[1])
+
+
+def _with_reads(mutations: pd.DataFrame, vaf: np.ndarray, depth: np.ndarray) -> pd.DataFrame:
+    """The table with these allele fractions, in whole reads where a depth is known."""
+    alt = np.maximum(np.rint(vaf * depth), 1)  # what was called was seen
+    counts = {"alt_count": alt, "ref_count": depth - alt}
+    if not np.isnan(alt).any():
+        counts = {name: values.astype(np.int64) for name, values in counts.items()}
+    return mutations.assign(**counts, vaf=np.where(np.isnan(alt), vaf, alt / np.where(depth > 0, depth, 1.0)))

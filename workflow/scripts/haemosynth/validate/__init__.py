@@ -33,6 +33,7 @@ STAGES = {
     "mutation_frequency": Stage("fidelity", ("genomic",)),
     "co_occurrence": Stage("fidelity", ("genomic",)),
     "exclusivity": Stage("fidelity", ("genomic",)),
+    "clonality": Stage("fidelity", ("genomic",)),
     "survival": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),

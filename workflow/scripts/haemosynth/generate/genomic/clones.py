@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit, ndtr, ndtri
 
+from haemosynth.cell_fraction import copies, male, x_linked
 from haemosynth.cohort import MUTATION_COLUMNS, Cohort
 from haemosynth.generate.fitted import Fitted, Genomic
 from haemosynth.generate.genomic.missingness import draw_rows, sample_missingness
 
-X_LINKED = ("ATRX", "BCOR", "BCORL1", "BRCC3", "DDX3X", "KDM6A", "PHF6", "PIGA", "SMC1A", "STAG2", "ZRSR2")
 LEVELS = np.linspace(0.01, 0.99, 33)  # where quantile functions are held: the extremes stay with their owners
 PSEUDO = 10.0  # prior observations, from all genes together, behind each gene's distribution
 
@@ -49,18 +49,16 @@ def fit_clones(train: Cohort, design: np.ndarray, min_carriers: int) -> tuple[di
     gene = pd.Categorical(rows["gene"], categories=genes).codes.astype(np.int64)
     patient = train.patients.get_indexer(pd.Index(rows["patient_id"]))
     plain: dict[str, Any] = {"genes": {}}
-    x_linked = np.zeros(len(genes), dtype=bool)
     for g, name in enumerate(genes):
         variants = rows[gene == g]
         plain["genes"][name] = _describe_variants(variants, train.alterations, train.schema.alterations, min_carriers)
-        chromosome = plain["genes"][name]["chromosome"]
-        x_linked[g] = chromosome in ("X", "chrX", "23") or (chromosome is None and name in X_LINKED)
+    on_x = x_linked(genes, (plain["genes"][name]["chromosome"] for name in genes))
     reads = (rows["alt_count"] + rows["ref_count"]).to_numpy(dtype=float)
     vaf = np.where(reads > 0, rows["alt_count"].to_numpy(dtype=float) / np.where(reads > 0, reads, 1.0), rows["vaf"])
-    vaf = vaf * _copies(train, patient, x_linked[gene], rows["copy_number"].to_numpy(dtype=float)) / 2.0
+    vaf = vaf * copies(rows["copy_number"].to_numpy(dtype=float), on_x[gene] & male(train.clinical)[patient]) / 2.0
     n = len(train)
     known = ~np.isnan(vaf) & (vaf > 0)
-    arrays = {"clones.x_linked": x_linked.astype(np.uint8)}
+    arrays = {"clones.x_linked": on_x.astype(np.uint8)}
     if known.any():
         value = logit(np.clip(vaf, 0.003, 0.997))
         with np.errstate(divide="ignore"):
@@ -73,16 +71,6 @@ def fit_clones(train: Cohort, design: np.ndarray, min_carriers: int) -> tuple[di
             "depth", value, gene[known], patient[known], np.full(len(value), np.nan), len(genes), n, design[:, :0]
         )
     return arrays, plain
-
-
-def _copies(cohort: Cohort, patient: np.ndarray, x_linked: np.ndarray, copy_number: np.ndarray) -> np.ndarray:
-    """Copies of the gene in a cell of the clone: as recorded, else 1 where a man's gene is X-linked, else 2."""
-    male = np.zeros(len(cohort), dtype=bool)
-    for name in cohort.clinical:
-        if str(name).lower() in ("sex", "gender"):
-            male = cohort.clinical[name].astype("object").astype(str).str.lower().isin(["male", "m"]).to_numpy()
-    usual = np.where(x_linked & male[patient], 1.0, 2.0)
-    return np.asarray(np.where(copy_number >= 0.5, copy_number, usual))
 
 
 def _shares(values: pd.Series) -> dict[str, float]:
@@ -109,8 +97,8 @@ def _describe_variants(
             for key in sorted(before.dropna().unique())
         }
         sets.append({"event": name, "value": value, "first": _shares(label[rows][first]), "later": later})
-    copies = variants["copy_number"].astype("object")
-    copies = copies.where(copies.notna(), "").astype(str)
+    copy_number = variants["copy_number"].astype("object")
+    copy_number = copy_number.where(copy_number.notna(), "").astype(str)
     details = {}
     for key in sorted(label.unique()):
         rows = label == key
@@ -130,8 +118,8 @@ def _describe_variants(
         "sets": sets,
         "details": details,
         "copies": [
-            {"event": name, "value": value, "share": _shares(copies[rows])}
-            for name, value, rows in _groups(copies, variants["patient_id"], alterations, kinds)
+            {"event": name, "value": value, "share": _shares(copy_number[rows])}
+            for name, value, rows in _groups(copy_number, variants["patient_id"], alterations, kinds)
         ],
     }
 
@@ -272,7 +260,7 @@ def sample_mutations(
         rng: random stream.
     """
     genes = list(plain["genes"])
-    patient, gene, label, change, shown, copies = [], [], [], [], [], []
+    patient, gene, label, change, shown, copy_numbers = [], [], [], [], [], []
     for g, name in enumerate(genes):
         about = plain["genes"][name]
         carriers = np.flatnonzero(alterations[name].to_numpy() == 1)
@@ -298,13 +286,14 @@ def sample_mutations(
                 label.append(current or None)
                 change.append(wording)
                 shown.append(2 if u < detail["reads"] else 1 if u < detail["reads"] + detail["fraction_only"] else 0)
-                copies.append(float(copy_number) if copy_number else np.nan)
+                copy_numbers.append(float(copy_number) if copy_number else np.nan)
                 previous = current
     who, which, how = np.array(patient, dtype=int), np.array(gene, dtype=int), np.array(shown, dtype=int)
     alt, ref, vaf = (np.full(len(who), np.nan) for _ in range(3))
     if len(who) and "clones.vaf.quantile" in arrays:
         fraction = expit(_sample_effects(arrays, "vaf", which, who, design, rng))
-        in_clone = _copies(given, who, arrays["clones.x_linked"].astype(bool)[which], np.array(copies))
+        single = arrays["clones.x_linked"].astype(bool)[which] & male(given.clinical)[who]
+        in_clone = copies(np.array(copy_numbers), single)
         fraction = np.clip(2.0 * fraction / in_clone, 0.0, 1.0)
         if "clones.depth.quantile" in arrays:
             depth = np.maximum(np.rint(np.exp(_sample_effects(arrays, "depth", which, who, design, rng))), 1).astype(
@@ -327,7 +316,7 @@ def sample_mutations(
             "alt_count": alt,
             "ref_count": ref,
             "vaf": vaf,
-            "copy_number": np.array(copies, dtype=float),
+            "copy_number": np.array(copy_numbers, dtype=float),
         }
     )[list(MUTATION_COLUMNS)]
     return table.iloc[np.lexsort((which, who))].reset_index(drop=True)
