@@ -386,6 +386,38 @@ def _reaches(edges: np.ndarray, start: int, goal: int, direct: bool) -> bool:
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
+def _best_change(
+    edges: np.ndarray,
+    allowed: np.ndarray,
+    delta: np.ndarray,
+    parents: np.ndarray,
+    most: int,
+    free: np.ndarray,
+    enough: float,
+) -> tuple[float, int, int, bool]:
+    """The change that gains most: what it gains, the edge i -> j (i is -1 if there is none), whether to reverse it.
+
+    A pair that is not free changes only for more than `enough`.
+    """
+    size = edges.shape[0]
+    gain, first, second, reverse = -np.inf, -1, -1, False
+    for i in range(size):
+        for j in range(size):
+            toggled = delta[i, j]
+            if toggled == -np.inf:
+                continue
+            better = toggled > gain and (free[i, j] or toggled > enough)
+            if better and (edges[i, j] or not _reaches(edges, j, i, True)):
+                gain, first, second, reverse = toggled, i, j, False
+            if edges[i, j] and allowed[j, i] and parents[i] < most:
+                both = toggled + delta[j, i]
+                better = both > gain and (free[i, j] or both > enough)
+                if better and not _reaches(edges, i, j, False):
+                    gain, first, second, reverse = both, i, j, True
+    return gain, first, second, reverse
+
+
+@nb.njit(cache=True)  # type: ignore[untyped-decorator]
 def _climb(
     codes: np.ndarray, levels: np.ndarray, allowed: np.ndarray, most: int, patience: int
 ) -> tuple[np.ndarray, float]:
@@ -422,20 +454,9 @@ def _climb(
     changed = np.full((size, size), -tenure - 1, np.int64)  # the step at which a pair was last changed
     step = since = 0
     while True:
-        gain, first, second, reverse = -np.inf, -1, -1, False
-        for i in range(size):
-            for j in range(size):
-                if delta[i, j] == -np.inf:
-                    continue
-                free = step - changed[i, j] > tenure
-                if delta[i, j] > gain and (free or total + delta[i, j] > best_total + GAIN):
-                    if edges[i, j] or not _reaches(edges, j, i, True):
-                        gain, first, second, reverse = delta[i, j], i, j, False
-                if edges[i, j] and allowed[j, i] and parents[i] < most:
-                    both = delta[i, j] + delta[j, i]
-                    if both > gain and (free or total + both > best_total + GAIN):
-                        if not _reaches(edges, i, j, False):
-                            gain, first, second, reverse = both, i, j, True
+        gain, first, second, reverse = _best_change(
+            edges, allowed, delta, parents, most, step - changed > tenure, best_total + GAIN - total
+        )
         if first < 0 or (gain <= GAIN and since >= patience):
             return best_edges, best_total
         total += gain
@@ -457,8 +478,7 @@ def _climb(
             for i in range(size):
                 if edges[i, j]:
                     nominal *= levels[i]
-            present = _family(bits, levels, edges, j, -1, groups, spare, sizes, xlogx)
-            count, likelihood = present
+            count, likelihood = _family(bits, levels, edges, j, -1, groups, spare, sizes, xlogx)
             for i in range(size):
                 if i == j or not allowed[i, j] or edges[i, j]:
                     continue

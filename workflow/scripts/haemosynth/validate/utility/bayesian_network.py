@@ -15,14 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
+from haemosynth.figures import BLACK, BLUE, NEUTRAL, VERMILION, new_figure
 from haemosynth.schema import GROUPS, Schema
+from haemosynth.streams import stream
 from haemosynth.validate.association import weighted_concordance
 from haemosynth.validate.networks import (
     Codes,
@@ -40,6 +44,10 @@ from haemosynth.validate.networks import (
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
 ALTERATIONS = "alterations"
+SHOWN = 30  # edges of the figure
+MARKERS = {ALTERATIONS: ("o", "alteration"), "treatment": ("^", "treatment"), "outcome": ("D", "outcome")}
+CLINICAL = ("s", "clinical")
+LOOKS = {"both": (BLACK, "-", "o"), "real": (BLUE, "--", "s"), "candidate": (VERMILION, ":", "^")}
 DEFAULTS: dict[str, Any] = {
     "carriers": 20,  # training patients that a level of a variable needs
     "levels": 3,  # into which numbers are cut, at quantiles of training patients
@@ -55,7 +63,7 @@ DEFAULTS: dict[str, Any] = {
     "parents": 4,  # of a variable, at most
     "patience": 50,  # steps of the search beyond a local optimum
     "resamples": 100,  # on which edges are found again or not
-    "share": 0.632,  # of the patients in each resample, without replacement
+    "share": 0.5,  # of the patients in each resample, without replacement
     "completions": 5,  # draws of the missing values
     "strong": 0.5,  # strength of an edge of the averaged network
     "min_patients": 50,  # on either side
@@ -183,7 +191,9 @@ def find_variables(train: Cohort, settings: Mapping[str, Any]) -> Variables:
     for name, column in schema.columns.items():
         if column.kind in ("time", "event") or column.derived is not None:
             continue
-        variable = _number(train, name, least, int(settings["levels"])) if column.numeric else _level(train, name, least)
+        variable = (
+            _number(train, name, least, int(settings["levels"])) if column.numeric else _level(train, name, least)
+        )
         if variable is not None:
             found.append(variable)
     for name in schema.alterations:
@@ -216,7 +226,7 @@ def _number(train: Cohort, name: str, least: int, levels: int) -> Variable | Non
     cuts = tuple(float((values[ends[i]] + values[ends[i] + 1]) / 2) for i in last)
     if not cuts:
         return None
-    middle = [f"{low:.4g} to {high:.4g}" for low, high in zip(cuts, cuts[1:], strict=False)]
+    middle = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(cuts)]
     states = (f"below {cuts[0]:.4g}", *middle, f"above {cuts[-1]:.4g}")
     return Variable(name, name, train.schema.columns[name].group, states, cuts)
 
@@ -271,9 +281,9 @@ def _allowed(
 def learn(variables: Variables, cohort: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) -> Side:
     """Strengths of all edges in a cohort, and a network for each completion of its missing values.
 
-    A resample holds a share of the patients once each. In a bootstrap, patients stand twice or more, what they show by
-    chance looks confirmed, and BIC lets spurious edges in (Steck and Jaakkola, NIPS 2003); `share` 0.632 has as many
-    different patients.
+    A resample holds half of the patients (`share`), each once (Meinshausen and Buhlmann, J R Stat Soc B 2010;72:417).
+    In a bootstrap, patients stand twice or more, what they show by chance looks confirmed, and BIC lets spurious edges
+    in (Steck and Jaakkola, NIPS 2003).
     """
     search = {"most_parents": int(settings["parents"]), "patience": int(settings["patience"])}
     missing, levels, allowed = variables.codes(cohort), variables.levels, variables.allowed
@@ -317,17 +327,19 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     values: list[Value] = []
 
     def add(metric: str, value: float, reason: str = "", target: str = "all") -> None:
-        values.append(Value(metric, value, target, modality, n, reason))
+        values.append(Value(metric, value, target, modality, n, reason if np.isnan(value) else ""))
 
     few = _too_few(variables, comparison, settings)
     if few:
         for metric in METRICS:
             add(metric.name, np.nan, few)
         return values
-    # Separate streams: the real side does not depend on what the candidate draws.
-    real_rng, candidate_rng = rng.spawn(2)
-    real = learn(variables, comparison.real, settings, real_rng)
-    candidate = learn(variables, comparison.candidate, settings, candidate_rng)
+    # One stream for each side, both alike: equal cohorts give equal networks.
+    seed = int(rng.integers(2**63))
+    real, candidate = (
+        learn(variables, cohort, settings, np.random.default_rng(seed))
+        for cohort in (comparison.real, comparison.candidate)
+    )
     strong = float(settings["strong"])
     pairs = np.triu_indices(len(variables.variables), 1)
     x, y = real.strength[pairs], candidate.strength[pairs]
@@ -353,3 +365,116 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             difference = float(candidate.strength[i, j] - real.strength[i, j])
             add("edge_strength_difference", difference, target=pair)
     return values
+
+
+def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
+    """The averaged networks side by side, the same variable at the same place, and the strengths of all pairs.
+
+    Learned once more, at equal numbers of patients.
+    """
+    variables = comparison.prepared.variables
+    few = _too_few(variables, comparison, settings)
+    if few:
+        drawn, axis = new_figure(6, 1.2)
+        axis.axis("off")
+        axis.text(0.5, 0.5, few, ha="center", va="center", color=NEUTRAL)
+        return drawn
+    n = min(len(comparison.real), len(comparison.candidate))
+    strengths = []
+    for cohort in (comparison.real, comparison.candidate):
+        rng = stream(0, "bayesian_network", "figure")
+        part = cohort if len(cohort) == n else cohort.take(rng.permutation(len(cohort))[:n])
+        strengths.append(learn(variables, part, settings, rng).strength)
+    real, candidate = strengths
+    strong = float(settings["strong"])
+    edges = [(i, j) for i, j in np.argwhere(np.triu(np.maximum(real, candidate) > strong, 1))]
+    kinds = {(i, j): _kind(real[i, j] > strong, candidate[i, j] > strong) for i, j in edges}
+    shown = sorted(edges, key=lambda edge: (-max(real[edge], candidate[edge]), edge))[:SHOWN]
+    drawn, (left, middle, right) = new_figure(15.5, 6.3, ncols=3, gridspec_kw={"width_ratios": [1.25, 1.25, 0.85]})
+    drawn.get_layout_engine().set(wspace=0.03)
+    places = _circle(variables.variables, real + candidate, shown)
+    for axis, strength, name, only in ((left, real, "real", "real"), (middle, candidate, label, "candidate")):
+        own = [edge for edge in shown if kinds[edge] in ("both", only)]
+        _draw_network(axis, variables.variables, places, {edge: (strength[edge], kinds[edge]) for edge in own})
+        count = sum(kind in ("both", only) for kind in kinds.values())
+        axis.set_title(f"{name} (n = {n:,}): {count} edges" + (f", {len(own)} drawn" if len(own) < count else ""))
+    looks = {"both": "in both", "real": "in real patients alone", "candidate": f"in {label} alone"}
+    handles = [left.plot([], [], c=LOOKS[k][0], ls=LOOKS[k][1], lw=2, label=text)[0] for k, text in looks.items()]
+    present = {MARKERS.get(variables.variables[i].group, CLINICAL) for i in places}
+    handles += [
+        left.plot([], [], ls="", marker=marker, c=NEUTRAL, mec=BLACK, ms=6, label=text)[0]
+        for marker, text in sorted(present, key=lambda look: look[1])
+    ]
+    drawn.legend(handles=handles, loc="outside lower left", ncols=len(handles), fontsize=8)
+    _draw_strengths(right, real, candidate, strong, label)
+    row = values[(values["metric"] == "edge_strength_agreement") & (values["target"] == "all")]
+    if len(row) and row["status"].iloc[0] == "ok":
+        value, low, high = (row[name].iloc[0] for name in ("value", "low", "high"))
+        right.set_title(f"agreement {value:.2f} ({low:.2f} to {high:.2f})")
+    return drawn
+
+
+def _kind(real: bool, candidate: bool) -> str:
+    return "both" if real and candidate else "real" if real else "candidate"
+
+
+def _circle(variables: Sequence[Variable], strength: Matrix, edges: Sequence[tuple[int, int]]) -> dict[int, float]:
+    """Angle (radians) of every variable that has an edge, kinds together, neighbours near: by the Fiedler vector."""
+    held = sorted({i for edge in edges for i in edge})
+    if not held:
+        return {}
+    weight = strength[np.ix_(held, held)] + 1e-3
+    vector = np.linalg.eigh(np.diag(weight.sum(axis=1)) - weight)[1][:, min(1, len(held) - 1)]
+    vector = np.round(vector * np.sign(vector[np.argmax(np.abs(vector))]), 6)
+    order = ["clinical", "alteration", "treatment", "outcome"]
+    rank = [order.index(MARKERS.get(variables[i].group, CLINICAL)[1]) for i in held]
+    turn = sorted(range(len(held)), key=lambda k: (rank[k], vector[k], held[k]))
+    return {held[k]: np.pi / 2 - 2 * np.pi * position / len(held) for position, k in enumerate(turn)}
+
+
+def _draw_network(
+    axis: Any,
+    variables: Sequence[Variable],
+    places: Mapping[int, float],
+    edges: Mapping[tuple[int, int], tuple[float, str]],
+) -> None:
+    axis.axis("off")
+    axis.set(xlim=(-2.2, 2.2), ylim=(-2.2, 2.2))
+    axis.set_box_aspect(1)
+    if not places:
+        axis.text(0, 0, "no edge on either side", ha="center", color=NEUTRAL)
+    along = np.linspace(0, 1, 30)
+    for (i, j), (strength, kind) in edges.items():
+        ends = np.array([[np.cos(places[k]), np.sin(places[k])] for k in (i, j)])
+        # A quadratic curve, the more bent towards the centre the longer: it does not lie on variables in between.
+        bent = (0.9 - 0.3 * np.linalg.norm(ends[0] - ends[1])) * ends.mean(axis=0)
+        path = np.outer((1 - along) ** 2, ends[0]) + np.outer(2 * along * (1 - along), bent)
+        path += np.outer(along**2, ends[1])
+        colour, line, _ = LOOKS[kind]
+        axis.plot(*path.T, c=colour, ls=line, lw=0.4 + 2.6 * strength, solid_capstyle="round", zorder=1)
+    joined = {k for edge in edges for k in edge}
+    for k, angle in places.items():
+        marker, _ = MARKERS.get(variables[k].group, CLINICAL)
+        x, y = np.cos(angle), np.sin(angle)
+        axis.plot(x, y, marker=marker, ms=6, c=NEUTRAL if k in joined else "white", mec=BLACK, mew=0.7, zorder=2)
+        left = x < -1e-9
+        name = variables[k].name
+        axis.text(
+            1.08 * x, 1.08 * y, name if len(name) <= 23 else f"{name[:22]}…", fontsize=8, rotation_mode="anchor",
+            rotation=np.degrees(angle) + (180 if left else 0), ha="right" if left else "left", va="center",
+        ).set_in_layout(False)  # fmt: skip
+
+
+def _draw_strengths(axis: Any, real: Matrix, candidate: Matrix, strong: float, label: str) -> None:
+    pairs = np.triu_indices(len(real), 1)
+    x, y = real[pairs], candidate[pairs]
+    kinds = np.array([_kind(a, b) if a or b else "" for a, b in zip(x > strong, y > strong, strict=True)])
+    axis.plot([0, 1], [0, 1], c=NEUTRAL, lw=0.8)
+    axis.axhline(strong, c=NEUTRAL, lw=0.6, ls=":")
+    axis.axvline(strong, c=NEUTRAL, lw=0.6, ls=":")
+    for kind, (colour, marker) in {
+        "": (NEUTRAL, "."), **{kind: (look[0], look[2]) for kind, look in LOOKS.items()}
+    }.items():  # fmt: skip
+        axis.scatter(x[kinds == kind], y[kinds == kind], s=22, c=colour, marker=marker, alpha=0.7, lw=0, clip_on=False)
+    axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="strength of a pair, real", ylabel=f"strength of a pair, {label}")
+    axis.set_box_aspect(1)
