@@ -144,7 +144,7 @@ def test_published_networks_are_recovered(name, patients, patience, least, pgmpy
     for start, end in model.edges():
         truth[names.index(start), names.index(end)] = True
     levels = np.array([len(model.states[v]) for v in names])
-    found, score = hill_climb(codes, levels, free(len(names)), patience=patience)
+    found, score = hill_climb(codes, levels, free(len(names)), patience=patience, tenure=patience // 10)
     assert score >= bic(codes, levels, truth) - 1e-6
     links, known = found | found.T, truth | truth.T
     assert 2 * (links & known).sum() / (links.sum() + known.sum()) >= least

@@ -23,6 +23,7 @@ Codes = NDArray[np.integer[Any]]
 Flags = NDArray[np.bool_]
 Matrix = NDArray[np.float64]
 
+TENURE = 5  # steps of the search for which a pair that was changed rests
 GAIN = 1e-9  # by which a score must rise to count as better: below it is rounding
 
 
@@ -55,13 +56,18 @@ def bic(codes: Codes, levels: Codes, edges: Flags) -> float:
 
 
 def hill_climb(
-    codes: Codes, levels: Codes, allowed: Flags, most_parents: int = 4, patience: int = 50
+    codes: Codes,
+    levels: Codes,
+    allowed: Flags,
+    most_parents: int = 4,
+    patience: int = 50,
+    tenure: int = TENURE,
 ) -> tuple[Flags, float]:
     """A network of high BIC: edges are added, deleted and reversed, always the change that gains most.
 
-    At a local optimum the search goes on with the least bad change for up to `patience` steps, a tenth of which a pair
-    rests once it was changed, and returns the best network met: tabu search (Glover, ORSA J Comput 1989;1:190).
-    Deterministic: ties go to the first pair.
+    At a local optimum the search goes on with the least bad change, while pairs that were changed rest for a while, and
+    returns the best network met: tabu search (Glover, ORSA J Comput 1989;1:190). Deterministic: ties go to the first
+    pair.
 
     Args:
         codes: (variables, patients) without missing.
@@ -69,11 +75,15 @@ def hill_climb(
         allowed: (variables, variables), whether i -> j may stand in the network.
         most_parents: parents of a variable at most.
         patience: steps without a better network after which the search ends; 0 is plain hill climbing.
+        tenure: steps for which a pair rests, unless its change gives a better network than any before; fewer than
+            `patience`. Short ones suit small networks; from a wrong order of many variables only long ones lead out.
 
     Returns:
         the edges and their BIC.
     """
-    return _climb(*_typed(codes, levels), np.asarray(allowed, dtype=np.bool_), most_parents, patience)
+    typed = np.ascontiguousarray(codes, dtype=np.uint8), np.ascontiguousarray(levels, dtype=np.int64)
+    edges, score = _climb(*typed, np.asarray(allowed, dtype=np.bool_), most_parents, patience, tenure)
+    return np.asarray(edges), float(score)
 
 
 def edge_strengths(
@@ -234,10 +244,6 @@ def as_pgmpy(network: Network) -> Any:
     return model
 
 
-def _typed(codes: Codes, levels: Codes) -> tuple[Codes, Codes]:
-    return np.ascontiguousarray(codes, dtype=np.uint8), np.ascontiguousarray(levels, dtype=np.int64)
-
-
 def _configuration(codes: Codes, levels: Codes, edges: Flags, child: int) -> Codes:
     """(patients,) number of the configuration of the child's parents, the last parent fastest."""
     number = np.zeros(codes.shape[1], dtype=np.int64)
@@ -345,7 +351,7 @@ def _with_parent(
         for level in range(levels - 1):
             together = 0
             for x in range(own):
-                count = 0
+                count = np.int64(0)
                 for w in range(bits.shape[1]):
                     count += np.int64(_ones(groups[c * own + x, w] & bits[level, w]))
                 rest[x] -= count
@@ -419,10 +425,10 @@ def _best_change(
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
 def _climb(
-    codes: np.ndarray, levels: np.ndarray, allowed: np.ndarray, most: int, patience: int
+    codes: np.ndarray, levels: np.ndarray, allowed: np.ndarray, most: int, patience: int, tenure: int
 ) -> tuple[np.ndarray, float]:
     size, n = codes.shape
-    tenure = patience // 10
+
     half_log = 0.5 * log(max(n, 1))
     xlogx = np.zeros(n + 1)
     for k in range(2, n + 1):
@@ -506,7 +512,7 @@ def _strengths(
         for j in range(size):
             for k in range(rows.shape[1]):
                 sample[j, k] = table[j, rows[b, k]]
-        edges, _ = _climb(sample, levels, allowed, most, patience)
+        edges, _ = _climb(sample, levels, allowed, most, patience, TENURE)
         found += edges
     return found
 

@@ -391,7 +391,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     kinds = {(i, j): _kind(real[i, j] > strong, candidate[i, j] > strong) for i, j in edges}
     shown = sorted(edges, key=lambda edge: (-max(real[edge], candidate[edge]), edge))[:SHOWN]
     drawn, (left, middle, right) = new_figure(15.5, 6.3, ncols=3, gridspec_kw={"width_ratios": [1.25, 1.25, 0.85]})
-    drawn.get_layout_engine().set(wspace=0.03)
+    drawn.set_layout_engine("constrained", wspace=0.03)
     places = _circle(variables.variables, real + candidate, shown)
     for axis, strength, name, only in ((left, real, "real", "real"), (middle, candidate, label, "candidate")):
         own = [edge for edge in shown if kinds[edge] in ("both", only)]
