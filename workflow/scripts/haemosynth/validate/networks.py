@@ -355,7 +355,7 @@ def _with_parent(
                 for w in range(bits.shape[1]):
                     count += np.int64(_ones(groups[c * own + x, w] & bits[level, w]))
                 rest[x] -= count
-                together += count
+                together += int(count)
                 value += xlogx[count]
             value -= xlogx[together]
         together = 0
