@@ -20,3 +20,27 @@ rule validate_survival:
         settings=stage_settings("survival"),
     script:
         "../scripts/validate.py"
+
+
+rule validate_bayesian_network:
+    """Dependencies between alterations, record, treatment and outcome: Bayesian networks over resamples."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/utility/bayesian_network.py"),
+    output:
+        **stage_outputs("utility", "bayesian_network"),
+    log:
+        "logs/validate_bayesian_network/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_bayesian_network/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/network.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.bayesian_network",
+        settings=stage_settings("bayesian_network"),
+    script:
+        "../scripts/validate.py"

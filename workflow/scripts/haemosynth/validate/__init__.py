@@ -35,6 +35,7 @@ STAGES = {
     "exclusivity": Stage("fidelity", ("genomic",)),
     "clonality": Stage("fidelity", ("genomic",)),
     "survival": Stage("utility", ("clinical",)),
+    "bayesian_network": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
 }
