@@ -20,3 +20,27 @@ rule validate_survival:
         settings=stage_settings("survival"),
     script:
         "../scripts/validate.py"
+
+
+rule validate_competing_risks:
+    """Remission, relapse, progression and transplant, with death as the competing event."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/utility/competing_risks.py"),
+    output:
+        **stage_outputs("utility", "competing_risks"),
+    log:
+        "logs/validate_competing_risks/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_competing_risks/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/survival.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.competing_risks",
+        settings=stage_settings("competing_risks"),
+    script:
+        "../scripts/validate.py"

@@ -34,6 +34,7 @@ STAGES = {
     "co_occurrence": Stage("fidelity", ("genomic",)),
     "exclusivity": Stage("fidelity", ("genomic",)),
     "survival": Stage("utility", ("clinical",)),
+    "competing_risks": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
 }
