@@ -44,3 +44,27 @@ rule validate_competing_risks:
         settings=stage_settings("competing_risks"),
     script:
         "../scripts/validate.py"
+
+
+rule validate_bayesian_survival:
+    """Posterior hazard ratios and predicted survival of a Bayesian model on either side."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/utility/bayesian_survival.py"),
+    output:
+        **stage_outputs("utility", "bayesian_survival"),
+    log:
+        "logs/validate_bayesian_survival/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_bayesian_survival/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/pyro.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.bayesian_survival",
+        settings=stage_settings("bayesian_survival"),
+    script:
+        "../scripts/validate.py"

@@ -35,6 +35,7 @@ STAGES = {
     "exclusivity": Stage("fidelity", ("genomic",)),
     "survival": Stage("utility", ("clinical",)),
     "competing_risks": Stage("utility", ("clinical",)),
+    "bayesian_survival": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
 }
