@@ -37,7 +37,8 @@ class Prior:
     def exposure(self, time: Vector) -> Matrix:
         """(patients, intervals) months spent in each interval of the baseline hazard."""
         edges = np.concatenate([[0.0], self.cuts, [np.inf]])
-        return np.clip(time[:, None] - edges[:-1], 0, np.diff(edges))
+        spent: Matrix = np.clip(time[:, None] - edges[:-1], 0, np.diff(edges))
+        return spent
 
 
 @dataclass(frozen=True)

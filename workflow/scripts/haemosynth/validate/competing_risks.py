@@ -33,7 +33,8 @@ class Course:
     def reached(self) -> NDArray[np.bool_]:
         """(patients,) whether the event came, before death and under follow-up."""
         before = (self.time < self.death_time) | ((self.time == self.death_time) & (self.death == 0))
-        return (self.event == 1) & before
+        came: NDArray[np.bool_] = (self.event == 1) & before
+        return came
 
     def first(self) -> tuple[Vector, Codes]:
         """(patients,) time and kind of what came first: CENSORED, EVENT, or DEATH without it."""

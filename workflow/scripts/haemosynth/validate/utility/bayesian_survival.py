@@ -129,9 +129,12 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     return Plan(design, chosen, prior)
 
 
-def _sides(comparison: Comparison, plan: Plan, settings: Mapping[str, Any]) -> tuple[list[Any], str]:
+Side = tuple[Matrix, Vector, Vector]  # design, time, event
+
+
+def _sides(comparison: Comparison, plan: Plan, settings: Mapping[str, Any]) -> tuple[list[Side], str]:
     """(design, time, event) of real patients and of the candidate, and why there is no comparison."""
-    sides = []
+    sides: list[Side] = []
     for cohort in (comparison.real, comparison.candidate):
         known, time, event = follow_up(cohort, cohort.schema.endpoints[0])
         if event.sum() < int(settings["events"]):
@@ -141,7 +144,7 @@ def _sides(comparison: Comparison, plan: Plan, settings: Mapping[str, Any]) -> t
     return sides, ""
 
 
-def _posterior(side: Any, prior: Prior, settings: Mapping[str, Any], rng: np.random.Generator) -> Posterior:
+def _posterior(side: Side, prior: Prior, settings: Mapping[str, Any], rng: np.random.Generator) -> Posterior:
     if settings["inference"] == "nuts":
         return nuts(*side, prior, rng, int(settings["warmup"]), int(settings["draws"]))
     return laplace(*side, prior)

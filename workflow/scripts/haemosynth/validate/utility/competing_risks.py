@@ -85,9 +85,7 @@ def courses(cohort: Cohort) -> tuple[dict[str, Course], NDArray[np.bool_]]:
         return tuple(cohort.clinical[f"{endpoint}_{part}"].to_numpy(float) for part in ("time", "event"))  # type: ignore[return-value]
 
     found = {endpoint: Course(*read(endpoint), *read(death)) for endpoint in others}
-    complete = np.ones(len(cohort), dtype=bool)
-    for course in found.values():
-        complete &= _known(course)
+    complete: NDArray[np.bool_] = np.stack([_known(course) for course in found.values()]).all(axis=0)
     return found, complete
 
 
