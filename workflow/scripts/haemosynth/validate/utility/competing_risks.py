@@ -85,7 +85,9 @@ def courses(cohort: Cohort) -> tuple[dict[str, Course], NDArray[np.bool_]]:
         return tuple(cohort.clinical[f"{endpoint}_{part}"].to_numpy(float) for part in ("time", "event"))  # type: ignore[return-value]
 
     found = {endpoint: Course(*read(endpoint), *read(death)) for endpoint in others}
-    complete: NDArray[np.bool_] = np.stack([_known(course) for course in found.values()]).all(axis=0)
+    complete = np.ones(len(cohort), dtype=np.bool_)
+    for course in found.values():
+        complete = complete & _known(course)
     return found, complete
 
 
