@@ -161,6 +161,7 @@ def fit_cox(covariates: Matrix, time: Vector, event: Vector, ridge: float = 0.0,
     deaths = np.bincount(of, minlength=len(starts))
     first = np.concatenate([[0], np.cumsum(deaths)[:-1]])
     share = (np.arange(len(rows)) - first[of]) / deaths[of]  # Efron: l/d for the l-th of d tied events
+    begins = np.flatnonzero(share == 0)  # the first of each set of tied events
 
     def sums(beta: Vector) -> tuple[float, Vector, Vector]:
         risk = x @ beta
@@ -178,10 +179,11 @@ def fit_cox(covariates: Matrix, time: Vector, event: Vector, ridge: float = 0.0,
         corrected = np.bincount(of, weights=share / denominator, minlength=len(starts))[group]
         mass = weight * (later - event * corrected)
         weighted = weight[:, None] * x
-        dead = np.zeros((len(starts), x.shape[1]))
-        if len(of) > len(np.unique(of)):  # only ties need it
-            np.add.at(dead, of, weighted[rows])
-        mean = (np.cumsum(weighted, axis=0)[ends][of] - share[:, None] * dead[of]) / denominator[:, None]
+        above = np.cumsum(weighted, axis=0)[ends][of]
+        if len(begins) < len(rows):  # only ties need it
+            dead = np.add.reduceat(weighted[rows], begins, axis=0)
+            above -= share[:, None] * np.repeat(dead, deaths[of[begins]], axis=0)
+        mean = above / denominator[:, None]
         gradient = x.T @ (event - mass) - ridge * beta
         information = (x * mass[:, None]).T @ x - mean.T @ mean + ridge * np.eye(len(beta))
         move = np.linalg.solve(information, gradient)

@@ -92,8 +92,7 @@ def courses(cohort: Cohort) -> tuple[dict[str, Course], NDArray[np.bool_]]:
 
 
 def _known(course: Course) -> NDArray[np.bool_]:
-    known: NDArray[np.bool_] = np.isfinite([course.time, course.event, course.death_time, course.death]).all(axis=0)
-    return known
+    return np.isfinite(course.time + course.event + course.death_time + course.death)
 
 
 def _of(course: Course, patients: NDArray[np.bool_]) -> Course:
