@@ -36,6 +36,8 @@ STAGES = {
     "clonality": Stage("fidelity", ("genomic",)),
     "survival": Stage("utility", ("clinical",)),
     "bayesian_network": Stage("utility", ("clinical",)),
+    "competing_risks": Stage("utility", ("clinical",)),
+    "bayesian_survival": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
 }

@@ -1,4 +1,4 @@
-"""Survival numerics in plain numpy: Kaplan-Meier, Cox regression, concordance."""
+"""Survival numerics in plain numpy: Kaplan-Meier, log-rank, Cox regression and its diagnostics, concordance."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ class KaplanMeier:
     def at(self, times: Vector) -> Vector:
         """Survival at `times`; after the last observed time its last value."""
         return np.concatenate([[1.0], self.survival])[np.searchsorted(self.times, times, side="right")]
+
+    def before(self, times: Vector) -> Vector:
+        """Survival just before `times`."""
+        return np.concatenate([[1.0], self.survival])[np.searchsorted(self.times, times, side="left")]
 
     def mean_until(self, horizon: float) -> float:
         """Restricted mean survival time: the area under the curve up to `horizon`, in the unit of the times."""
@@ -69,13 +73,65 @@ def curve_distance(first: KaplanMeier, second: KaplanMeier, horizon: float) -> f
     return float(np.diff(steps) @ np.abs(first.at(steps[:-1]) - second.at(steps[:-1])) / horizon)
 
 
+def steps_shown(curve_times: Vector, at_risk: Vector, fewest: int, end: float) -> tuple[Vector, NDArray[np.intp]]:
+    """Where a published curve may step: one step for each group of at least `fewest` patients in follow-up order.
+
+    A curve with a step for each patient would show when each of them died. It ends at `end`, or where fewer than
+    `fewest` patients are at risk.
+
+    Args:
+        curve_times, at_risk: (steps,) of the curve, ascending in time.
+
+    Returns:
+        mean time of each group, and the position of its last step in the curve.
+    """
+    left = np.append(at_risk[1:], 0)
+    ends: list[int] = []
+    before = at_risk[0] if len(at_risk) else 0.0
+    for i in np.flatnonzero((at_risk >= fewest) & (curve_times <= end)):
+        if before - left[i] >= fewest:
+            ends.append(int(i))
+            before = left[i]
+    stops = np.array(ends, dtype=np.intp)
+    starts = np.concatenate([[0], stops[:-1] + 1])[: len(stops)]
+    total = np.concatenate([[0.0], np.cumsum(curve_times)])
+    return (total[stops + 1] - total[starts]) / (stops + 1 - starts), stops
+
+
+def log_rank(time: Vector, event: Vector, group: Vector) -> tuple[float, float]:
+    """Events in a group beyond those expected, and their variance (Mantel, Cancer Chemother Rep 1966;50:163).
+
+    With (excess, variance) the log-rank statistic is excess^2 / variance, and excess / variance is Peto's estimate of
+    the log hazard ratio of the group against the others (Yusuf et al., Prog Cardiovasc Dis 1985;27:335).
+
+    Args:
+        group: (patients,) 1 in the group, 0 in the other.
+    """
+    times, where = np.unique(time, return_inverse=True)
+
+    def at_risk(weight: Vector | None) -> Vector:
+        leaving = np.bincount(where, weights=weight, minlength=len(times)).astype(float)
+        return np.cumsum(leaving[::-1])[::-1]
+
+    everybody, members = at_risk(None), at_risk(group)
+    events = np.bincount(where, weights=event, minlength=len(times))
+    share = members / everybody
+    spread = events * share * (1 - share) * (everybody - events) / np.maximum(everybody - 1, 1)
+    return float(event @ group - events @ share), float(spread.sum())
+
+
 @dataclass(frozen=True)
 class CoxModel:
-    """A fitted Cox model. log_hazard, standard_error: (covariates,); steps: Newton steps taken."""
+    """A fitted Cox model. log_hazard: (covariates,); covariance: of these; steps: Newton steps taken."""
 
     log_hazard: Vector
-    standard_error: Vector
+    covariance: Matrix
     steps: int
+
+    @property
+    def standard_error(self) -> Vector:
+        """(covariates,) standard errors of the log hazard ratios."""
+        return np.sqrt(np.diag(self.covariance))
 
 
 def fit_cox(covariates: Matrix, time: Vector, event: Vector, ridge: float = 0.0, largest: int = 50) -> CoxModel:
@@ -105,6 +161,7 @@ def fit_cox(covariates: Matrix, time: Vector, event: Vector, ridge: float = 0.0,
     deaths = np.bincount(of, minlength=len(starts))
     first = np.concatenate([[0], np.cumsum(deaths)[:-1]])
     share = (np.arange(len(rows)) - first[of]) / deaths[of]  # Efron: l/d for the l-th of d tied events
+    begins = np.flatnonzero(share == 0)  # the first of each set of tied events
 
     def sums(beta: Vector) -> tuple[float, Vector, Vector]:
         risk = x @ beta
@@ -122,15 +179,16 @@ def fit_cox(covariates: Matrix, time: Vector, event: Vector, ridge: float = 0.0,
         corrected = np.bincount(of, weights=share / denominator, minlength=len(starts))[group]
         mass = weight * (later - event * corrected)
         weighted = weight[:, None] * x
-        dead = np.zeros((len(starts), x.shape[1]))
-        if len(of) > len(np.unique(of)):  # only ties need it
-            np.add.at(dead, of, weighted[rows])
-        mean = (np.cumsum(weighted, axis=0)[ends][of] - share[:, None] * dead[of]) / denominator[:, None]
+        above = np.cumsum(weighted, axis=0)[ends][of]
+        if len(begins) < len(rows):  # only ties need it
+            dead = np.add.reduceat(weighted[rows], begins, axis=0)
+            above -= share[:, None] * np.repeat(dead, deaths[of[begins]], axis=0)
+        mean = above / denominator[:, None]
         gradient = x.T @ (event - mass) - ridge * beta
         information = (x * mass[:, None]).T @ x - mean.T @ mean + ridge * np.eye(len(beta))
         move = np.linalg.solve(information, gradient)
         if gradient @ move < 1e-12 * max(1.0, abs(value)):
-            return CoxModel(beta, np.sqrt(np.diag(np.linalg.inv(information))), step)
+            return CoxModel(beta, np.linalg.inv(information), step)
         for _ in range(30):
             found = sums(beta + move)
             if found[0] >= value:
@@ -138,6 +196,33 @@ def fit_cox(covariates: Matrix, time: Vector, event: Vector, ridge: float = 0.0,
             move = move / 2
         beta, (value, weight, denominator) = beta + move, found
     raise ValueError(f"Cox regression did not converge in {largest} steps")
+
+
+def hazard_trends(model: CoxModel, covariates: Matrix, time: Vector, event: Vector) -> Vector:
+    """How the log hazard ratios change over time: the score test of Grambsch and Therneau (Biometrika 1994;81:515).
+
+    For each covariate z = sum (g - mean g) s / sqrt(d v sum (g - mean g)^2), with s its scaled Schoenfeld residuals at
+    the d events, g the rank of the event time and v the variance of its log hazard ratio: about standard normal where
+    hazards are proportional, above 0 where the effect grows. z / sqrt(d) does not grow with the cohort. Risk sets are
+    Breslow's, so that heavy ties make it approximate.
+
+    Args:
+        covariates, time, event: the patients the model was fitted on.
+    """
+    from scipy.stats import rankdata
+
+    order = np.argsort(-time, kind="stable")
+    x, time, event = covariates[order], time[order], event[order]
+    risk = x @ model.log_hazard
+    weight = np.exp(risk - risk.max())
+    rows = np.flatnonzero(event)
+    last = np.searchsorted(-time, -time[rows], side="right") - 1  # the last row of the risk set
+    mean = np.cumsum(weight[:, None] * x, axis=0)[last] / np.cumsum(weight)[last][:, None]
+    scaled = len(rows) * (x[rows] - mean) @ model.covariance
+    rank = rankdata(time[rows])
+    rank -= rank.mean()
+    z: Vector = rank @ scaled / np.sqrt(len(rows) * np.diag(model.covariance) * (rank @ rank))
+    return z
 
 
 def concordance(risk: Vector, time: Vector, event: Vector) -> float:
@@ -183,46 +268,3 @@ def _counts_before(
         right = np.where(high, zeros[-1] + right - zeros_right, zeros_right)
         values = values[np.argsort(ones, kind="stable")]
     return lower, right - left
-
-
-def predict_survival(
-    model: CoxModel, covariates: Matrix, time: Vector, event: Vector, patients: Matrix, grid: Vector
-) -> Matrix:
-    """Survival of new patients at the times of `grid` under a fitted model, by Breslow's cumulative baseline hazard.
-
-    Args:
-        covariates, time, event: the patients the model was fitted on.
-        patients: (new patients, covariates). grid: (times,).
-
-    Returns:
-        (new patients, times).
-    """
-    centre = covariates.mean(axis=0)
-    risk = np.exp((covariates - centre) @ model.log_hazard)
-    times, where = np.unique(time, return_inverse=True)
-    leaving = np.bincount(where, weights=risk, minlength=len(times))
-    at_risk = np.cumsum(leaving[::-1])[::-1]
-    hazard = np.cumsum(np.bincount(where, weights=event, minlength=len(times)) / at_risk)
-    baseline = np.concatenate([[0.0], hazard])[np.searchsorted(times, grid, side="right")]
-    with np.errstate(over="ignore", invalid="ignore"):
-        exponent = np.exp((patients - centre) @ model.log_hazard)[:, None] * baseline[None, :]
-    survival: Matrix = np.exp(-exponent)
-    return survival
-
-
-def integrated_brier(survival: Matrix, grid: Vector, time: Vector, event: Vector) -> float:
-    """Integrated Brier score (Graf et al., Stat Med 1999;18:2529): mean over `grid` of the squared error of predicted
-    survival, censored patients replaced by weights from the reverse Kaplan-Meier estimate.
-
-    Args:
-        survival: (patients, times), predicted. grid: (times,), evenly spaced. time, event: (patients,), observed.
-    """
-    censoring = kaplan_meier(time, 1 - event)
-    before = np.concatenate([[1.0], censoring.survival])[np.searchsorted(censoring.times, time, side="left")]
-    dead = (time[:, None] <= grid[None, :]) & (event[:, None] == 1)
-    alive = time[:, None] > grid[None, :]
-    weight_dead = np.divide(1.0, before, out=np.zeros_like(before), where=before > 0)[:, None]
-    at_grid = censoring.at(grid)
-    weight_alive = np.divide(1.0, at_grid, out=np.zeros_like(at_grid), where=at_grid > 0)[None, :]
-    error = np.where(dead, survival**2 * weight_dead, 0.0) + np.where(alive, (1 - survival) ** 2 * weight_alive, 0.0)
-    return float(error.mean())

@@ -3,28 +3,24 @@
 Curves are compared by Kaplan-Meier; associations by a Cox model of the same covariates on either side; usefulness by
 a Cox model learned from the candidate and tested on real patients that nobody has seen.
 
-Covariates of the Cox models, fixed by the training patients and so the same for every candidate: clinical columns of
-the groups demographic, laboratory, disease and comorbidity that are not derived (what happens after baseline, such as
-treatment, response and the other endpoints, never enters), and alterations with enough carriers. Numbers are
-winsorised at the 1 and 99 % quantiles, skewed ones taken as log(1 + x), and put on the scale of one standard
-deviation; levels are compared with the most frequent one. Missing values are completed within each side alone: the
-median, the reference level or wild type, and an indicator of missingness where enough patients carry it.
+The covariates are those of `baseline.py`: what is known at baseline, coded as training patients tell. Survival at
+clinical horizons, discrimination over time and the proportionality of hazards are looked at beside.
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.validate.association import weighted_concordance
+from haemosynth.validate.baseline import baseline_design, follow_up
 from haemosynth.validate.cox import (
     CoxModel,
     KaplanMeier,
@@ -33,20 +29,25 @@ from haemosynth.validate.cox import (
     concordance,
     curve_distance,
     fit_cox,
-    integrated_brier,
+    hazard_trends,
     kaplan_meier,
-    predict_survival,
+    log_rank,
+    steps_shown,
 )
+from haemosynth.validate.prognosis import calibration_slope, dynamic_auc, integrated_brier, predict_survival
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {
     "horizon": None,  # months of the restricted mean; None is the 95 % quantile of real follow-up
+    "horizons": [12, 24, 36, 60],  # months looked at, as far as a tenth of the training patients are followed
+    "covariates": [],  # columns known at baseline beside the baseline groups, such as a randomised arm
     "carriers": 10,  # training patients that a level, an alteration or an indicator of missingness needs
     "ridge": 1.0,  # penalty of the Cox models: log hazard ratios ~ Normal(0, 1 / ridge)
     "events": 20,  # events that either side needs for a Cox model
 }
-BASELINE_GROUPS = ("demographic", "laboratory", "disease", "comorbidity")
 FOLLOW_UP_QUANTILE = 0.95
+STILL_FOLLOWED = 0.1  # share of training patients at risk that a horizon needs
+Z95 = 1.959964
 FEWEST_SHOWN = 5  # curves end and counts are hidden where fewer patients are at risk
 
 METRICS = (
@@ -62,8 +63,15 @@ METRICS = (
     ),
     Metric(
         "rmst_difference", "error", "months", (0, np.inf), UNIVARIATE, "bootstrap",
-        "|RMST_real(t) - RMST_candidate(t)|, the area between zero and t under Kaplan-Meier",
+        "|RMST_real(t) - RMST_candidate(t)|, the area between zero and t under Kaplan-Meier; other targets: t the"
+        " clinical horizons",
         "Royston and Parmar, BMC Med Res Methodol 2013;13:152",
+    ),
+    Metric(
+        "log_rank_effect", "error", "log hazard ratio", (0, np.inf), UNIVARIATE, "bootstrap",
+        "|O - E| / V, O the events of the candidate, E their log-rank expectation and V its variance: Peto's log hazard"
+        " ratio of the candidate against real patients. An effect size, which does not grow with n as a p-value falls",
+        "Mantel, Cancer Chemother Rep 1966;50:163; Yusuf et al., Prog Cardiovasc Dis 1985;27:335",
     ),
     Metric(
         "log_hazard_correlation", "agreement", "", (-1, 1), JOINT, "bootstrap",
@@ -82,9 +90,44 @@ METRICS = (
         "Karr et al., Am Stat 2006;60:224",
     ),
     Metric(
+        "sign_concordance", "agreement", "share", (0, 1), JOINT, "bootstrap",
+        "share of the covariates whose 95 % interval excludes no effect in real patients that have the same sign in the"
+        " candidate; 1/2 by chance",
+        "this project; Cox, J R Stat Soc B 1972;34:187",
+    ),
+    Metric(
+        "significance_concordance", "agreement", "share", (0, 1), JOINT, "bootstrap",
+        "2 b / (r + s), r and s the covariates whose 95 % interval excludes no effect in real patients and in the"
+        " candidate, b those in both, with the same sign",
+        "Dice, Ecology 1945;26:297",
+    ),
+    Metric(
+        "log_hazard_gap", "descriptive", "log hazard ratio", (-np.inf, np.inf), JOINT, "bootstrap",
+        "candidate minus real log hazard ratio, for each covariate and the primary endpoint",
+        "Cox, J R Stat Soc B 1972;34:187",
+    ),
+    Metric(
+        "hazard_trend_agreement", "descriptive", "", (-1, 1), JOINT, "bootstrap",
+        "2 sum x y / sum (x^2 + y^2), x and y the correlations of scaled Schoenfeld residuals with the rank of time in"
+        " real and candidate: are the departures from proportional hazards the same",
+        "Grambsch and Therneau, Biometrika 1994;81:515; Lin, Biometrics 1989;45:255",
+    ),
+    Metric(
+        "calibration_slope", "target", "", (-np.inf, np.inf), JOINT, "bootstrap",
+        "log hazard ratio, in the holdout, of the linear predictor of the Cox model learned from the candidate",
+        "van Houwelingen, Stat Med 2000;19:3401",
+        target=1.0,
+    ),
+    Metric(
         "c_index_tstr", "agreement", "", (0, 1), JOINT, "bootstrap",
         "Harrell's C in the holdout of the Cox model learned from the candidate",
         "Harrell et al., JAMA 1982;247:2543; Esteban et al., arXiv 1706.02633 (train synthetic, test real)",
+    ),
+    Metric(
+        "auc_tstr", "agreement", "", (0, 1), JOINT, "bootstrap",
+        "cumulative/dynamic area under the ROC curve at the clinical horizons, in the holdout, of the Cox model learned"
+        " from the candidate, weighted by the inverse probability of censoring; mean over horizons",
+        "Uno et al., J Am Stat Assoc 2007;102:527",
     ),
     Metric(
         "brier_tstr", "error", "squared probability", (0, 1), JOINT, "bootstrap",
@@ -93,118 +136,9 @@ METRICS = (
         "Graf et al., Stat Med 1999;18:2529",
     ),
 )  # fmt: skip
-CURVES = ("km_distance", "censoring_distance", "rmst_difference")
-MODELS = tuple(metric.name for metric in METRICS if metric.name not in CURVES)
-
-
-@dataclass(frozen=True)
-class Design:
-    """The covariates, as learned from training patients. names: one for each column of `matrix`."""
-
-    numbers: tuple[tuple[str, bool, float, float, float, float], ...]  # column, log, low, high, mean, deviation
-    levels: tuple[tuple[str, str], ...]
-    unknown: tuple[str, ...]
-    alterations: tuple[str, ...]
-    unsequenced: bool
-    no_karyotype: bool
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the covariates, in the order of the matrix."""
-        return [
-            *(f"{'log ' if log else ''}{name}, per SD" for name, log, *_ in self.numbers),
-            *(f"{name}: {level}" for name, level in self.levels),
-            *(f"{name}: unknown" for name in self.unknown),
-            *self.alterations,
-            *(["not sequenced"] if self.unsequenced else []),
-            *(["karyotype incomplete"] if self.no_karyotype else []),
-        ]
-
-    def matrix(self, cohort: Cohort) -> Matrix:
-        """(patients, covariates), complete; missing values completed from this cohort alone."""
-        columns: list[Vector] = []
-        clinical = cohort.clinical
-        for name, log, low, high, mean, deviation in self.numbers:
-            values = np.clip(clinical[name].to_numpy(float), low, high)
-            known = np.isfinite(values)
-            values = np.where(known, values, np.median(values[known]) if known.any() else low)
-            columns.append((_scale(values, log) - mean) / deviation)
-        for name, level in self.levels:
-            columns.append((clinical[name] == level).to_numpy().astype(float))
-        for name in self.unknown:
-            columns.append(clinical[name].isna().to_numpy().astype(float))
-        if self.alterations and cohort.alterations is not None:
-            columns.extend(np.nan_to_num(cohort.alterations[list(self.alterations)].to_numpy(float)).T)
-        if self.unsequenced and cohort.sequenced is not None:
-            columns.append(1.0 - cohort.sequenced.to_numpy(float))
-        if self.no_karyotype and cohort.alterations is not None:
-            columns.append(_karyotype_incomplete(cohort).astype(float))
-        return np.column_stack(columns) if columns else np.empty((len(cohort), 0))
-
-
-def baseline_design(train: Cohort, carriers: int) -> Design:
-    """The covariates known at baseline; `carriers` training patients are needed for a level or an alteration."""
-    numbers, levels, unknown = [], [], []
-    for name, column in train.schema.columns.items():
-        if column.group not in BASELINE_GROUPS or column.kind in ("time", "event") or column.derived is not None:
-            continue
-        values = train.clinical[name]
-        observed = values.dropna()
-        if column.numeric:
-            if len(observed) < carriers or observed.nunique() < 2:
-                continue
-            low, high = np.quantile(observed, [0.01, 0.99])
-            clipped = np.clip(observed.to_numpy(float), low, high)
-            log = bool(low >= 0 and _skewness(clipped) > 1)
-            scaled = _scale(clipped, log)
-            if scaled.std() == 0:
-                continue
-            numbers.append((name, log, float(low), float(high), float(scaled.mean()), float(scaled.std())))
-        else:
-            counts = observed.astype(str).value_counts(sort=False)
-            kept = [level for level in values.cat.categories if counts.get(level, 0) >= carriers]
-            if len(kept) < 2:
-                continue
-            reference = max(kept, key=lambda level: counts[level])
-            levels += [(name, level) for level in kept if level != reference]
-        if min(values.isna().sum(), len(observed)) >= carriers:
-            unknown.append(name)
-    alterations: list[str] = []
-    unsequenced = no_karyotype = False
-    if train.alterations is not None and train.sequenced is not None:
-        present = (train.alterations.to_numpy(float) == 1).sum(axis=0)
-        alterations = [
-            str(name) for name, count in zip(train.alterations, present, strict=True) if carriers <= count < len(train)
-        ]
-        known = int(train.sequenced.sum())
-        unsequenced = min(known, len(train) - known) >= carriers
-        incomplete = int(_karyotype_incomplete(train).sum())
-        no_karyotype = min(incomplete, len(train) - incomplete) >= carriers
-    return Design(tuple(numbers), tuple(levels), tuple(unknown), tuple(alterations), unsequenced, no_karyotype)
-
-
-def _scale(values: Vector, log: bool) -> Vector:
-    return np.log1p(values) if log else values
-
-
-def _skewness(values: Vector) -> float:
-    deviation = values.std()
-    return float(((values - values.mean()) ** 3).mean() / deviation**3) if deviation > 0 else 0.0
-
-
-def _karyotype_incomplete(cohort: Cohort) -> NDArray[np.bool_]:
-    events = [name for name, kind in cohort.schema.alterations.items() if kind == "cytogenetic"]
-    assert cohort.alterations is not None
-    incomplete: NDArray[np.bool_] = np.isnan(cohort.alterations[events].to_numpy(float)).any(axis=1)
-    return incomplete
-
-
-def follow_up(cohort: Cohort, endpoint: str) -> tuple[NDArray[np.intp], Vector, Vector]:
-    """(positions of patients with known follow-up, their time in months, their event) of an endpoint."""
-    time = cohort.clinical[f"{endpoint}_time"].to_numpy(float)
-    event = cohort.clinical[f"{endpoint}_event"].to_numpy(float)
-    known = np.flatnonzero(np.isfinite(time) & np.isfinite(event))
-    return known, time[known], event[known]
+CURVES = ("km_distance", "censoring_distance", "rmst_difference", "log_rank_effect")
+BY_COVARIATE = "log_hazard_gap"
+MODELS = tuple(metric.name for metric in METRICS if metric.name not in (*CURVES, BY_COVARIATE))
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
@@ -212,43 +146,76 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     endpoints = comparison.real.schema.endpoints
     if not endpoints:
         return [Value(metric.name, np.nan, reason="the cohort has no survival endpoint") for metric in METRICS]
-    design = baseline_design(comparison.train, int(settings["carriers"]))
+    design = baseline_design(comparison.train, int(settings["carriers"]), settings["covariates"])
     real_covariates, candidate_covariates = design.matrix(comparison.real), design.matrix(comparison.candidate)
     values = []
     for endpoint in endpoints:
-        found = [
-            *_curves(comparison, endpoint, settings),
-            *_models(comparison, endpoint, settings, real_covariates, candidate_covariates),
-        ]
-        for target in (endpoint, "all") if endpoint == endpoints[0] else (endpoint,):
-            values += [Value(metric, value, target, n=n, reason=reason) for metric, value, n, reason in found]
+        horizons = _horizons(comparison.train, endpoint, settings)
+        found = _curves(comparison, endpoint, settings, horizons)
+        models, gaps = _models(comparison, endpoint, settings, horizons, real_covariates, candidate_covariates)
+        for metric, target, value, n, reason in found + models:
+            values.append(Value(metric, value, target, n=n, reason=reason))
+            if endpoint == endpoints[0] and target == endpoint:
+                values.append(Value(metric, value, n=n, reason=reason))
+        if endpoint == endpoints[0]:
+            values += [Value(BY_COVARIATE, gap, name) for name, gap in zip(design.names, gaps, strict=False)]
+            if not len(gaps):
+                values.append(Value(BY_COVARIATE, np.nan, endpoint, reason=models[0][-1]))
     return values
 
 
-Found = tuple[str, float, int, str]
+Found = tuple[str, str, float, int, str]  # metric, target, value, n, reason
 
 
-def _curves(comparison: Comparison, endpoint: str, settings: Mapping[str, Any]) -> list[Found]:
+def _horizons(train: Cohort, endpoint: str, settings: Mapping[str, Any]) -> list[float]:
+    """The clinical horizons that follow-up allows; the training patients decide, so that no resample changes them."""
+    _, time, _ = follow_up(train, endpoint)
+    return [float(t) for t in settings["horizons"] if len(time) and (time > t).mean() >= STILL_FOLLOWED]
+
+
+def _at(endpoint: str, horizon: float) -> str:
+    return f"{endpoint} at {horizon:g} months"
+
+
+def _curves(comparison: Comparison, endpoint: str, settings: Mapping[str, Any], horizons: list[float]) -> list[Found]:
     _, time, event = follow_up(comparison.real, endpoint)
     _, candidate_time, candidate_event = follow_up(comparison.candidate, endpoint)
     n = min(len(time), len(candidate_time))
     if n < 2:
         reason = f"fewer than two patients with known {endpoint}"
-        return [(name, np.nan, n, reason) for name in CURVES]
+        return [(name, endpoint, np.nan, n, reason) for name in CURVES]
     end = float(np.quantile(time, FOLLOW_UP_QUANTILE))
     horizon = end if settings["horizon"] is None else float(settings["horizon"])
     real, candidate = kaplan_meier(time, event), kaplan_meier(candidate_time, candidate_event)
     censored, candidate_censored = kaplan_meier(time, 1 - event), kaplan_meier(candidate_time, 1 - candidate_event)
+    excess, variance = log_rank(
+        np.concatenate([time, candidate_time]),
+        np.concatenate([event, candidate_event]),
+        np.repeat([0.0, 1.0], [len(time), len(candidate_time)]),
+    )
+
+    def gain(until: float) -> float:
+        return abs(real.mean_until(until) - candidate.mean_until(until))
+
+    effect = abs(excess) / variance if variance > 0 else np.nan
     return [
-        ("km_distance", curve_distance(real, candidate, end), n, ""),
-        ("censoring_distance", curve_distance(censored, candidate_censored, end), n, ""),
-        ("rmst_difference", abs(real.mean_until(horizon) - candidate.mean_until(horizon)), n, ""),
+        ("km_distance", endpoint, curve_distance(real, candidate, end), n, ""),
+        ("censoring_distance", endpoint, curve_distance(censored, candidate_censored, end), n, ""),
+        ("rmst_difference", endpoint, gain(horizon), n, ""),
+        *(("rmst_difference", _at(endpoint, t), gain(t), n, "") for t in horizons),
+        ("log_rank_effect", endpoint, effect, n, "" if variance > 0 else f"no event of {endpoint} at common risk"),
     ]
 
 
 def _models(
-    comparison: Comparison, endpoint: str, settings: Mapping[str, Any], real: Matrix, candidate: Matrix
-) -> list[Found]:
+    comparison: Comparison,
+    endpoint: str,
+    settings: Mapping[str, Any],
+    horizons: list[float],
+    real: Matrix,
+    candidate: Matrix,
+) -> tuple[list[Found], Vector]:
+    """What Cox models of both sides tell, and candidate minus real log hazards (empty where there is no model)."""
     known, time, event = follow_up(comparison.real, endpoint)
     candidate_known, candidate_time, candidate_event = follow_up(comparison.candidate, endpoint)
     n, least = min(len(time), len(candidate_time)), int(settings["events"])
@@ -258,36 +225,57 @@ def _models(
     elif min(event.sum(), candidate_event.sum()) < least:
         reason = f"fewer than {least} events of {endpoint} on one side"
     if reason:
-        return [(name, np.nan, n, reason) for name in MODELS]
+        return [(name, endpoint, np.nan, n, reason) for name in MODELS], np.empty(0)
     real, candidate = real[known], candidate[candidate_known]
     ridge = float(settings["ridge"])
     learned, truth = fit_cox(candidate, candidate_time, candidate_event, ridge), fit_cox(real, time, event, ridge)
     end = float(np.quantile(time, FOLLOW_UP_QUANTILE))
     grid = np.linspace(0, end, 51)[1:]
     predicted = predict_survival(learned, candidate, candidate_time, candidate_event, real, grid)
+    risk = real @ learned.log_hazard
+    trends = (
+        hazard_trends(truth, real, time, event) / np.sqrt(event.sum()),
+        hazard_trends(learned, candidate, candidate_time, candidate_event) / np.sqrt(candidate_event.sum()),
+    )
+    slope = calibration_slope(risk, time, event)
+    areas = {t: dynamic_auc(risk, time, event, t) for t in horizons}
+    areas = {t: area for t, area in areas.items() if np.isfinite(area)}
+    found = [
+        *((name, endpoint, value, n, reason) for name, value, reason in agreement(truth, learned)),
+        ("hazard_trend_agreement", endpoint, weighted_concordance(*trends, np.ones_like(trends[0])), n, ""),
+        ("calibration_slope", endpoint, slope, n, "" if np.isfinite(slope) else "the model tells no patients apart"),
+        ("c_index_tstr", endpoint, concordance(risk, time, event), n, ""),
+        ("auc_tstr", endpoint, float(np.mean(list(areas.values()))) if areas else np.nan, n,
+         "" if areas else "follow-up reaches no clinical horizon"),
+        *(("auc_tstr", _at(endpoint, t), area, n, "") for t, area in areas.items()),
+        ("brier_tstr", endpoint, integrated_brier(predicted, grid, time, event), n, ""),
+    ]  # fmt: skip
+    return found, learned.log_hazard - truth.log_hazard
+
+
+def agreement(truth: CoxModel, learned: CoxModel) -> list[tuple[str, float, str]]:
+    """The comparisons of Cox models of the same covariates (formulas in METRICS): metric, value, why there is none."""
+    a, b, error_a, error_b = truth.log_hazard, learned.log_hazard, truth.standard_error, learned.standard_error
+    weight = error_a**-2
+    norm = np.sqrt((weight @ a**2) * (weight @ b**2))
+    half_a, half_b = Z95 * error_a, Z95 * error_b
+    shared = np.clip(np.minimum(a + half_a, b + half_b) - np.maximum(a - half_a, b - half_b), 0, None)
+    effect_a, effect_b = np.sign(a) * (np.abs(a) > half_a), np.sign(b) * (np.abs(b) > half_b)
+    clear, both = int(np.abs(effect_a).sum()), int((effect_a * effect_b > 0).sum())
+    either = clear + int(np.abs(effect_b).sum())
+    same = float((np.sign(b) == effect_a)[effect_a != 0].mean()) if clear else np.nan
+    none = "no covariate whose interval excludes no effect"
     return [
-        *((name, value, n, "") for name, value in agreement(truth, learned).items()),
-        ("c_index_tstr", concordance(real @ learned.log_hazard, time, event), n, ""),
-        ("brier_tstr", integrated_brier(predicted, grid, time, event), n, ""),
+        ("log_hazard_correlation", float(weight @ (a * b) / norm) if norm > 0 else 0.0, ""),
+        ("log_hazard_difference", float(weight @ np.abs(a - b) / weight.sum()), ""),
+        ("hazard_interval_overlap", float((shared / (2 * half_a) + shared / (2 * half_b)).mean() / 2), ""),
+        ("sign_concordance", same, "" if clear else none + " in real patients"),
+        ("significance_concordance", 2 * both / either if either else np.nan, "" if either else none),
     ]
 
 
-def agreement(truth: CoxModel, learned: CoxModel) -> dict[str, float]:
-    """The three comparisons of Cox models of the same covariates (formulas in METRICS)."""
-    weight = truth.standard_error**-2
-    a, b = truth.log_hazard, learned.log_hazard
-    norm = np.sqrt((weight @ a**2) * (weight @ b**2))
-    half_a, half_b = 1.959964 * truth.standard_error, 1.959964 * learned.standard_error
-    shared = np.clip(np.minimum(a + half_a, b + half_b) - np.maximum(a - half_a, b - half_b), 0, None)
-    return {
-        "log_hazard_correlation": float(weight @ (a * b) / norm) if norm > 0 else 0.0,
-        "log_hazard_difference": float(weight @ np.abs(a - b) / weight.sum()),
-        "hazard_interval_overlap": float((shared / (2 * half_a) + shared / (2 * half_b)).mean() / 2),
-    }
-
-
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
-    """Kaplan-Meier curves with 95 % bands and patients at risk, and hazard ratios of the strongest covariates."""
+    """Kaplan-Meier curves with 95 % bands, patients at risk, follow-up, and the strongest hazard ratios."""
     schema = comparison.real.schema
     if not schema.endpoints:
         drawn, axis = new_figure(6, 1.2)
@@ -296,26 +284,39 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         return drawn
     endpoint = schema.endpoints[0]
     drawn, axes = new_figure(
-        10.5, 4.9, nrows=2, ncols=2, gridspec_kw={"height_ratios": [5, 0.75], "width_ratios": [1.15, 1]}
+        10.5, 6.0, nrows=3, ncols=2, gridspec_kw={"height_ratios": [5, 0.8, 1.9], "width_ratios": [1.15, 1]}
     )
     real, candidate = follow_up(comparison.real, endpoint), follow_up(comparison.candidate, endpoint)
-    curves = [
-        ("real, held out", REAL, kaplan_meier(*real[1:])),
-        (label, SYNTHETIC, kaplan_meier(*candidate[1:])),
-    ]
     end = float(np.quantile(real[1], FOLLOW_UP_QUANTILE))
-    _draw_curves(axes[0, 0], curves, endpoint, end)
+    curves, censored = (
+        [
+            (name, colour, kaplan_meier(time, event if of_events else 1 - event))
+            for name, colour, (_, time, event) in (("real, held out", REAL, real), (label, SYNTHETIC, candidate))
+        ]
+        for of_events in (True, False)
+    )
     scores = values[(values["target"] == "all") & (values["status"] == "ok")].set_index("metric")["value"]
-    if "km_distance" in scores:
-        axes[0, 0].set_title(f"mean distance of the curves {scores['km_distance']:.3f}", loc="left", fontsize=10)
+    _draw_curves(axes[0, 0], curves, end)
+    axes[0, 0].set(xlabel=f"{endpoint}, months", ylabel="survival probability")
+    axes[0, 0].legend(
+        axes[0, 0].lines,
+        [f"{name} (n = {int(curve.at_risk[0]):,}, {int(curve.events.sum()):,} events)" for name, _, curve in curves],
+        loc="upper right", frameon=False, fontsize=9,
+    )  # fmt: skip
+    _title(
+        axes[0, 0],
+        scores,
+        {"km_distance": "distance of the curves {:.3f}", "log_rank_effect": "log-rank effect {:.2f}"},
+    )
     _draw_at_risk(axes[1, 0], axes[0, 0], curves)
+    _draw_curves(axes[2, 0], censored, end)
+    axes[2, 0].set(xlabel="months", ylabel="still under\nfollow-up", yticks=[0, 0.5, 1])
+    _title(axes[2, 0], scores, {"censoring_distance": "reverse Kaplan-Meier, distance {:.3f}"})
 
-    design = baseline_design(comparison.train, int(settings["carriers"]))
+    design = baseline_design(comparison.train, int(settings["carriers"]), settings["covariates"])
     for axis in axes[:, 1]:
         axis.remove()
     forest = drawn.add_subplot(axes[0, 1].get_subplotspec().get_gridspec()[:, 1])
-    for side in ("top", "right"):
-        forest.spines[side].set_visible(False)
     if not design.names or min(real[2].sum(), candidate[2].sum()) < settings["events"]:
         forest.axis("off")
         forest.text(0.5, 0.5, "too few events or covariates for a Cox model", ha="center", color=NEUTRAL)
@@ -325,41 +326,23 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         for cohort, (known, time, event) in ((comparison.real, real), (comparison.candidate, candidate))
     ]
     _draw_forest(forest, design.names, models[0], models[1], endpoint)
-    if "log_hazard_correlation" in scores:
-        forest.set_title(
-            f"log hazards r {scores['log_hazard_correlation']:.2f}, C-index {scores['c_index_tstr']:.2f}",
-            loc="left",
-            fontsize=10,
-        )
+    _title(forest, scores, {"log_hazard_correlation": "log hazards r {:.2f}", "c_index_tstr": "C-index {:.2f}"})
     return drawn
 
 
-def _in_groups(curve: KaplanMeier, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(steps,) mean time of every group of at least `FEWEST_SHOWN` patients in follow-up order, and where it ends.
-
-    A curve with a step for each patient would show when each of them died.
-    """
-    gone = (curve.at_risk[0] - curve.at_risk[shown]) // FEWEST_SHOWN
-    ends = np.flatnonzero(np.diff(gone, append=np.inf) > 0)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    sums = np.add.reduceat(curve.times[shown], starts)
-    return sums / (ends - starts + 1), ends
+def _title(axis: Any, scores: pd.Series, parts: Mapping[str, str]) -> None:
+    text = ", ".join(form.format(scores[name]) for name, form in parts.items() if name in scores)
+    axis.set_title(text, loc="left", fontsize=10)
 
 
-def _draw_curves(axis: Any, curves: list[tuple[str, str, KaplanMeier]], endpoint: str, end: float) -> None:
+def _draw_curves(axis: Any, curves: list[tuple[str, str, KaplanMeier]], end: float) -> None:
     for name, colour, curve in curves:
-        shown = np.flatnonzero((curve.at_risk >= FEWEST_SHOWN) & (curve.times <= end))
-        times, low, high, survival = np.zeros(1), np.ones(1), np.ones(1), np.ones(1)
-        if len(shown):
-            mean, ends = _in_groups(curve, shown)
-            times = np.concatenate([times, mean])
-            band = (side[shown][ends] for side in (*curve.band(), curve.survival))
-            low, high, survival = (np.concatenate([[1.0], side]) for side in band)
-        axis.step(times, survival, where="post", color=colour, lw=1.6,
-                  label=f"{name} (n = {int(curve.at_risk[0]):,}, {int(curve.events.sum()):,} events)")  # fmt: skip
+        mean, ends = steps_shown(curve.times, curve.at_risk, FEWEST_SHOWN, end)
+        times = np.concatenate([[0.0], mean])
+        low, high, survival = (np.concatenate([[1.0], side[ends]]) for side in (*curve.band(), curve.survival))
+        axis.step(times, survival, where="post", color=colour, lw=1.6, label=name)
         axis.fill_between(times, low, high, step="post", color=colour, alpha=0.15, lw=0)
-    axis.set(xlim=(0, end), ylim=(0, 1.02), xlabel=f"{endpoint}, months", ylabel="survival probability")
-    axis.legend(loc="upper right", frameon=False, fontsize=9)
+    axis.set(xlim=(0, end), ylim=(0, 1.02))
 
 
 def _draw_at_risk(axis: Any, above: Any, curves: list[tuple[str, str, KaplanMeier]]) -> None:
