@@ -15,6 +15,17 @@ from numpy.typing import NDArray
 
 from haemosynth.figures import REAL, SYNTHETIC, new_figure
 from haemosynth.validate.design import Design, coded
+from haemosynth.validate.distributions import (
+    distances,
+    hellinger,
+    jensen_shannon,
+    kullback_leibler,
+    level_shares,
+    mixed_distance,
+    point_masses,
+    spread,
+    total_variation,
+)
 from haemosynth.validate.stage import UNIVARIATE, Comparison, Metric, Value
 
 Vector = NDArray[np.float64]
@@ -93,47 +104,6 @@ def _means(values: list[Value], n: int) -> list[Value]:
 def _levelled(comparison: Comparison, name: str) -> bool:
     column = comparison.real.schema.columns[name]
     return not column.numeric or column.kind == "event"
-
-
-def distances(first: Vector, second: Vector) -> tuple[float, float]:
-    """Area between, and largest gap between, the distribution functions of two samples without missing values."""
-    first, second = np.sort(first), np.sort(second)
-    points = np.concatenate([first, second])
-    points.sort()
-    gap = np.abs(
-        np.searchsorted(first, points, side="right") / len(first)
-        - np.searchsorted(second, points, side="right") / len(second)
-    )
-    return float(gap[:-1] @ np.diff(points)), float(gap.max())
-
-
-def spread(values: Vector) -> float:
-    """Interquartile range, or the standard deviation where that is 0."""
-    low, high = np.quantile(values, [0.25, 0.75])
-    return float(high - low) if high > low else float(np.std(values))
-
-
-def level_shares(codes: Vector, count: int) -> Vector:
-    """Share of each of `count` levels, and last of missing."""
-    filled = np.where(np.isnan(codes), count, codes).astype(np.intp)
-    return np.asarray(np.bincount(filled, minlength=count + 1) / max(len(codes), 1))
-
-
-def total_variation(p: Vector, q: Vector) -> float:
-    """Half the sum of absolute differences of two distributions."""
-    return float(np.abs(p - q).sum() / 2)
-
-
-def jensen_shannon(p: Vector, q: Vector) -> float:
-    """Jensen-Shannon distance to base 2: 0 for equal distributions, 1 for distributions without a common level."""
-    middle = (p + q) / 2
-    bits = [float(np.sum(s[s > 0] * np.log2(s[s > 0] / middle[s > 0]))) for s in (p, q)]
-    return float(np.sqrt(max(0.0, sum(bits) / 2)))
-
-
-def hellinger(p: Vector, q: Vector) -> float:
-    """Hellinger distance: 0 for equal distributions, 1 for distributions without a common level."""
-    return float(np.sqrt(max(0.0, 1 - np.sqrt(p * q).sum())))
 
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:

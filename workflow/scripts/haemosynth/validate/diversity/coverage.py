@@ -1,0 +1,241 @@
+"""Coverage: which part of the variety of real patients does a synthetic cohort reach?
+
+Levels and combinations of states are counted (`haemosynth.validate.cells`); whole patients are compared by their
+nearest neighbours on the scale of `haemosynth.validate.records.Encoder`, fitted on training patients: numbers in units
+of their 10-90 % range, levels and alterations as indicators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.validate.cells import CellDesign, Vector, cell_counts, design_cells, mean_or_reason, train_as_shown
+from haemosynth.validate.records import Encoder, fit_encoder, nearest, some_rows, squared_distances
+from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
+
+Matrix = Vector
+DEFAULTS: dict[str, Any] = {
+    "bins": 3,  # parts of equal shares of training patients that a number is cut into
+    "pairs": 30,  # triples of each modality
+    "block_columns": 5,  # clinical columns of a block
+    "block_events": 8,  # alterations of their block
+    "rare": 0.05,  # levels and alterations with a smaller share of real patients are rare
+    "neighbours": 5,  # of the balls around patients
+    "rows": 5_000,  # patients of a side at most; larger sides are subsampled
+}
+METRICS = (
+    Metric(
+        "combination_support", "agreement", "share", (0, 1), JOINT, "subsample",
+        "2ab / (a + b), a the share of real patients whose combination of states occurs in the candidate, b the share"
+        " of the candidate whose combination occurs in real patients; mean over triples and blocks of columns (those of"
+        " the stage variability). A candidate that scatters loses b, one that collapses loses a",
+        "this project; after Sajjadi et al., NeurIPS 2018",
+    ),
+    Metric(
+        "support_coverage", "descriptive", "share", (0, 1), JOINT, "subsample",
+        "share of real patients whose state (of a column) or combination of states (of a triple or block) occurs in the"
+        " candidate at equal n; a candidate that scatters evenly covers most: read it with combination_support",
+        "this project",
+    ),
+    Metric(
+        "range_coverage", "descriptive", "share", (0, 1), UNIVARIATE, "subsample",
+        "part of the real 1-99 % range of a number that the candidate's 1-99 % range covers; a candidate that scatters"
+        " evenly covers all",
+        "this project",
+    ),
+    Metric(
+        "rare_kept", "descriptive", "share", (0, 1), UNIVARIATE, "subsample",
+        "share of the rare levels, or alterations, of real patients (under 5 % of those in whom it is known) that occur"
+        " in the candidate at equal n",
+        "this project",
+    ),
+    Metric(
+        "rare_share_error", "error", "log ratio", (0, np.inf), UNIVARIATE, "subsample",
+        "mean over the rare levels, or alterations, of |ln p_candidate - ln p_real|, p = (patients + 1/2) / (known + 1)",
+        "this project",
+    ),
+    Metric(
+        "precision", "agreement", "share", (0, 1), JOINT, "subsample",
+        "share of the candidate within the ball, to the 5th nearest real patient, of at least one real patient",
+        "Kynkaanniemi et al., NeurIPS 2019 (improved precision and recall)",
+    ),
+    Metric(
+        "recall", "agreement", "share", (0, 1), JOINT, "subsample",
+        "share of real patients within the ball, to the 5th nearest synthetic patient, of at least one synthetic patient",
+        "Kynkaanniemi et al., NeurIPS 2019 (improved precision and recall)",
+    ),
+    Metric(
+        "density", "target", "ratio", (0, np.inf), JOINT, "subsample",
+        "mean over the candidate of (real balls that hold it) / 5, balls as of precision",
+        "Naeem et al., ICML 2020",
+        target=1.0,
+    ),
+    Metric(
+        "coverage", "agreement", "share", (0, 1), JOINT, "subsample",
+        "share of real patients whose ball, to the 5th nearest real patient, holds a synthetic patient",
+        "Naeem et al., ICML 2020",
+    ),
+)  # fmt: skip
+NEIGHBOURS = ("precision", "recall", "density", "coverage")
+FEWEST_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training patients fix."""
+
+    cells: CellDesign
+    encoder: Encoder
+
+
+def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared:
+    """Learn the coding, the combinations and the scale of distances from training patients. `rng` is not used."""
+    return Prepared(design_cells(train_as_shown(comparison), settings), fit_encoder(train_as_shown(comparison)))
+
+
+def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
+    """Every metric by modality, with single columns and combinations beside. Needs `comparison.prepared`.
+
+    Settings: see DEFAULTS. `rng` only chooses patients where a side exceeds `rows`.
+    """
+    return [
+        *_supports(comparison),
+        *_ranges(comparison),
+        *_rare(comparison, float(settings["rare"])),
+        *_neighbourhoods(comparison, settings, rng),
+    ]
+
+
+def _supports(comparison: Comparison) -> list[Value]:
+    design: CellDesign = comparison.prepared.cells
+    coding, n = design.coding, len(comparison.real)
+    real, candidate = coding.codes(comparison.real), coding.codes(comparison.candidate)
+    values = []
+    shares: dict[tuple[str, str], list[float]] = {("combination_support", "clinical"): []}
+    combined = [(coding.named(chosen), chosen) for chosen in design.triples]
+    combined += [(f"block {name}", chosen) for name, chosen in design.blocks.items()]
+    for target, chosen in [*((name, (i,)) for i, name in enumerate(coding.columns)), *combined]:
+        first, second = cell_counts(real, candidate, coding.sizes, chosen)
+        reached = float(first[second > 0].sum() / first.sum())
+        modality = coding.modality(chosen)
+        values.append(Value("support_coverage", reached, target, modality, n))
+        if len(chosen) > 1:
+            plausible = float(second[first > 0].sum() / second.sum())
+            both = 2 * reached * plausible / (reached + plausible) if reached > 0 else 0.0
+            values.append(Value("combination_support", both, target, modality, n))
+            shares.setdefault(("combination_support", modality), []).append(both)
+            shares.setdefault(("support_coverage", modality), []).append(reached)
+    reason = "no combination of columns"
+    means = [Value(m, modality=k, n=n, **mean_or_reason(part, reason)) for (m, k), part in shares.items()]
+    return [*means, *values]
+
+
+def _ranges(comparison: Comparison) -> list[Value]:
+    values = []
+    for name in comparison.prepared.cells.ranges:
+        real, candidate = (
+            cohort.clinical[name].dropna().to_numpy(np.float64) for cohort in (comparison.real, comparison.candidate)
+        )
+        if len(real) < 2 or not len(candidate) or np.ptp(real) == 0:
+            reason = "too few known values, or a constant column"
+            values.append(Value("range_coverage", np.nan, name, reason=reason))
+            continue
+        (low, high), (from_, to) = np.quantile(real, [0.01, 0.99]), np.quantile(candidate, [0.01, 0.99])
+        if high <= low:
+            values.append(Value("range_coverage", np.nan, name, reason="the 1-99 % range of real patients is a point"))
+            continue
+        covered = max(0.0, min(high, to) - max(low, from_)) / (high - low)
+        values.append(Value("range_coverage", float(covered), name, n=len(real)))
+    mean = mean_or_reason([value.value for value in values], "no number")
+    return [Value("range_coverage", n=len(comparison.real), **mean), *values]
+
+
+def rare_categories(comparison: Comparison, rare: float) -> list[tuple[str, str, float, float, float, float]]:
+    """Levels and alterations that less than `rare` of real patients have, and at least one of them.
+
+    Returns:
+        (name, modality, carriers and known of real patients, carriers and known of the candidate) of each.
+    """
+    schema = comparison.real.schema
+    found = []
+    for name, column in schema.columns.items():
+        if column.numeric or column.derived is not None:
+            continue
+        sides = [cohort.clinical[name].astype(object) for cohort in (comparison.real, comparison.candidate)]
+        counts = [side.value_counts() for side in sides]
+        known = [float(side.notna().sum()) for side in sides]
+        for level in sorted(counts[0].index):
+            carriers = [float(count.get(level, 0)) for count in counts]
+            found.append((f"{name}={level}", "clinical", carriers[0], known[0], carriers[1], known[1]))
+    if comparison.real.alterations is not None and comparison.candidate.alterations is not None:
+        states = [side[list(schema.alterations)] for side in (comparison.real.alterations, comparison.candidate.alterations)]
+        for name in schema.alterations:
+            pairs = [(float(side[name].sum()), float(side[name].notna().sum())) for side in states]
+            found.append((name, "genomic", *pairs[0], *pairs[1]))
+    return [row for row in found if 0 < row[2] < rare * row[3]]
+
+
+def _rare(comparison: Comparison, rare: float) -> list[Value]:
+    found = rare_categories(comparison, rare)
+    values = []
+    for modality in ("clinical", "genomic") if comparison.real.schema.alterations else ("clinical",):
+        own = np.array([row[2:] for row in found if row[1] == modality]).reshape(-1, 4)
+        real, known, candidate, candidate_known = own.T
+        kept = (candidate > 0).astype(float)
+        error = np.abs(np.log((candidate + 0.5) / (candidate_known + 1)) - np.log((real + 0.5) / (known + 1)))
+        for metric, numbers in (("rare_kept", kept), ("rare_share_error", error)):
+            mean = mean_or_reason(numbers.tolist(), "no rare category")
+            values.append(Value(metric, modality=modality, n=len(comparison.real), **mean))
+    return values
+
+
+def _neighbourhoods(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
+    encoder: Encoder = comparison.prepared.encoder
+    count, most = int(settings["neighbours"]), int(settings["rows"])
+    sides = [some_rows(cohort, most, rng) for cohort in (comparison.real, comparison.candidate)]
+    real, candidate = (encoder.points(cohort) for cohort in sides)
+    genomic = encoder.genomic
+    parts = {"clinical": ~genomic}
+    if genomic.any():
+        parts |= {"genomic": genomic, "joint": np.ones_like(genomic)}
+    values = []
+    for modality, columns in parts.items():
+        n = min(len(real), len(candidate))
+        if n <= count:
+            reason = f"not more than {count} patients on one side"
+            values += [Value(metric, np.nan, modality=modality, n=n, reason=reason) for metric in NEIGHBOURS]
+            continue
+        found = neighbourhoods(real[:, columns], candidate[:, columns], count)
+        values += [Value(metric, value, modality=modality, n=n) for metric, value in found.items()]
+    return values
+
+
+def neighbourhoods(real: Matrix, candidate: Matrix, count: int) -> dict[str, float]:
+    """Precision, recall, density and coverage of points, with balls to the `count`-th nearest other point.
+
+    Args:
+        real, candidate: (patients, dimensions), more than `count` patients each.
+    """
+    # The nearest point of a patient among its own side is itself, at distance 0.
+    real_ball, candidate_ball = (nearest(side, side, count + 1)[:, -1] ** 2 for side in (real, candidate))
+    inside = np.zeros(len(candidate))  # real balls that hold each synthetic patient
+    recalled = np.zeros(len(real), dtype=bool)
+    covered = np.zeros(len(real), dtype=bool)
+    for rows, squared in squared_distances(real, candidate):
+        within = squared <= real_ball[rows, None]
+        inside += within.sum(axis=0)
+        covered[rows] = within.any(axis=1)
+        recalled[rows] = (squared <= candidate_ball[None, :]).any(axis=1)
+    return {
+        "precision": float((inside > 0).mean()),
+        "recall": float(recalled.mean()),
+        "density": float(inside.mean() / count),
+        "coverage": float(covered.mean()),
+    }

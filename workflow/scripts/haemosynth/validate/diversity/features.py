@@ -1,0 +1,295 @@
+"""Features: are synthetic patients distributed as real ones in what is extracted from their records?
+
+Principal components of the whole record (clinical columns and alterations on the scale of
+`haemosynth.validate.records.Encoder`), fitted on training patients; and scores that clinicians read: derived and
+ordinal disease columns, alterations per patient, and a prognostic index, the linear predictor of a Cox model of the
+primary endpoint learned from training patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from haemosynth.cohort import Cohort
+from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.validate.cells import GROUPS, mean_or_reason, train_as_shown
+from haemosynth.validate.cox import fit_cox
+from haemosynth.validate.distributions import distances, level_shares, total_variation
+from haemosynth.validate.records import Encoder, fit_encoder, squared_distances
+from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
+
+Matrix = NDArray[np.float64]
+Vector = NDArray[np.float64]
+DEFAULTS: dict[str, Any] = {
+    "components": 10,  # principal components that are compared
+    "directions": 100,  # random directions of the sliced Wasserstein distance
+    "ridge": 3.0,  # penalty of the prognostic index: log hazard ratios ~ Normal(0, 1 / ridge)
+    "events": 20,  # training events it needs
+    "rows": 2_000,  # patients of a side at most for pairwise distances; larger sides are subsampled
+}
+METRICS = (
+    Metric(
+        "component_wasserstein", "error", "standard deviations", (0, np.inf), JOINT, "bootstrap",
+        "integral |F_real - F_candidate| dx of every component / its standard deviation in training patients; all is"
+        " the mean weighted by explained variance",
+        "Kantorovich-Rubinstein; Jolliffe, Principal Component Analysis 2002",
+    ),
+    Metric(
+        "sliced_wasserstein", "error", "standard deviations", (0, np.inf), JOINT, "bootstrap",
+        "mean over 100 random directions of integral |F_real - F_candidate| dx of the components, each first divided by"
+        " its standard deviation in training patients, along the direction",
+        "Bonneel et al., J Math Imaging Vis 2015;51:22",
+    ),
+    Metric(
+        "energy_distance", "error", "", (0, 1), JOINT, "subsample",
+        "(2 E|X - Y| - E|X - X'| - E|Y - Y'|) / 2 E|X - Y| of real X and candidate Y in the space of the components",
+        "Szekely and Rizzo, J Stat Plan Inference 2013;143:1249",
+    ),
+    Metric(
+        "mmd", "target", "", (-2, 2), JOINT, "subsample",
+        "unbiased squared maximum mean discrepancy in the space of the components, Gaussian kernel as wide as the median"
+        " distance of training patients; may fall below 0",
+        "Gretton et al., J Mach Learn Res 2012;13:723",
+        target=0.0,
+    ),
+    Metric(
+        "spectrum_agreement", "agreement", "", (0, 1), JOINT, "subsample",
+        "1 - sum |l - m| / sum (l + m), l and m the descending variances of the principal components of real and"
+        " candidate",
+        "this project",
+    ),
+    Metric(
+        "subspace_agreement", "agreement", "", (0, 1), JOINT, "subsample",
+        "sum of squared cosines of the angles between the leading 10 principal axes of real and candidate, / 10",
+        "Krzanowski, J Am Stat Assoc 1979;74:703",
+    ),
+    Metric(
+        "score_wasserstein", "error", "standard deviations", (0, np.inf), UNIVARIATE, "bootstrap",
+        "integral |F_real - F_candidate| dx / standard deviation of real patients, of each score: derived and ordinal"
+        " disease columns (levels as 1, 2, ...; without an order, sum |p - q| / 2), alterations per patient, prognostic"
+        " index (linear predictor of a Cox model learned from training patients)",
+        "Kantorovich-Rubinstein; Cox, J R Stat Soc B 1972;34:187",
+    ),
+)  # fmt: skip
+PROGNOSTIC, BURDEN = "prognostic index", "alterations per patient"
+FEWEST_SHOWN = 5  # real patients of a drawn bar
+
+
+@dataclass(frozen=True)
+class Space:
+    """The principal components of training patients.
+
+    axes: (encoded columns, components). deviation: (components,), standard deviation of training patients along each.
+    share: (components,), part of the variance that each explains. directions: (components, directions), of length 1.
+    width: of the kernel, in units of the encoded columns.
+    """
+
+    encoder: Encoder
+    centre: Vector
+    axes: Matrix
+    deviation: Vector
+    share: Vector
+    directions: Matrix
+    width: float
+
+    def scores(self, points: Matrix) -> Matrix:
+        """Encoded patients along the components.  (patients, encoded columns) -> (patients, components)"""
+        return np.asarray((points - self.centre) @ self.axes)
+
+
+@dataclass(frozen=True)
+class Index:
+    """A prognostic index: a linear predictor over encoded baseline columns; `reason` says why there is none."""
+
+    encoder: Encoder | None
+    log_hazard: Vector
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training patients fix."""
+
+    space: Space
+    index: Index
+
+
+def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared:
+    """Learn the components and the prognostic index from training patients. `rng` chooses the random directions."""
+    train = train_as_shown(comparison)
+    return Prepared(_space(train, settings, rng), _index(train, settings))
+
+
+def _space(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) -> Space:
+    encoder = fit_encoder(train)
+    points = encoder.points(train)
+    centre = points.mean(axis=0)
+    variances, axes = principal_axes(points)
+    kept = variances[: int(settings["components"])] > 1e-9
+    variances_kept, axes = variances[: len(kept)][kept], axes[:, : len(kept)][:, kept]
+    directions = rng.standard_normal((len(variances_kept), int(settings["directions"])))
+    scores = (points - centre) @ axes
+    some = scores[np.sort(rng.permutation(len(scores))[: int(settings["rows"])])]
+    apart = np.concatenate([squared.ravel() for _, squared in squared_distances(some, some)])
+    width = float(np.sqrt(np.median(apart[apart > 0]))) if (apart > 0).any() else 1.0
+    return Space(
+        encoder,
+        centre,
+        axes,
+        np.sqrt(variances_kept),
+        variances_kept / max(variances.sum(), 1e-12),
+        directions / np.linalg.norm(directions, axis=0),
+        width,
+    )
+
+
+def principal_axes(points: Matrix) -> tuple[Vector, Matrix]:
+    """Variances along the principal axes, descending, and the axes.
+
+    (patients, columns) -> (columns,), (columns, columns). The sign of an axis makes its largest entry positive.
+    """
+    variances, axes = np.linalg.eigh(np.cov(points, rowvar=False).reshape(points.shape[1], -1))
+    variances, axes = np.maximum(variances[::-1], 0.0), axes[:, ::-1]
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
+    return variances, axes * np.where(largest < 0, -1.0, 1.0)
+
+
+def _index(train: Cohort, settings: Mapping[str, Any]) -> Index:
+    schema = train.schema
+    if not schema.endpoints:
+        return Index(None, np.empty(0), "the cohort has no survival endpoint")
+    time, event = (train.clinical[f"{schema.endpoints[0]}_{part}"].to_numpy(np.float64) for part in ("time", "event"))
+    followed = np.isfinite(time) & np.isfinite(event)
+    if event[followed].sum() < int(settings["events"]):
+        return Index(None, np.empty(0), f"fewer than {settings['events']} training events of {schema.endpoints[0]}")
+    # Known at baseline: neither treatment nor outcome.
+    names = [name for name, column in schema.columns.items() if column.group in GROUPS and column.kind != "time"]
+    baseline = replace(
+        train,
+        schema=replace(schema, columns={name: schema.columns[name] for name in names}, endpoints=()),
+        clinical=train.clinical[names],
+    )
+    encoder = fit_encoder(baseline)
+    model = fit_cox(
+        encoder.points(baseline)[followed], time[followed], event[followed], ridge=float(settings["ridge"])
+    )
+    return Index(encoder, model.log_hazard)
+
+
+def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
+    """Every metric, with single components (PC1, ...) and scores beside. Needs `comparison.prepared`.
+
+    `rng` only chooses patients where a side exceeds `rows`.
+    """
+    n = len(comparison.real)
+    modality = "joint" if comparison.prepared.space.encoder.alterations else "clinical"
+    return [*_components(comparison, settings, rng, modality, n), *_scores(comparison, modality, n)]
+
+
+def _components(
+    comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator, modality: str, n: int
+) -> list[Value]:
+    space: Space = comparison.prepared.space
+    points = [space.encoder.points(cohort) for cohort in (comparison.real, comparison.candidate)]
+    if min(map(len, points)) < 3 or not len(space.deviation):
+        reason = "fewer than three patients on one side, or training patients who are all alike"
+        return [Value(metric.name, np.nan, modality=modality, n=n, reason=reason) for metric in METRICS[:-1]]
+    real, candidate = (space.scores(side) for side in points)
+    single = [
+        distances(a, b)[0] / deviation for a, b, deviation in zip(real.T, candidate.T, space.deviation, strict=True)
+    ]
+    values = [
+        Value("component_wasserstein", float(np.average(single, weights=space.share)), modality=modality, n=n),
+        *(Value("component_wasserstein", d, f"PC{i}", modality, n) for i, d in enumerate(single, start=1)),
+    ]
+    along = [(side / space.deviation) @ space.directions for side in (real, candidate)]
+    sliced = [distances(a, b)[0] for a, b in zip(along[0].T, along[1].T, strict=True)]
+    values.append(Value("sliced_wasserstein", float(np.mean(sliced)), modality=modality, n=n))
+    most = int(settings["rows"])
+    some = [side[np.sort(rng.permutation(len(side))[:most])] if len(side) > most else side for side in (real, candidate)]
+    energy, discrepancy = sample_distances(some[0], some[1], space.width)
+    (first, first_axes), (second, second_axes) = (principal_axes(side) for side in points)
+    total = float((first + second).sum())
+    kept = len(space.deviation)
+    angles = first_axes[:, :kept].T @ second_axes[:, :kept]
+    found = {
+        "energy_distance": energy,
+        "mmd": discrepancy,
+        "spectrum_agreement": 1 - float(np.abs(first - second).sum()) / total if total > 0 else 1.0,
+        "subspace_agreement": min(1.0, float((angles**2).sum()) / kept),
+    }
+    return [*values, *(Value(metric, value, modality=modality, n=n) for metric, value in found.items())]
+
+
+def sample_distances(first: Matrix, second: Matrix, width: float) -> tuple[float, float]:
+    """Energy coefficient (0 to 1, with the pairs of a patient with itself) and unbiased squared maximum mean
+    discrepancy (Gaussian kernel exp(-d^2 / 2 width^2)) of two samples.
+
+    Args:
+        first, second: (patients, dimensions), at least two patients each.
+    """
+    distance, kernel = np.zeros(3), np.zeros(3)
+    for k, (a, b) in enumerate(((first, second), (first, first), (second, second))):
+        same = k > 0
+        for _, squared in squared_distances(a, b):
+            distance[k] += np.sqrt(squared).sum()
+            kernel[k] += np.exp(-squared / (2 * width**2)).sum()
+        distance[k] /= len(a) * len(b)
+        # Unbiased: a patient beside itself does not count.
+        kernel[k] = (kernel[k] - len(a) * same) / (len(a) * (len(b) - same))
+    energy = 1 - (distance[1] + distance[2]) / (2 * distance[0]) if distance[0] > 0 else 0.0
+    return float(np.clip(energy, 0, 1)), float(kernel[1] + kernel[2] - 2 * kernel[0])
+
+
+def scores(cohort: Cohort, index: Index) -> dict[str, Vector]:
+    """Every score of the patients in whom it is known. Levels are positions in the schema's order, from 0."""
+    found: dict[str, Vector] = {}
+    for name, column in cohort.schema.columns.items():
+        if column.derived is None and not (column.kind == "ordinal" and column.group == "disease"):
+            continue
+        values = cohort.clinical[name]
+        if not column.numeric:
+            place = {level: i for i, level in enumerate(column.categories)}
+            values = values.astype(object).map(place)
+        found[name] = values.dropna().to_numpy(np.float64)
+    if cohort.schema.alterations and cohort.alterations is not None:
+        count = cohort.alterations.to_numpy(np.float64).sum(axis=1)
+        found[BURDEN] = count[~np.isnan(count)]
+    if index.encoder is not None:
+        found[PROGNOSTIC] = index.encoder.points(cohort) @ index.log_hazard
+    return found
+
+
+def nominal(cohort: Cohort, score: str) -> bool:
+    """Whether the order of a score's levels means nothing."""
+    column = cohort.schema.columns.get(score)
+    return column is not None and column.kind == "categorical" and len(column.categories) > 2
+
+
+def _scores(comparison: Comparison, modality: str, n: int) -> list[Value]:
+    real, candidate = (scores(cohort, comparison.prepared.index) for cohort in (comparison.real, comparison.candidate))
+    values = []
+    for name, known in real.items():
+        other, reason, distance = candidate.get(name, np.empty(0)), "", np.nan
+        if not len(known) or not len(other):
+            reason = "the score is known in nobody on one side"
+        elif nominal(comparison.real, name):
+            count = len(comparison.real.schema.columns[name].categories)
+            distance = total_variation(level_shares(known, count), level_shares(other, count))
+        elif np.ptp(known) == 0:
+            reason = "the score is constant in real patients"
+        else:
+            distance = distances(known, other)[0] / float(known.std())
+        values.append(Value("score_wasserstein", float(distance), name, modality, min(len(known), len(other)), reason))
+    if comparison.prepared.index.reason:
+        reason = comparison.prepared.index.reason
+        values.append(Value("score_wasserstein", np.nan, PROGNOSTIC, modality, reason=reason))
+    mean = mean_or_reason([value.value for value in values], "no score")
+    return [Value("score_wasserstein", modality=modality, n=n, **mean), *values]
