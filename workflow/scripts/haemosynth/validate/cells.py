@@ -192,7 +192,10 @@ def total_variation(first: Vector, second: Vector) -> float:
 
 def cell_counts(first: Codes, second: Codes, sizes: Codes, columns: Sequence[int]) -> tuple[Vector, Vector]:
     """Counts of the combined states of `columns` that either side has.  two of (patients, columns) -> two of (cells,)"""
-    keys = [np.ravel_multi_index(tuple(side[:, i] for i in columns), tuple(sizes[list(columns)])) for side in (first, second)]
+    keys = [
+        np.ravel_multi_index(tuple(side[:, i] for i in columns), tuple(sizes[list(columns)]))
+        for side in (first, second)
+    ]
     cells, where = np.unique(np.concatenate(keys), return_inverse=True)
     own = where[: len(first)], where[len(first) :]
     counts = [np.bincount(side, minlength=len(cells)).astype(np.float64) for side in own]

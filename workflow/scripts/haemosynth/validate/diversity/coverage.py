@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.figures import BLUE, GREEN, NEUTRAL, ORANGE, REAL, SYNTHETIC, new_figure
 from haemosynth.validate.cells import CellDesign, Vector, cell_counts, design_cells, mean_or_reason, train_as_shown
 from haemosynth.validate.records import Encoder, fit_encoder, nearest, some_rows, squared_distances
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
@@ -73,7 +73,8 @@ METRICS = (
     ),
     Metric(
         "density", "target", "ratio", (0, np.inf), JOINT, "subsample",
-        "mean over the candidate of (real balls that hold it) / 5, balls as of precision",
+        "mean over the candidate of the sum of 1/k over the real balls that hold it, balls as of precision and k the other"
+        " real patients in a ball (5 but for ties)",
         "Naeem et al., ICML 2020",
         target=1.0,
     ),
@@ -169,16 +170,20 @@ def rare_categories(comparison: Comparison, rare: float) -> list[tuple[str, str,
         if column.numeric or column.derived is not None:
             continue
         sides = [cohort.clinical[name].astype(object) for cohort in (comparison.real, comparison.candidate)]
-        counts = [side.value_counts() for side in sides]
-        known = [float(side.notna().sum()) for side in sides]
+        counts = [side.dropna().value_counts() for side in sides]
+        known = [float(count.sum()) for count in counts]
         for level in sorted(counts[0].index):
             carriers = [float(count.get(level, 0)) for count in counts]
             found.append((f"{name}={level}", "clinical", carriers[0], known[0], carriers[1], known[1]))
     if comparison.real.alterations is not None and comparison.candidate.alterations is not None:
-        states = [side[list(schema.alterations)] for side in (comparison.real.alterations, comparison.candidate.alterations)]
-        for name in schema.alterations:
-            pairs = [(float(side[name].sum()), float(side[name].notna().sum())) for side in states]
-            found.append((name, "genomic", *pairs[0], *pairs[1]))
+        states = [
+            side[list(schema.alterations)].to_numpy(np.float64)
+            for side in (comparison.real.alterations, comparison.candidate.alterations)
+        ]
+        counts = [total for side in states for total in (np.nansum(side, axis=0), (~np.isnan(side)).sum(axis=0))]
+        found += [
+            (name, "genomic", *(float(count[j]) for count in counts)) for j, name in enumerate(schema.alterations)
+        ]
     return [row for row in found if 0 < row[2] < rare * row[3]]
 
 
@@ -224,18 +229,108 @@ def neighbourhoods(real: Matrix, candidate: Matrix, count: int) -> dict[str, flo
         real, candidate: (patients, dimensions), more than `count` patients each.
     """
     # The nearest point of a patient among its own side is itself, at distance 0.
-    real_ball, candidate_ball = (nearest(side, side, count + 1)[:, -1] ** 2 for side in (real, candidate))
-    inside = np.zeros(len(candidate))  # real balls that hold each synthetic patient
+    real_ball, candidate_ball = (nearest(side, side, count + 1)[:, -1] ** 2 * (1 + 1e-9) for side in (real, candidate))
+    inside = np.zeros(len(candidate))  # real balls that hold each synthetic patient, each counted 1 / its real patients
     recalled = np.zeros(len(real), dtype=bool)
     covered = np.zeros(len(real), dtype=bool)
+    neighbours = np.zeros(len(real))  # other real patients in each ball: more than `count` where distances tie
+    for rows, squared in squared_distances(real, real):
+        neighbours[rows] = (squared <= real_ball[rows, None]).sum(axis=1) - 1
     for rows, squared in squared_distances(real, candidate):
         within = squared <= real_ball[rows, None]
-        inside += within.sum(axis=0)
+        inside += (within / neighbours[rows, None]).sum(axis=0)
         covered[rows] = within.any(axis=1)
         recalled[rows] = (squared <= candidate_ball[None, :]).any(axis=1)
     return {
         "precision": float((inside > 0).mean()),
         "recall": float(recalled.mean()),
-        "density": float(inside.mean() / count),
+        "density": float(inside.mean()),
         "coverage": float(covered.mean()),
     }
+
+
+def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
+    """Neighbourhood metrics, the 1-99 % range of every number, and rare categories on both sides."""
+    fig, axes = new_figure(13, max(4.0, 0.2 * len(comparison.prepared.cells.ranges) + 1.6), ncols=3)
+    _draw_neighbourhoods(axes[0], values, label)
+    _draw_ranges(axes[1], comparison)
+    _draw_rare(axes[2], rare_categories(comparison, float(settings["rare"])), float(settings["rare"]))
+    handles = [
+        _mark(REAL, f"real (n = {len(comparison.real)})"),
+        _mark(SYNTHETIC, f"{label} (n = {len(comparison.candidate)})"),
+    ]
+    fig.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=9.5)
+    return fig
+
+
+def _mark(colour: str, text: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, lw=4, label=text)
+
+
+def _draw_neighbourhoods(axis: Any, values: pd.DataFrame, label: str) -> None:
+    table = values[(values.target == "all") & (values.status == "ok")].set_index(["metric", "modality"])
+    names = ("coverage", "recall", "precision", "density", "combination_support", "support_coverage")
+    marks = {"clinical": ("o", BLUE), "genomic": ("s", ORANGE), "joint": ("D", GREEN)}
+    for k, (modality, (marker, colour)) in enumerate(marks.items()):
+        rows = [(i, table.loc[(name, modality)]) for i, name in enumerate(names) if (name, modality) in table.index]
+        if not rows:
+            continue
+        y = np.array([i for i, _ in rows]) + 0.22 * (k - 1)
+        value, low, high = (np.array([row[part] for _, row in rows], dtype=float) for part in ("value", "low", "high"))
+        axis.hlines(y, low, high, color=colour, lw=1.4)
+        axis.plot(value, y, marker, color=colour, ms=5, ls="none", label=modality)
+    axis.axvline(1, color=NEUTRAL, lw=0.8, zorder=0)
+    axis.set_yticks(range(len(names)), [name.replace("_", " ") for name in names], fontsize=8.5)
+    axis.set_ylim(len(names) - 0.5, -0.6)
+    axis.set_xlim(left=0)
+    axis.tick_params(axis="y", length=0)
+    axis.set_xlabel("share, or ratio of densities; 95 % interval")
+    axis.set_title(f"{label}: real patients reached")
+    axis.legend(loc="lower left", fontsize=8)
+
+
+def _draw_ranges(axis: Any, comparison: Comparison) -> None:
+    """The 1-99 % and 25-75 % ranges of both sides, from 0 to 1 of the real 1-99 % range."""
+    names = []
+    for name in comparison.prepared.cells.ranges:
+        sides = [cohort.clinical[name].dropna() for cohort in (comparison.real, comparison.candidate)]
+        if not len(sides[0]) or not len(sides[1]):
+            continue
+        low, high = np.quantile(sides[0], [0.01, 0.99])
+        if high <= low:
+            continue
+        for side, colour, shift in zip(sides, (REAL, SYNTHETIC), (-0.18, 0.18), strict=True):
+            place = (np.quantile(side, [0.01, 0.25, 0.75, 0.99]) - low) / (high - low)
+            place = np.clip(place, -0.5, 1.5)
+            axis.hlines(len(names) + shift, place[0], place[3], color=colour, lw=1.2)
+            axis.hlines(len(names) + shift, place[1], place[2], color=colour, lw=4)
+        names.append(name if len(name) <= 22 else f"{name[:21]}…")
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_ylim(max(len(names), 6) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.set_xticks([0, 1], ["1 %", "99 %"])
+    axis.set_xlabel("quantiles of real patients, linear between")
+    axis.set_title("1-99 % range (thick: 25-75 %)")
+
+
+def _draw_rare(axis: Any, rare: list[tuple[str, str, float, float, float, float]], limit: float) -> None:
+    """Shares of rare categories; of those of one to four real patients only how many were kept."""
+    shown = sorted((row for row in rare if row[2] >= FEWEST_SHOWN), key=lambda row: -row[2] / row[3])[:30]
+    hidden = [row for row in rare if row[2] < FEWEST_SHOWN]
+    for i, (_, _, count, known, other, other_known) in enumerate(shown):
+        shares = 100 * count / known, 100 * other / max(other_known, 1)
+        axis.hlines(i, *shares, color=NEUTRAL, lw=1)
+        axis.plot(shares[0], i, "o", ms=4, color=REAL)
+        axis.plot(shares[1], i, "o", ms=4, mfc="white", color=SYNTHETIC)
+    names = [row[0] if len(row[0]) <= 26 else f"{row[0][:25]}…" for row in shown]
+    axis.set_yticks(range(len(names)), names, fontsize=7.5)
+    axis.set_ylim(max(len(names), 6) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.set_xlim(left=0)
+    text = f"% of patients; of {len(hidden)} in fewer than {FEWEST_SHOWN} real patients"
+    axis.set_xlabel(
+        f"{text}\n{sum(row[4] > 0 for row in hidden)} occur in the candidate" if hidden else "% of patients"
+    )
+    axis.set_title(f"rare categories (under {100 * limit:g} %)")

@@ -177,9 +177,7 @@ def _index(train: Cohort, settings: Mapping[str, Any]) -> Index:
         clinical=train.clinical[names],
     )
     encoder = fit_encoder(baseline)
-    model = fit_cox(
-        encoder.points(baseline)[followed], time[followed], event[followed], ridge=float(settings["ridge"])
-    )
+    model = fit_cox(encoder.points(baseline)[followed], time[followed], event[followed], ridge=float(settings["ridge"]))
     return Index(encoder, model.log_hazard)
 
 
@@ -213,7 +211,9 @@ def _components(
     sliced = [distances(a, b)[0] for a, b in zip(along[0].T, along[1].T, strict=True)]
     values.append(Value("sliced_wasserstein", float(np.mean(sliced)), modality=modality, n=n))
     most = int(settings["rows"])
-    some = [side[np.sort(rng.permutation(len(side))[:most])] if len(side) > most else side for side in (real, candidate)]
+    some = [
+        side[np.sort(rng.permutation(len(side))[:most])] if len(side) > most else side for side in (real, candidate)
+    ]
     energy, discrepancy = sample_distances(some[0], some[1], space.width)
     (first, first_axes), (second, second_axes) = (principal_axes(side) for side in points)
     total = float((first + second).sum())
@@ -293,3 +293,119 @@ def _scores(comparison: Comparison, modality: str, n: int) -> list[Value]:
         values.append(Value("score_wasserstein", np.nan, PROGNOSTIC, modality, reason=reason))
     mean = mean_or_reason([value.value for value in values], "no score")
     return [Value("score_wasserstein", modality=modality, n=n, **mean), *values]
+
+
+def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
+    """Density of the first two components, variance along the components, and the distribution of every score."""
+    prepared: Prepared = comparison.prepared
+    cohorts = comparison.real, comparison.candidate
+    found = [scores(cohort, prepared.index) for cohort in cohorts]
+    names = [name for name in found[0] if len(found[0][name]) and len(found[1].get(name, ()))]
+    across = 4
+    down = max(1, -(-len(names) // across))
+    fig, _ = new_figure(12, 3.7 + 2.0 * down + 0.4)
+    fig.axes[0].remove()
+    grid = fig.add_gridspec(1 + down, 1, height_ratios=[3.7] + [2.0] * down)
+    upper = grid[0].subgridspec(1, 2, width_ratios=[1.1, 1])
+    lower = grid[1:].subgridspec(down, across)
+    points = [prepared.space.encoder.points(cohort) for cohort in cohorts]
+    _draw_density(fig.add_subplot(upper[0]), prepared.space, points)
+    _draw_spectrum(fig.add_subplot(upper[1]), prepared.space, points)
+    shown = values[(values.metric == "score_wasserstein") & (values.status == "ok")].set_index("target").value
+    for i, name in enumerate(names):
+        axis = fig.add_subplot(lower[i // across, i % across])
+        _draw_score(axis, comparison.real, name, found[0][name], found[1][name])
+        axis.set_title(name if len(name) <= 24 else f"{name[:23]}…", fontsize=9, loc="left", pad=14)
+        if name in shown:
+            short = "TV" if nominal(comparison.real, name) else "W"
+            axis.text(0, 1.02, f"{short} {shown[name]:.2f}", transform=axis.transAxes, fontsize=7.5, va="bottom")
+        axis.tick_params(labelsize=7.5)
+    handles = [
+        _swatch(REAL, f"real (n = {len(comparison.real)})"),
+        _swatch(SYNTHETIC, f"{label} (n = {len(comparison.candidate)})"),
+    ]
+    fig.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=9.5)
+    return fig
+
+
+def _swatch(colour: str, text: str) -> Any:
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour, label=text)
+
+
+def _draw_density(axis: Any, space: Space, points: list[Matrix]) -> None:
+    """Contours that hold 25, 50 and 75 % of the patients: no contour stands around a single one."""
+    from scipy.stats import gaussian_kde
+
+    axis.set_title("first two principal components")
+    if len(space.deviation) < 2 or min(map(len, points)) < 20:
+        axis.axis("off")
+        axis.text(0.5, 0.5, "too few patients or components", ha="center", color=NEUTRAL, transform=axis.transAxes)
+        return
+    planes = [space.scores(side)[:, :2] for side in points]
+    low, high = np.quantile(np.concatenate(planes), [0.005, 0.995], axis=0)
+    margin = 0.15 * (high - low)
+    x, y = (np.linspace(low[k] - margin[k], high[k] + margin[k], 80) for k in (0, 1))
+    mesh = np.stack([side.ravel() for side in np.meshgrid(x, y)])
+    for plane, colour, style, width in zip(planes, (REAL, SYNTHETIC), ("solid", "dashed"), (1.1, 1.4), strict=True):
+        if np.linalg.matrix_rank(np.cov(plane.T)) < 2:
+            continue
+        density = gaussian_kde(plane.T)
+        inside = np.quantile(density(plane.T), [0.25, 0.5, 0.75])
+        height = density(mesh).reshape(len(y), len(x))
+        if (np.diff(inside) > 0).all():
+            axis.contour(x, y, height, levels=inside, colors=colour, linestyles=style, linewidths=width)
+    for axis_name, part in zip("xy", space.share[:2], strict=True):
+        text = f"PC{1 if axis_name == 'x' else 2} ({100 * part:.0f} % of training variance)"
+        axis.set(**{f"{axis_name}label": text})
+    axis.text(0.99, 0.01, "contours hold 25, 50 and 75 %", transform=axis.transAxes, fontsize=7.5, ha="right")
+
+
+def _draw_spectrum(axis: Any, space: Space, points: list[Matrix]) -> None:
+    kept = max(1, len(space.deviation))
+    for side, colour, marker in zip(points, (REAL, SYNTHETIC), ("o", "s"), strict=True):
+        if len(side) < 3:
+            continue
+        variances = principal_axes(side)[0]
+        along = space.scores(side).var(axis=0, ddof=1)
+        place = np.arange(1, kept + 1)
+        axis.plot(place, variances[:kept], color=colour, marker=marker, ms=4, lw=1.3, label="own components")
+        axis.plot(place[: len(along)], along, color=colour, lw=1, ls="dotted", label="training components")
+    axis.set_ylim(bottom=0)
+    axis.set_xticks(range(1, kept + 1))
+    axis.set_xlabel("component")
+    axis.set_ylabel("variance")
+    axis.set_title("variance along components")
+    handles, texts = axis.get_legend_handles_labels()
+    axis.legend(handles[:2], texts[:2], fontsize=8, loc="upper right")
+
+
+def _draw_score(axis: Any, real: Cohort, name: str, first: Vector, second: Vector) -> None:
+    column = real.schema.columns.get(name)
+    if name == PROGNOSTIC or (column is not None and column.numeric):
+        low, high = np.quantile(np.concatenate([first, second]), [0.01, 0.99])
+        edges = np.linspace(low, high, 16) if high > low else np.array([low - 0.5, low + 0.5])
+        for side, colour, style in zip((first, second), (REAL, SYNTHETIC), ({"alpha": 0.25, "fill": True}, {"lw": 1.4}),
+                                       strict=True):  # fmt: skip
+            counts = np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0]
+            axis.stairs(_drawn(counts, colour == REAL), edges, color=colour, **style)
+        if name == PROGNOSTIC:
+            axis.set_xlabel("log hazard", fontsize=7.5, labelpad=1)
+    else:
+        levels = list(column.categories) if column is not None else None
+        top = len(levels) if levels is not None else int(max(first.max(), second.max())) + 1
+        for side, colour, shift in zip((first, second), (REAL, SYNTHETIC), (-0.2, 0.2), strict=True):
+            counts = np.bincount(side.astype(np.intp), minlength=top)
+            axis.bar(np.arange(top) + shift, _drawn(counts, colour == REAL), 0.38, color=colour)
+        if levels is not None:
+            axis.set_xticks(range(top), [level if len(level) <= 9 else f"{level[:8]}…" for level in levels])
+            if top > 4 or sum(map(len, levels)) > 20:
+                axis.tick_params(axis="x", rotation=35)
+    axis.set_ylabel("%", fontsize=7.5, labelpad=1)
+
+
+def _drawn(counts: Any, real: bool) -> Vector:
+    """Per cent of the patients; counts of one to four real patients are left out: figures are published."""
+    shown = np.where(real & (counts > 0) & (counts < FEWEST_SHOWN), 0, counts)
+    return np.asarray(100 * shown / max(counts.sum(), 1))

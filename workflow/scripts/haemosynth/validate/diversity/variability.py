@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.validate.cells import (
     CellDesign,
     cell_counts,
@@ -80,8 +80,6 @@ METRICS = (
         "this project",
     ),
 )  # fmt: skip
-
-
 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> CellDesign:
@@ -155,3 +153,94 @@ def _summaries(values: list[Value], n: int) -> list[Value]:
             mean["value"] = float(np.exp(mean["value"]))
         means.append(Value(metric, modality=modality, n=n, **mean))
     return means
+
+
+def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
+    """Entropy of every column on both sides, variance ratios, and total variation of columns, pairs and triples."""
+    design: CellDesign = comparison.prepared
+    coding = design.coding
+    sides = [coding.codes(cohort) for cohort in (comparison.real, comparison.candidate)]
+    entropies: dict[str, list[tuple[str, float, float]]] = {"clinical": [], "genomic": []}
+    for i, name in enumerate(coding.columns):
+        first, second = (miller_madow(counts) for counts in cell_counts(sides[0], sides[1], coding.sizes, (i,)))
+        entropies[coding.modality((i,))].append((name, first, second))
+    shown = [(kind, sorted(rows, key=lambda row: -row[1])) for kind, rows in entropies.items() if rows]
+    longest = max([12, *(len(rows) for _, rows in shown), len(design.ranges)])
+    fig, axes = new_figure(3.3 * (len(shown) + 2), 0.17 * longest + 1.9, ncols=len(shown) + 2)
+    for axis, (kind, rows) in zip(axes, shown, strict=False):
+        _draw_entropies(axis, rows)
+        axis.set_title("entropy of clinical columns" if kind == "clinical" else "entropy of alterations")
+    axes[0].legend(
+        [f"real (n = {len(comparison.real)})", f"{label} (n = {len(comparison.candidate)})"],
+        loc="lower right", fontsize=7.5, handletextpad=0.3,
+    )  # fmt: skip
+    known = values[(values.status == "ok") & (values.modality == "clinical")].set_index(["metric", "target"])
+    _draw_ratios(axes[-2], known)
+    _draw_variation(axes[-1], values[values.status == "ok"])
+    return fig
+
+
+def _shortened(name: str, most: int = 20) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def _rows(axis: Any, names: list[str]) -> Any:
+    y = np.arange(len(names))
+    axis.set_yticks(y, [_shortened(name) for name in names], fontsize=7.5)
+    axis.set_ylim(max(len(names), 12) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="y", color="#EEEEEE", lw=0.6)
+    return y
+
+
+def _draw_entropies(axis: Any, rows: list[tuple[str, float, float]]) -> None:
+    names, real, candidate = zip(*rows, strict=True)
+    y = _rows(axis, list(names))
+    axis.plot(real, y, "o", ms=4, color=REAL, zorder=3)
+    axis.plot(candidate, y, "o", ms=4, mfc="white", color=SYNTHETIC, zorder=4)
+    axis.hlines(y, real, candidate, color=NEUTRAL, lw=1, zorder=2)
+    axis.set_xlim(left=0)
+    axis.set_xlabel("entropy, nats")
+
+
+def _draw_ratios(axis: Any, known: pd.DataFrame) -> None:
+    axis.set_title("variance, candidate / real")
+    if "variance_ratio" not in known.index.get_level_values("metric"):
+        axis.axis("off")
+        axis.text(0.5, 0.5, "no number", ha="center", color=NEUTRAL, transform=axis.transAxes)
+        return
+    table = known.loc["variance_ratio"]
+    table = table[table.index != "all"]
+    value, low, high = (table[name].to_numpy(np.float64).clip(0.05, 20) for name in ("value", "low", "high"))
+    y = _rows(axis, list(table.index))
+    axis.hlines(y, low, high, color=SYNTHETIC, lw=1.2)
+    axis.plot(value, y, "o", ms=4, mfc="white", color=SYNTHETIC)
+    axis.axvline(1, color=REAL, lw=0.9, zorder=0)
+    axis.set_xscale("log")
+    edge = max(2.2, 1.1 * np.nanmax(np.concatenate([value, 1 / value, high, 1 / low])))
+    axis.set_xlim(1 / edge, edge)
+    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10) if 1 / edge <= tick <= edge]
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
+    axis.set_xlabel("ratio, 95 % interval")
+
+
+def _draw_variation(axis: Any, values: pd.DataFrame) -> None:
+    """Every column, pair and triple as a stroke; their mean as a point."""
+    names, y = [], 0
+    for metric, text in (("column_variation", "columns"), ("pair_variation", "pairs"), ("triple_variation", "triples")):
+        for modality in ("clinical", "genomic", "joint"):
+            table = values[(values.metric == metric) & (values.modality == modality)]
+            single = table[table.target != "all"].value.to_numpy(np.float64)
+            if not len(single):
+                continue
+            axis.vlines(single, y - 0.25, y + 0.25, color=SYNTHETIC, lw=0.8, alpha=0.6)
+            axis.plot(table[table.target == "all"].value, [y], "D", ms=5, color=BLUE, zorder=3)
+            names.append(f"{text}, {modality}")
+            y += 1
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.set_xlim(left=0)
+    axis.tick_params(axis="y", length=0)
+    axis.set_xlabel("total variation (mean: diamond)")
+    axis.set_title("distance from real patients")
