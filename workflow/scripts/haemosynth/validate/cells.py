@@ -191,7 +191,7 @@ def total_variation(first: Vector, second: Vector) -> float:
 
 
 def cell_counts(first: Codes, second: Codes, sizes: Codes, columns: Sequence[int]) -> tuple[Vector, Vector]:
-    """Counts of the combined states of `columns` that either side has.  two of (patients, columns) -> two of (cells,)"""
+    """Counts of the combined states of `columns` that either side has.  2 (patients, columns) -> 2 (cells,)"""
     keys = [
         np.ravel_multi_index(tuple(side[:, i] for i in columns), tuple(sizes[list(columns)]))
         for side in (first, second)

@@ -58,7 +58,7 @@ METRICS = (
     ),
     Metric(
         "rare_share_error", "error", "log ratio", (0, np.inf), UNIVARIATE, "subsample",
-        "mean over the rare levels, or alterations, of |ln p_candidate - ln p_real|, p = (patients + 1/2) / (known + 1)",
+        "mean over the rare levels, or alterations, of |ln p_candidate - ln p_real|, p = (carriers + 1/2) / (known + 1)",
         "this project",
     ),
     Metric(
@@ -68,13 +68,13 @@ METRICS = (
     ),
     Metric(
         "recall", "agreement", "share", (0, 1), JOINT, "subsample",
-        "share of real patients within the ball, to the 5th nearest synthetic patient, of at least one synthetic patient",
+        "share of real patients within the ball, to the 5th nearest synthetic one, of at least one synthetic patient",
         "Kynkaanniemi et al., NeurIPS 2019 (improved precision and recall)",
     ),
     Metric(
         "density", "target", "ratio", (0, np.inf), JOINT, "subsample",
-        "mean over the candidate of the sum of 1/k over the real balls that hold it, balls as of precision and k the other"
-        " real patients in a ball (5 but for ties)",
+        "mean over the candidate of the sum of 1/k over the real balls that hold it, balls as of precision and k the"
+        " other real patients in a ball (5 but for ties)",
         "Naeem et al., ICML 2020",
         target=1.0,
     ),
@@ -230,7 +230,7 @@ def neighbourhoods(real: Matrix, candidate: Matrix, count: int) -> dict[str, flo
     """
     # The nearest point of a patient among its own side is itself, at distance 0.
     real_ball, candidate_ball = (nearest(side, side, count + 1)[:, -1] ** 2 * (1 + 1e-9) for side in (real, candidate))
-    inside = np.zeros(len(candidate))  # real balls that hold each synthetic patient, each counted 1 / its real patients
+    inside = np.zeros(len(candidate))  # real balls around each synthetic patient, each as 1 / its other real patients
     recalled = np.zeros(len(real), dtype=bool)
     covered = np.zeros(len(real), dtype=bool)
     neighbours = np.zeros(len(real))  # other real patients in each ball: more than `count` where distances tie

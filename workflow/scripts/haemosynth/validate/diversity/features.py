@@ -54,8 +54,8 @@ METRICS = (
     ),
     Metric(
         "mmd", "target", "", (-2, 2), JOINT, "subsample",
-        "unbiased squared maximum mean discrepancy in the space of the components, Gaussian kernel as wide as the median"
-        " distance of training patients; may fall below 0",
+        "unbiased squared maximum mean discrepancy in the space of the components, Gaussian kernel as wide as the"
+        " median distance of training patients; may fall below 0",
         "Gretton et al., J Mach Learn Res 2012;13:723",
         target=0.0,
     ),

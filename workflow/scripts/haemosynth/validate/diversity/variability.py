@@ -42,7 +42,7 @@ METRICS = (
     ),
     Metric(
         "pair_variation", "error", "probability", (0, 1), JOINT, "bootstrap",
-        f"mean over pairs of columns of sum |p - q| / 2 over their combined states; {_CHOSEN} (bias-corrected Cramer's V)",
+        f"mean over pairs of columns of sum |p - q| / 2 over their combined states; {_CHOSEN} (Cramer's V)",
         "Gibbs and Su, Int Stat Rev 2002;70:419; Bergsma, J Korean Stat Soc 2013;42:323",
     ),
     Metric(
@@ -65,7 +65,8 @@ METRICS = (
     Metric(
         "entropy_difference", "descriptive", "nats", (-np.inf, np.inf), UNIVARIATE, "subsample",
         "H_candidate - H_real of each column (Miller-Madow) and block (Chao-Shen); below 0: variety was lost",
-        "Miller, in Quastler (ed.), Information Theory in Psychology 1955; Chao and Shen, Environ Ecol Stat 2003;10:429",
+        "Miller, in Quastler (ed.), Information Theory in Psychology 1955; Chao and Shen, Environ Ecol Stat"
+        " 2003;10:429",
     ),
     Metric(
         "variance_ratio", "target", "ratio", (0, np.inf), UNIVARIATE, "bootstrap",

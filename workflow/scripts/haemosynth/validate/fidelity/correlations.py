@@ -36,8 +36,8 @@ _ASSOCIATION = (
     " joint: clinical column with alteration, correlation of ranks with carrier status, nominal columns by level"
 )
 _COEFFICIENTS = (
-    ("pearson", "Pearson's correlation (values winsorised at the 1-99 % range of training patients)", "Pearson, Proc R Soc"
-     " Lond 1895;58:240"),
+    ("pearson", "Pearson's correlation (values winsorised at the 1-99 % range of training patients)",
+     "Pearson, Proc R Soc Lond 1895;58:240"),
     ("spearman", "Spearman's rank correlation", "Spearman, Am J Psychol 1904;15:72"),
     ("kendall", "Kendall's tau-b", "Kendall, Biometrika 1945;33:239"),
 )  # fmt: skip
@@ -230,9 +230,9 @@ def _spreads(comparison: Comparison, design: Design, settings: Mapping[str, Any]
                 np.where(np.column_stack([group == 1, np.ones(len(group))]), float(side), np.nan)[:, tested]
                 for side, group in enumerate(groups)
             ]
-            effect_n = brown_forsythe(np.concatenate(sides), np.concatenate(within))
-            readable = ~np.isnan(effect_n[0])
-            rejected.append(brown_forsythe_p(*effect_n)[readable] < settings["level"])
+            difference, patients = brown_forsythe(np.concatenate(sides), np.concatenate(within))
+            p = brown_forsythe_p(difference, patients)
+            rejected.append(p[~np.isnan(difference)] < settings["level"])
         real, candidate = (np.concatenate(effect) if effect else np.empty(0) for effect in effects)
         read = ~np.isnan(real)
         values += _summary(real[read], np.nan_to_num(candidate[read]), modality, n, ("spread_agreement",))
