@@ -58,7 +58,7 @@ METRICS = (
     ),
     Metric(
         "rare_share_error", "error", "log ratio", (0, np.inf), UNIVARIATE, "subsample",
-        "mean over the rare levels, or alterations, of |ln p_candidate - ln p_real|, p = (carriers + 1/2) / (known + 1)",
+        "mean over rare levels, or alterations, of |ln p_candidate - ln p_real|, p = (carriers + 1/2) / (known + 1)",
         "this project",
     ),
     Metric(
@@ -85,7 +85,9 @@ METRICS = (
     ),
 )  # fmt: skip
 NEIGHBOURS = ("precision", "recall", "density", "coverage")
-FEWEST_SHOWN = 5
+FEWEST_SHOWN = 5  # real patients of a rare category that is named in the figure
+MOST_SHOWN = 40  # rare categories in the figure
+Rare = tuple[str, str, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def _ranges(comparison: Comparison) -> list[Value]:
     return [Value("range_coverage", n=len(comparison.real), **mean), *values]
 
 
-def rare_categories(comparison: Comparison, rare: float) -> list[tuple[str, str, float, float, float, float]]:
+def rare_categories(comparison: Comparison, rare: float) -> list[Rare]:
     """Levels and alterations that less than `rare` of real patients have, and at least one of them.
 
     Returns:
@@ -251,10 +253,15 @@ def neighbourhoods(real: Matrix, candidate: Matrix, count: int) -> dict[str, flo
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
     """Neighbourhood metrics, the 1-99 % range of every number, and rare categories on both sides."""
-    fig, axes = new_figure(13, max(4.0, 0.2 * len(comparison.prepared.cells.ranges) + 1.6), ncols=3)
+    rare = rare_categories(comparison, float(settings["rare"]))
+    shown = sorted((row for row in rare if row[2] >= FEWEST_SHOWN), key=lambda row: -row[2] / row[3])[:MOST_SHOWN]
+    hidden = [row for row in rare if row[2] < FEWEST_SHOWN]
+    longest = max(14, len(comparison.prepared.cells.ranges), len(shown))
+    fig, axes = new_figure(13, 0.19 * longest + 1.7, ncols=3)
     _draw_neighbourhoods(axes[0], values, label)
     _draw_ranges(axes[1], comparison)
-    _draw_rare(axes[2], rare_categories(comparison, float(settings["rare"])), float(settings["rare"]))
+    _draw_rare(axes[2], shown, hidden)
+    axes[2].set_title(f"rare categories (under {100 * float(settings['rare']):g} %)")
     handles = [
         _mark(REAL, f"real (n = {len(comparison.real)})"),
         _mark(SYNTHETIC, f"{label} (n = {len(comparison.candidate)})"),
@@ -315,10 +322,8 @@ def _draw_ranges(axis: Any, comparison: Comparison) -> None:
     axis.set_title("1-99 % range (thick: 25-75 %)")
 
 
-def _draw_rare(axis: Any, rare: list[tuple[str, str, float, float, float, float]], limit: float) -> None:
+def _draw_rare(axis: Any, shown: list[Rare], hidden: list[Rare]) -> None:
     """Shares of rare categories; of those of one to four real patients only how many were kept."""
-    shown = sorted((row for row in rare if row[2] >= FEWEST_SHOWN), key=lambda row: -row[2] / row[3])[:30]
-    hidden = [row for row in rare if row[2] < FEWEST_SHOWN]
     for i, (_, _, count, known, other, other_known) in enumerate(shown):
         shares = 100 * count / known, 100 * other / max(other_known, 1)
         axis.hlines(i, *shares, color=NEUTRAL, lw=1)
@@ -329,8 +334,8 @@ def _draw_rare(axis: Any, rare: list[tuple[str, str, float, float, float, float]
     axis.set_ylim(max(len(names), 6) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
     axis.set_xlim(left=0)
-    text = f"% of patients; of {len(hidden)} in fewer than {FEWEST_SHOWN} real patients"
-    axis.set_xlabel(
-        f"{text}\n{sum(row[4] > 0 for row in hidden)} occur in the candidate" if hidden else "% of patients"
+    kept = sum(row[4] > 0 for row in hidden)
+    note = (
+        f"\nnot drawn: {len(hidden)} in fewer than {FEWEST_SHOWN} real patients, {kept} of them kept" if hidden else ""
     )
-    axis.set_title(f"rare categories (under {100 * limit:g} %)")
+    axis.set_xlabel(f"% of patients{note}")

@@ -81,6 +81,7 @@ METRICS = (
         "this project",
     ),
 )  # fmt: skip
+MOST_SHOWN = 60  # rows of a panel
 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> CellDesign:
@@ -165,18 +166,18 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     for i, name in enumerate(coding.columns):
         first, second = (miller_madow(counts) for counts in cell_counts(sides[0], sides[1], coding.sizes, (i,)))
         entropies[coding.modality((i,))].append((name, first, second))
-    shown = [(kind, sorted(rows, key=lambda row: -row[1])) for kind, rows in entropies.items() if rows]
+    shown = [(kind, sorted(rows, key=lambda row: -row[1])[:MOST_SHOWN]) for kind, rows in entropies.items() if rows]
     longest = max([12, *(len(rows) for _, rows in shown), len(design.ranges)])
     fig, axes = new_figure(3.3 * (len(shown) + 2), 0.17 * longest + 1.9, ncols=len(shown) + 2)
     for axis, (kind, rows) in zip(axes, shown, strict=False):
-        _draw_entropies(axis, rows)
+        _draw_entropies(axis, rows, longest)
         axis.set_title("entropy of clinical columns" if kind == "clinical" else "entropy of alterations")
     axes[0].legend(
         [f"real (n = {len(comparison.real)})", f"{label} (n = {len(comparison.candidate)})"],
         loc="lower right", fontsize=7.5, handletextpad=0.3,
     )  # fmt: skip
     known = values[(values.status == "ok") & (values.modality == "clinical")].set_index(["metric", "target"])
-    _draw_ratios(axes[-2], known)
+    _draw_ratios(axes[-2], known, longest)
     _draw_variation(axes[-1], values[values.status == "ok"])
     return fig
 
@@ -185,18 +186,18 @@ def _shortened(name: str, most: int = 20) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def _rows(axis: Any, names: list[str]) -> Any:
+def _rows(axis: Any, names: list[str], longest: int) -> Any:
     y = np.arange(len(names))
     axis.set_yticks(y, [_shortened(name) for name in names], fontsize=7.5)
-    axis.set_ylim(max(len(names), 12) - 0.4, -0.6)
+    axis.set_ylim(longest - 0.4, -0.6)  # rows of equal height in all panels
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="y", color="#EEEEEE", lw=0.6)
     return y
 
 
-def _draw_entropies(axis: Any, rows: list[tuple[str, float, float]]) -> None:
+def _draw_entropies(axis: Any, rows: list[tuple[str, float, float]], longest: int) -> None:
     names, real, candidate = zip(*rows, strict=True)
-    y = _rows(axis, list(names))
+    y = _rows(axis, list(names), longest)
     axis.plot(real, y, "o", ms=4, color=REAL, zorder=3)
     axis.plot(candidate, y, "o", ms=4, mfc="white", color=SYNTHETIC, zorder=4)
     axis.hlines(y, real, candidate, color=NEUTRAL, lw=1, zorder=2)
@@ -204,16 +205,16 @@ def _draw_entropies(axis: Any, rows: list[tuple[str, float, float]]) -> None:
     axis.set_xlabel("entropy, nats")
 
 
-def _draw_ratios(axis: Any, known: pd.DataFrame) -> None:
+def _draw_ratios(axis: Any, known: pd.DataFrame, longest: int) -> None:
     axis.set_title("variance, candidate / real")
     if "variance_ratio" not in known.index.get_level_values("metric"):
         axis.axis("off")
         axis.text(0.5, 0.5, "no number", ha="center", color=NEUTRAL, transform=axis.transAxes)
         return
     table = known.loc["variance_ratio"]
-    table = table[table.index != "all"]
+    table = table[table.index != "all"].head(MOST_SHOWN)
     value, low, high = (table[name].to_numpy(np.float64).clip(0.05, 20) for name in ("value", "low", "high"))
-    y = _rows(axis, list(table.index))
+    y = _rows(axis, list(table.index), longest)
     axis.hlines(y, low, high, color=SYNTHETIC, lw=1.2)
     axis.plot(value, y, "o", ms=4, mfc="white", color=SYNTHETIC)
     axis.axvline(1, color=REAL, lw=0.9, zorder=0)
@@ -235,7 +236,7 @@ def _draw_variation(axis: Any, values: pd.DataFrame) -> None:
             single = table[table.target != "all"].value.to_numpy(np.float64)
             if not len(single):
                 continue
-            axis.vlines(single, y - 0.25, y + 0.25, color=SYNTHETIC, lw=0.8, alpha=0.6)
+            axis.vlines(single, y - 0.15, y + 0.15, color=SYNTHETIC, lw=0.8, alpha=0.6)
             axis.plot(table[table.target == "all"].value, [y], "D", ms=5, color=BLUE, zorder=3)
             names.append(f"{text}, {modality}")
             y += 1
