@@ -335,7 +335,5 @@ def _draw_rare(axis: Any, shown: list[Rare], hidden: list[Rare]) -> None:
     axis.tick_params(axis="y", length=0)
     axis.set_xlim(left=0)
     kept = sum(row[4] > 0 for row in hidden)
-    note = (
-        f"\nnot drawn: {len(hidden)} in fewer than {FEWEST_SHOWN} real patients, {kept} of them kept" if hidden else ""
-    )
-    axis.set_xlabel(f"% of patients{note}")
+    note = f"\n{len(hidden)} more in fewer than {FEWEST_SHOWN} real\npatients, {kept} of them kept"
+    axis.set_xlabel(f"% of patients{note if hidden else ''}")

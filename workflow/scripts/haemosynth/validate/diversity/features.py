@@ -303,17 +303,16 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     names = [name for name in found[0] if len(found[0][name]) and len(found[1].get(name, ()))]
     across = 4
     down = max(1, -(-len(names) // across))
-    fig, _ = new_figure(12, 3.7 + 2.0 * down + 0.4)
-    fig.axes[0].remove()
-    grid = fig.add_gridspec(1 + down, 1, height_ratios=[3.7] + [2.0] * down)
-    upper = grid[0].subgridspec(1, 2, width_ratios=[1.1, 1])
-    lower = grid[1:].subgridspec(down, across)
+    heights = {"height_ratios": [3.7] + [2.0] * down}
+    fig, axes = new_figure(12, 4.1 + 2.0 * down, nrows=1 + down, ncols=across, gridspec_kw=heights, squeeze=False)
+    grid = axes[0, 0].get_gridspec()
+    for axis in (*axes[0], *list(axes[1:].flat)[len(names) :]):
+        axis.remove()
     points = [prepared.space.encoder.points(cohort) for cohort in cohorts]
-    _draw_density(fig.add_subplot(upper[0]), prepared.space, points)
-    _draw_spectrum(fig.add_subplot(upper[1]), prepared.space, points)
+    _draw_density(fig.add_subplot(grid[0, :2]), prepared.space, points)
+    _draw_spectrum(fig.add_subplot(grid[0, 2:]), prepared.space, points)
     shown = values[(values.metric == "score_wasserstein") & (values.status == "ok")].set_index("target").value
-    for i, name in enumerate(names):
-        axis = fig.add_subplot(lower[i // across, i % across])
+    for axis, name in zip(axes[1:].flat, names, strict=False):
         _draw_score(axis, comparison.real, name, found[0][name], found[1][name])
         axis.set_title(name if len(name) <= 24 else f"{name[:23]}…", fontsize=9, loc="left", pad=14)
         if name in shown:
@@ -344,8 +343,8 @@ def _draw_density(axis: Any, space: Space, points: list[Matrix]) -> None:
         axis.text(0.5, 0.5, "too few patients or components", ha="center", color=NEUTRAL, transform=axis.transAxes)
         return
     planes = [space.scores(side)[:, :2] for side in points]
-    low, high = np.quantile(np.concatenate(planes), [0.005, 0.995], axis=0)
-    margin = 0.15 * (high - low)
+    low, high = np.quantile(np.concatenate(planes), [0.02, 0.98], axis=0)
+    margin = 0.3 * (high - low)
     x, y = (np.linspace(low[k] - margin[k], high[k] + margin[k], 80) for k in (0, 1))
     mesh = np.stack([side.ravel() for side in np.meshgrid(x, y)])
     for plane, colour, style, width in zip(planes, (REAL, SYNTHETIC), ("solid", "dashed"), (1.1, 1.4), strict=True):
