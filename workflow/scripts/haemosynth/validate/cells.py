@@ -64,10 +64,10 @@ class Coding:
             values = cohort.clinical[name].to_numpy(np.float64)
             coded.append(np.where(np.isnan(values), len(cuts) + 1, np.searchsorted(cuts, values)))
         for name, known in self.levels.items():
-            values = cohort.clinical[name]
-            place = pd.Index(known).get_indexer(pd.Index([str(level) for level in values.cat.categories]))
+            column = cohort.clinical[name]
+            place = pd.Index(known).get_indexer(pd.Index([str(level) for level in column.cat.categories]))
             place = np.append(np.where(place < 0, len(known), place), len(known) + 1)
-            coded.append(place[values.cat.codes.to_numpy()])
+            coded.append(place[column.cat.codes.to_numpy()])
         if self.alterations and cohort.alterations is not None:
             states = cohort.alterations[list(self.alterations)].to_numpy(np.float64)
             coded.extend(np.where(np.isnan(states), 2, states).T.astype(np.intp))
@@ -175,14 +175,14 @@ def design_cells(train: Cohort, settings: Mapping[str, Any]) -> CellDesign:
     """
     coding = fit_coding(train, int(settings["bins"]))
     association = coded_association(coding.codes(train), coding.sizes)
-    sets = (strongest(association, coding, order, int(settings["pairs"])) for order in (2, 3))
+    pairs, triples = (strongest(association, coding, order, int(settings["pairs"])) for order in (2, 3))
     sizes = int(settings["block_columns"]), int(settings["block_events"])
     ranges = {}
     for name in coding.numbers:
         if train.schema.columns[name].kind != "event":
             low, high = np.quantile(train.clinical[name].dropna(), [0.01, 0.99])
             ranges[name] = float(low), float(high)
-    return CellDesign(coding, *sets, chosen_blocks(train, coding, association, *sizes), ranges)
+    return CellDesign(coding, pairs, triples, chosen_blocks(train, coding, association, *sizes), ranges)
 
 
 def total_variation(first: Vector, second: Vector) -> float:

@@ -80,4 +80,4 @@ def mixed_distance(first: Vector, second: Vector, masses: Vector) -> float:
         cells.append(np.append(np.bincount(place[at], minlength=len(masses)), (~at).sum()) / len(side))
         rests.append(side[~at])
     gap = distances(rests[0], rests[1])[1] if len(rests[0]) and len(rests[1]) else 0.0
-    return total_variation(cells[0], cells[1]) + min(cells[0][-1], cells[1][-1]) * gap
+    return total_variation(cells[0], cells[1]) + float(min(cells[0][-1], cells[1][-1])) * gap

@@ -183,9 +183,9 @@ def rare_categories(comparison: Comparison, rare: float) -> list[Rare]:
             for side in (comparison.real.alterations, comparison.candidate.alterations)
         ]
         counts = [total for side in states for total in (np.nansum(side, axis=0), (~np.isnan(side)).sum(axis=0))]
-        found += [
-            (name, "genomic", *(float(count[j]) for count in counts)) for j, name in enumerate(schema.alterations)
-        ]
+        for j, name in enumerate(schema.alterations):
+            carriers, known_in, others, known_out = (float(count[j]) for count in counts)
+            found.append((name, "genomic", carriers, known_in, others, known_out))
     return [row for row in found if 0 < row[2] < rare * row[3]]
 
 
@@ -285,7 +285,7 @@ def _draw_neighbourhoods(axis: Any, values: pd.DataFrame, label: str) -> None:
         if not rows:
             continue
         y = np.array([i for i, _ in rows]) + 0.22 * (k - 1)
-        value, low, high = (np.array([row[part] for _, row in rows], dtype=float) for part in ("value", "low", "high"))
+        value, low, high = pd.DataFrame([row for _, row in rows])[["value", "low", "high"]].to_numpy(np.float64).T
         axis.hlines(y, low, high, color=colour, lw=1.4)
         axis.plot(value, y, marker, color=colour, ms=5, ls="none", label=modality)
     axis.axvline(1, color=NEUTRAL, lw=0.8, zorder=0)
@@ -300,7 +300,7 @@ def _draw_neighbourhoods(axis: Any, values: pd.DataFrame, label: str) -> None:
 
 def _draw_ranges(axis: Any, comparison: Comparison) -> None:
     """The 1-99 % and 25-75 % ranges of both sides, from 0 to 1 of the real 1-99 % range."""
-    names = []
+    names: list[str] = []
     for name in comparison.prepared.cells.ranges:
         sides = [cohort.clinical[name].dropna() for cohort in (comparison.real, comparison.candidate)]
         if not len(sides[0]) or not len(sides[1]):
@@ -322,6 +322,15 @@ def _draw_ranges(axis: Any, comparison: Comparison) -> None:
     axis.set_title("1-99 % range (thick: 25-75 %)")
 
 
+def _shortened(category: str) -> str:
+    """`column=level` with what tells levels apart."""
+    column, equals, level = category.partition("=")
+    if len(category) <= 32:
+        return category
+    level = level if len(level) <= 24 else f"{level[:11]}…{level[-12:]}"
+    return f"{column[: 28 - len(level)]}…{equals}{level}"
+
+
 def _draw_rare(axis: Any, shown: list[Rare], hidden: list[Rare]) -> None:
     """Shares of rare categories; of those of one to four real patients only how many were kept."""
     for i, (_, _, count, known, other, other_known) in enumerate(shown):
@@ -329,9 +338,8 @@ def _draw_rare(axis: Any, shown: list[Rare], hidden: list[Rare]) -> None:
         axis.hlines(i, *shares, color=NEUTRAL, lw=1)
         axis.plot(shares[0], i, "o", ms=4, color=REAL)
         axis.plot(shares[1], i, "o", ms=4, mfc="white", color=SYNTHETIC)
-    names = [row[0] if len(row[0]) <= 26 else f"{row[0][:25]}…" for row in shown]
-    axis.set_yticks(range(len(names)), names, fontsize=7.5)
-    axis.set_ylim(max(len(names), 6) - 0.4, -0.6)
+    axis.set_yticks(range(len(shown)), [_shortened(row[0]) for row in shown], fontsize=7.5)
+    axis.set_ylim(max(len(shown), 6) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
     axis.set_xlim(left=0)
     kept = sum(row[4] > 0 for row in hidden)

@@ -146,14 +146,14 @@ def _summaries(values: list[Value], n: int) -> list[Value]:
         if metric.kind != "descriptive" and all(name != metric.name for name, _ in found):
             found[metric.name, "clinical"] = []
     means = []
-    for (metric, modality), numbers in found.items():
-        if metric == "variance_ratio":
+    for (name, modality), numbers in found.items():
+        if name == "variance_ratio":
             # A constant column would make the geometric mean 0 whatever the others do.
             numbers = [np.log(max(number, 1e-3)) for number in numbers]
         mean = mean_or_reason(numbers, "no column, or no combination of columns, of this kind")
-        if metric == "variance_ratio":
+        if name == "variance_ratio":
             mean["value"] = float(np.exp(mean["value"]))
-        means.append(Value(metric, modality=modality, n=n, **mean))
+        means.append(Value(name, modality=modality, n=n, **mean))
     return means
 
 

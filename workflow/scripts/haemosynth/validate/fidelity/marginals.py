@@ -132,9 +132,8 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         )
         values.append(Value("kolmogorov_smirnov", gap, name, n=len(real)))
         marks: Marks = comparison.prepared[name]
-        counts = [
-            np.bincount(np.searchsorted(marks.cuts, side), minlength=len(marks.cuts) + 1) for side in (real, candidate)
-        ]
+        parts = (np.searchsorted(marks.cuts, side) for side in (real, candidate))
+        counts = [np.bincount(part, minlength=len(marks.cuts) + 1).astype(np.float64) for part in parts]
         values.append(Value(BOTH, kullback_leibler(counts[0], counts[1]), name, n=len(real)))
         if len(marks.masses):
             values.append(Value(MIXED, mixed_distance(real, candidate, marks.masses), name, n=len(real)))
