@@ -184,8 +184,8 @@ def rare_categories(comparison: Comparison, rare: float) -> list[Rare]:
         ]
         counts = [total for side in states for total in (np.nansum(side, axis=0), (~np.isnan(side)).sum(axis=0))]
         for j, name in enumerate(schema.alterations):
-            carriers, known_in, others, known_out = (float(count[j]) for count in counts)
-            found.append((name, "genomic", carriers, known_in, others, known_out))
+            count_real, known_real, count_other, known_other = (float(total[j]) for total in counts)
+            found.append((name, "genomic", count_real, known_real, count_other, known_other))
     return [row for row in found if 0 < row[2] < rare * row[3]]
 
 
