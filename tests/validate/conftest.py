@@ -7,6 +7,7 @@ import pytest
 from fixtures_candidates import independent
 from fixtures_small import small_cohort
 
+from haemosynth.validate.resampling import prepared
 from haemosynth.validate.stage import Comparison
 
 
@@ -36,7 +37,9 @@ def measured():
     """measured(stage, comparison, **settings) -> {(metric, target, modality): value}."""
 
     def run(stage, comparison, **settings):
-        values = stage.measure(comparison, stage.DEFAULTS | settings, np.random.default_rng(0))
+        settings = stage.DEFAULTS | settings
+        comparison = prepared(stage, comparison, settings, lambda *names: np.random.default_rng(0))
+        values = stage.measure(comparison, settings, np.random.default_rng(0))
         keyed = {(value.metric, value.target, value.modality): value.value for value in values}
         assert len(keyed) == len(values)
         assert {value.metric for value in values} <= {metric.name for metric in stage.METRICS}

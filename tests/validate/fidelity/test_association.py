@@ -93,3 +93,15 @@ def test_both_sides_are_coded_alike_even_with_levels_that_the_schema_lacks():
     names, table = indicators(design, 1)
     assert names == ["age", "type=b", "type=a", "type=z"]
     assert np.array_equal(table, [[2, 0, 0, 1], [3, 1, 0, 0]])
+
+
+def test_kendalls_tau_equals_scipys_with_ties_and_missing_values(values):
+    found = association.kendall_tau(values)
+    for i in range(6):
+        for j in range(6):
+            assert found[i, j] == pytest.approx(
+                stats.kendalltau(values[:, i], values[:, j], nan_policy="omit").statistic
+            )
+    few = np.column_stack([np.arange(9.0), np.arange(9.0)])
+    assert np.isnan(association.kendall_tau(few)).all()
+    assert np.isnan(association.kendall_tau(np.column_stack([np.ones(20), np.arange(20.0)]))[0, 1])

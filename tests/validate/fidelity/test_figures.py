@@ -7,7 +7,7 @@ import pytest
 from fixtures_figures import drawn_alike, overlapping
 
 from haemosynth.streams import stream
-from haemosynth.validate.resampling import evaluate
+from haemosynth.validate.resampling import evaluate, prepared
 
 STAGES = [
     "marginals", "correlations", "missingness", "detection", "mutation_frequency", "co_occurrence", "exclusivity",
@@ -19,6 +19,7 @@ STAGES = [
 def test_figure(stage, comparison, tmp_path):
     module = import_module(f"haemosynth.validate.fidelity.{stage}")
     settings = module.DEFAULTS | {"repeats": 1, "replicates": 2}
+    comparison = prepared(module, comparison, settings, lambda *names: stream(1, *names))
     values, _ = evaluate(module, comparison, settings, lambda *names: stream(1, *names))
     assert (values.status == "ok").any()
     assert overlapping(module.figure(comparison, values, module.DEFAULTS, "candidate")) == []
@@ -30,6 +31,7 @@ def test_figure_of_a_cohort_without_alterations(stage, comparison):
     module = import_module(f"haemosynth.validate.fidelity.{stage}")
     clinical = replace(comparison, real=comparison.real.clinical_only(), candidate=comparison.candidate.clinical_only())
     settings = module.DEFAULTS | {"repeats": 1, "replicates": 0}
+    clinical = prepared(module, clinical, settings, lambda *names: stream(1, *names))
     values, _ = evaluate(module, clinical, settings, lambda *names: stream(1, *names))
     assert set(values.modality) == {"clinical"}
     assert overlapping(module.figure(clinical, values, module.DEFAULTS, "candidate")) == []

@@ -7,13 +7,15 @@ import pytest
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
+from haemosynth.validate.distributions import kullback_leibler, mixed_distance, point_masses
 from haemosynth.validate.fidelity import marginals
+from haemosynth.validate.resampling import prepared
 
 
 def test_identical_patients_have_no_distance(identical, scored):
     found = scored(marginals, identical)
-    assert len(found) == 5
-    assert list(found.values()) == pytest.approx([0] * 5, abs=1e-7)
+    assert len(found) == 7
+    assert list(found.values()) == pytest.approx([0] * 7, abs=1e-7)
 
 
 def test_distances_of_numbers_equal_scipys(comparison, measured):
@@ -76,9 +78,10 @@ def test_a_column_that_cannot_be_compared_says_why(identical):
     clinical = identical.real.clinical.copy()
     clinical["LDH"] = np.nan
     planted = replace(identical, candidate=replace(identical.candidate, clinical=clinical))
+    planted = prepared(marginals, planted, marginals.DEFAULTS, lambda *names: np.random.default_rng(0))
     values = marginals.measure(planted, marginals.DEFAULTS, np.random.default_rng(0))
     reasons = {value.metric: value.reason for value in values if value.target == "LDH"}
-    assert reasons == dict.fromkeys(marginals.NUMERIC, "no value is known in the candidate")
+    assert reasons == dict.fromkeys((*marginals.NUMERIC, "kullback_leibler"), "no value is known in the candidate")
 
 
 def test_uniform_columns_are_far_from_real_ones(comparison, scored):
@@ -93,3 +96,48 @@ def test_uniform_columns_are_far_from_real_ones(comparison, scored):
     uniform = replace(comparison, candidate=replace(comparison.candidate, clinical=clinical))
     close, far = scored(marginals, comparison), scored(marginals, uniform)
     assert all(far[key] > 2 * close[key] for key in close)
+
+
+def test_kullback_leibler_equals_scipys_of_smoothed_counts_and_is_finite_where_a_level_is_lost():
+    real, candidate = np.array([50.0, 30, 20, 0]), np.array([70.0, 30, 0, 0])
+    expected = stats.entropy([50.5, 30.5, 20.5], [70.5, 30.5, 0.5], base=2)  # a level that nobody has is no level
+    assert kullback_leibler(real, candidate) == pytest.approx(expected)
+    assert kullback_leibler(candidate, real) != pytest.approx(expected)
+    rng = np.random.default_rng(0)
+    p, q = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.3, 0.5])
+    large = kullback_leibler(rng.multinomial(10**6, p).astype(float), rng.multinomial(10**6, q).astype(float))
+    assert large == pytest.approx(stats.entropy(p, q, base=2), abs=0.01)
+
+
+def test_a_mixed_distance_tells_a_wrong_point_mass_from_a_wrong_rest():
+    rng = np.random.default_rng(1)
+    real = np.concatenate([np.zeros(300), rng.normal(10, 1, 700)])
+    assert point_masses(real, 0.05).tolist() == [0]
+    masses = np.zeros(1)
+    fewer_zeros = np.concatenate([np.zeros(100), rng.choice(real[300:], 900)])
+    assert mixed_distance(real, fewer_zeros, masses) == pytest.approx(0.2, abs=0.05)
+    moved = np.concatenate([np.zeros(300), rng.normal(10, 1, 700) + 20])
+    assert mixed_distance(real, moved, masses) == pytest.approx(0.7)
+    # Values beside a point mass instead of on it: the largest gap of distribution functions hardly sees them.
+    beside = real + np.where(real == 0, 1e-3, 0)
+    assert stats.ks_2samp(real, beside).statistic == pytest.approx(0.3)
+    assert mixed_distance(real, beside, masses) >= 0.3
+    assert mixed_distance(real, np.full(50, -5.0), masses) == pytest.approx(1.0)
+    assert mixed_distance(real, real, masses) == 0
+
+
+def test_a_point_mass_that_was_smeared_out_is_seen_in_its_column(identical, measured):
+    rng = np.random.default_rng(3)
+    sides = []
+    for smeared in (False, True):
+        clinical = identical.real.clinical.copy()
+        clinical["plasma_cells"] = clinical["plasma_cells"].mask(clinical["plasma_cells"] < 30, 0)
+        if smeared:
+            zero = clinical["plasma_cells"] == 0
+            clinical.loc[zero, "plasma_cells"] = rng.uniform(0, 2, zero.sum())
+        sides.append(replace(identical.real, clinical=clinical))
+    share = (sides[0].clinical["plasma_cells"] == 0).sum() / sides[0].clinical["plasma_cells"].notna().sum()
+    assert share > 0.1
+    found = measured(marginals, replace(identical, real=sides[0], train=sides[0], candidate=sides[1]))
+    assert found["mixed_distance", "plasma_cells", "clinical"] > share
+    assert found["wasserstein", "plasma_cells", "clinical"] < 0.1
