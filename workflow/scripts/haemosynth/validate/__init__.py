@@ -34,6 +34,9 @@ STAGES = {
     "co_occurrence": Stage("fidelity", ("genomic",)),
     "exclusivity": Stage("fidelity", ("genomic",)),
     "survival": Stage("utility", ("clinical",)),
+    "cross_classification": Stage("utility", ("clinical",)),
+    "feature_extraction": Stage("utility", ("clinical",)),
+    "control_arm": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
 }

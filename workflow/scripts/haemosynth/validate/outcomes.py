@@ -107,8 +107,8 @@ def questions(train: Cohort, settings: Mapping[str, Any]) -> Questions:
         *(name for name, _ in design.levels),
         *design.unknown,
         *design.alterations,
-        *(["sequencing"] if design.unsequenced else []),
-        *(["karyotype"] if design.no_karyotype else []),
+        *(["not sequenced"] if design.unsequenced else []),
+        *(["karyotype incomplete"] if design.no_karyotype else []),
     ], dtype=str)  # fmt: skip
     matrix = design.matrix(train)
     found: dict[tuple[str, str], Outcome] = {}

@@ -280,9 +280,7 @@ def _boosted(side: _Side, patients: Matrix, settings: Mapping[str, Any]) -> Vect
     return np.asarray(model.predict_proba(patients)[:, 1])
 
 
-def _halves(
-    real: _Side, candidate: _Side, settings: Mapping[str, Any], rng: np.random.Generator
-) -> dict[str, float]:
+def _halves(real: _Side, candidate: _Side, settings: Mapping[str, Any], rng: np.random.Generator) -> dict[str, float]:
     """What learns from one half of the holdout, alone or with the candidate, tested in the other half."""
     ridge = float(settings["ridge"])
     areas: dict[str, list[float]] = {name: [] for name in ("alone", "synthetic", "added", "replaced")}
@@ -357,9 +355,11 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     counts = [f"{int(n):,}" if n >= FEWEST_SHOWN else f"<{FEWEST_SHOWN}" for n in learned["n"]]
     _rows(right, [f"{name} (n = {n})" for name, n in zip(groups, counts, strict=True)])
     for row, value in enumerate(off):
-        text = f"{value + 0.0:+.2f}".replace("-0.00", "+0.00")
+        text = f"{100 * value:+.1f}"
         right.text(1.08, row, text, transform=right.get_yaxis_transform(), va="center", ha="center", fontsize=8)
-    right.text(1.08, 1, "calibration\nerror added", transform=right.transAxes, ha="center", va="bottom", fontsize=8)
+    right.text(
+        1.08, 1, "calibration error\nadded, % points", transform=right.transAxes, ha="center", va="bottom", fontsize=8
+    )
     right.set_title("Subgroups, mean over outcomes", loc="left", fontsize=9)
     return drawn
 

@@ -48,7 +48,7 @@ METRICS = (
         "Vigna, A weighted correlation index for rankings with ties, WWW 2015",
     ),
     Metric(
-        "top_overlap", "agreement", "share", (0, 1), JOINT, "bootstrap",
+        "top_overlap", "descriptive", "share", (0, 1), JOINT, "bootstrap",
         "share of the leading real features (`top` of them, at most half of all) that lead in the candidate too; mean"
         " over outcomes",
         "this project",
@@ -59,7 +59,7 @@ METRICS = (
         f"{SHAPLEY}",
     ),
 )  # fmt: skip
-SCORED = tuple(metric.name for metric in METRICS if metric.kind == "agreement")
+BY_OUTCOME = tuple(metric.name for metric in METRICS if metric.name != "importance_difference")
 FEATURES_SHOWN = 8
 OUTCOMES_SHOWN = 6
 
@@ -150,14 +150,14 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     differences = []
     for name, pair in found.items():
         if pair is None:
-            values += [Value(metric, np.nan, name, modality[name], n, reason) for metric in SCORED]
+            values += [Value(metric, np.nan, name, modality[name], n, reason) for metric in BY_OUTCOME]
             continue
         part = agreement(*pair, int(settings["top"]))
         parts[modality[name]].append(part)
         values += [Value(metric, value, name, modality[name], n) for metric, value in part.items()]
         differences.append(_shares(pair[1]) - _shares(pair[0]))
     for group, numbers in parts.items():
-        for metric in SCORED:
+        for metric in BY_OUTCOME:
             mean = float(np.mean([part[metric] for part in numbers])) if numbers else np.nan
             values.append(
                 Value(metric, mean, "all", group, n, "" if numbers else "no predictable outcome with enough patients")
