@@ -53,7 +53,7 @@ def fit_logistic(covariates: Matrix, answer: Vector, weight: Vector, ridge: floa
         p = expit(x @ beta)
         gradient = x.T @ (w * (y - p)) - penalty * beta
         move = np.linalg.solve((x * (w * p * (1 - p))[:, None]).T @ x + np.diag(penalty), gradient)
-        if gradient @ move < 1e-9 * max(1.0, abs(best)):
+        if gradient @ move < 1e-12 * max(1.0, abs(best)):
             break
         while (found := value(beta + move)) < best:
             move = move / 2

@@ -58,7 +58,7 @@ class Outcome:
             return _by_horizon(cohort, self.column, self.horizon)
         if self.kind == "clinical":
             values = cohort.clinical[self.column]
-            return (values == self.level).to_numpy(float), values.notna().to_numpy(float)
+            return (values == self.level).to_numpy().astype(float), values.notna().to_numpy().astype(float)
         assert cohort.alterations is not None
         present = cohort.alterations[self.column].to_numpy(float)
         return np.nan_to_num(present), np.isfinite(present).astype(float)

@@ -26,7 +26,8 @@ def thinned(event: Matrix, log_hazard_ratio: float, rng: np.random.Generator) ->
     """
     if log_hazard_ratio > 0:
         raise ValueError("only a treatment that prevents events can be planted by thinning")
-    return event * (rng.random(event.shape) < np.exp(log_hazard_ratio))
+    kept: Matrix = event * (rng.random(event.shape) < np.exp(log_hazard_ratio))
+    return kept
 
 
 def log_hazard_ratios(

@@ -16,8 +16,9 @@ controls and v the variance of the control arm's part as if all c + k were real 
 v (c + k^2/n + k/sets) / (c + k). With c = 0 this is v (k/n + 1/sets) of Raab, Nowok and Dibben (J Priv Confid
 2016;7(3):67) for data synthesised from parameters that are estimated and not drawn, as here. Reiter's rule for
 partially synthetic data (Surv Methodol 2003;29:181) has the variance between sets in place of v in the last term:
-with two sets an estimate with one degree of freedom of what is known. Rubin's rules for imputed data would add the
-variance between sets to the whole variance and do not hold for synthetic data.
+with two sets an estimate with one degree of freedom of what is known. Rubin's rules for imputed values, which add
+(1 + 1/sets) times the variance between sets to the variance of the treated and of all controls, count the sampling of
+the synthetic patients twice.
 
 Patients are drawn without replacement, so the estimates over trials vary less than over new cohorts, and in one cohort
 coverage and type-I error depend on how the holdout happens to differ from the candidate: over cohorts and seeds they
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ from haemosynth.validate.trials import Matrix, log_hazard_ratios, thinned
 from haemosynth.validate.utility.survival import Design, baseline_design, follow_up
 
 DEFAULTS: dict[str, Any] = {
-    "trials": 200,  # emulated trials of each kind
+    "trials": 100,  # emulated trials of each kind
     "hazard_ratio": 0.6,  # of the planted treatment, at most 1
     "sets": 2,  # disjoint sets of synthetic controls, at least 2
     "covariates": 5,  # of the risk model
@@ -60,19 +61,14 @@ ARMS = {
     "enlarged": "real controls and as many synthetic ones",
     "real": "real controls, the same for every candidate",
 }
-MEASURES: dict[str, tuple[str, tuple[float, float], str, float | None]] = {
-    "bias": ("log hazard ratio", (0, np.inf), "|mean over trials of the estimated - planted log hazard ratio|", None),
-    "rmse": (
-        "log hazard ratio",
-        (0, np.inf),
-        "sqrt(mean over trials of (estimated - planted log hazard ratio)^2)",
-        None,
-    ),
-    "coverage": ("share", (0, 1), "share of trials whose 95 % interval holds the planted log hazard ratio", 0.95),
-    "type_one_error": ("share", (0, 1), "share of trials of a treatment without effect with p < 0.05", 0.05),
-    "power": ("share", (0, 1), "share of trials of the planted treatment with p < 0.05 in its favour", None),
+MEASURES: dict[str, tuple[str, float, str, float | None]] = {  # unit, upper bound, formula, target
+    "bias": ("log hazard ratio", np.inf, "|mean over trials of the estimated - planted log hazard ratio|", None),
+    "rmse": ("log hazard ratio", np.inf, "root mean square over trials of estimated - planted log hazard ratio", None),
+    "coverage": ("share", 1, "share of trials whose 95 % interval holds the planted log hazard ratio", 0.95),
+    "type_one_error": ("share", 1, "share of trials of a treatment without effect with p < 0.05", 0.05),
+    "power": ("share", 1, "share of trials of the planted treatment with p < 0.05 in its favour", None),
 }
-JUDGED = {
+JUDGED: dict[tuple[str, str], Literal["error", "target"]] = {
     ("replaced", "bias"): "error",
     ("replaced", "coverage"): "target",
     ("replaced", "type_one_error"): "target",
@@ -84,13 +80,13 @@ RULE = "Raab, Nowok and Dibben, J Priv Confid 2016;7(3):67; Thorlund et al., Cli
 METRICS = (
     *(
         Metric(
-            f"{arm}_{measure}", JUDGED.get((arm, measure), "descriptive"), unit, bounds, JOINT, "bootstrap",  # type: ignore[arg-type]
+            f"{arm}_{measure}", JUDGED.get((arm, measure), "descriptive"), unit, (0, most), JOINT, "bootstrap",
             f"{formula}; {patients}; mean over patients of higher and of lower risk",
             RULE,
             target=target if (arm, measure) in JUDGED else None,
         )
         for arm, patients in ARMS.items()
-        for measure, (unit, bounds, formula, target) in MEASURES.items()
+        for measure, (unit, most, formula, target) in MEASURES.items()
     ),
     Metric(
         "naive_coverage", "descriptive", "share", (0, 1), JOINT, "bootstrap",
@@ -191,14 +187,11 @@ def emulate(
         event = thinned(treated[1], np.log(settings["hazard_ratio"]), rng) if planted else treated[1]
         arm = treated[0], event, treated[2]
         n = max(1, risk.known[trial])
-        for name, groups, c, more in (
-            ("real", [controls], size, 0),
-            ("replaced", synthetic, 0, k),
-            ("enlarged", both, size, k),
-        ):
+        controlled = {"real": ([controls], size, 0), "replaced": (synthetic, 0, k), "enlarged": (both, size, k)}
+        for name, (groups, true, made) in controlled.items():
             parts = [_estimated(arm, group, trial == ADJUSTED) for group in groups]
             estimates, variances, control = (np.stack(part) for part in zip(*parts, strict=True))
-            found[name, planted] = combined(estimates, variances, control, c, more, n)
+            found[name, planted] = combined(estimates, variances, control, true, made, n)
             if name == "replaced":
                 naive = (variances * (1 - control + control / sets)).mean(axis=0)
                 found["naive", planted] = estimates.mean(axis=0), naive
@@ -215,8 +208,9 @@ def _estimated(treated: tuple[Matrix, ...], control: tuple[Matrix, ...], stratif
     return estimate, variance, dead / np.maximum(dead + dead_controls, 1)
 
 
-def _summary(estimates: Estimates, effect: float) -> dict[str, float]:
-    found = {}
+def summary(estimates: Estimates, effect: float) -> dict[str, float]:
+    """Every metric of trials of one kind with a planted log hazard ratio of `effect`."""
+    found: dict[str, float] = {}
     for arm in (*ARMS, "naive"):
         (null, null_variance), (value, variance) = estimates.of[arm, False], estimates.of[arm, True]
         half, null_half = QUANTILE * np.sqrt(variance), QUANTILE * np.sqrt(null_variance)
@@ -246,7 +240,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             values += [Value(metric.name, np.nan, trial, n=n, reason=estimates) for metric in METRICS]
             failed = estimates if trial in SCORED else failed
             continue
-        found = _summary(estimates, effect)
+        found = summary(estimates, effect)
         values += [Value(name, value, trial, n=estimates.patients) for name, value in found.items()]
         if trial in SCORED:
             scored.append(found)
@@ -289,7 +283,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
             low, first, middle, third, high = np.exp(np.quantile(estimates, [0.025, 0.25, 0.5, 0.75, 0.975]))
             axis.plot([low, high], [rows, rows], color=colour, lw=1.2)
             axis.plot([first, third], [rows, rows], color=colour, lw=5, solid_capstyle="butt")
-            axis.plot(middle, rows, "o", color="white", mec=colour, ms=5, label=text if not rows // 4 else None)
+            axis.plot(middle, rows, "o", color="white", mec=colour, ms=5)
             for place, (measure_name, _) in enumerate(columns):
                 number = shown.get((f"{arm}_{measure_name}", trial), np.nan)
                 table.text(0.42 + 0.17 * place, rows, f"{number:.2f}", color=colour, ha="center", va="center")
@@ -299,11 +293,8 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     axis.axvline(np.exp(effect), color=NEUTRAL, lw=1, ls="--", zorder=0)
     axis.axvline(1, color=NEUTRAL, lw=0.6, zorder=0)
     axis.set_xscale("log")
-    ticks = [
-        tick
-        for tick in (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1, 1.5, 2, 3, 5)
-        if axis.get_xlim()[0] <= tick <= axis.get_xlim()[1]
-    ]
+    low, high = axis.get_xlim()
+    ticks = [tick for tick in (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1, 1.5, 2, 3, 5) if low <= tick <= high]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
     axis.set_yticks(centres, names)

@@ -57,15 +57,15 @@ METRICS = (
     ),
     Metric(
         "tstr_brier", "error", "squared probability", (0, 1), JOINT, "subsample",
-        "sum w (y - p)^2 / sum w in the holdout, p predicted by the logistic regression learned from the candidate, w as"
-        " in tstr_auc; mean over outcomes",
+        "sum w (y - p)^2 / sum w in the holdout, p predicted by the logistic regression learned from the candidate, w"
+        " as in tstr_auc; mean over outcomes",
         "Brier, Mon Weather Rev 1950;78:1; Graf et al., Stat Med 1999;18:2529",
     ),
     Metric(
         "trts_error", "error", "area under the ROC curve", (0, 1), JOINT, "subsample",
-        "|AUC in the candidate - AUC in the other half of the holdout| of a logistic regression learned from one half of"
-        " the holdout, both areas averaged over the two halves; mean over outcomes. Too regular patients are as wrong"
-        " as too random ones",
+        "|AUC in the candidate - AUC in the other half of the holdout| of a logistic regression learned from one half"
+        " of the holdout, both areas averaged over the two halves; mean over outcomes. Too regular patients are as"
+        " wrong as too random ones",
         f"this project, after {ESTEBAN} (train real, test synthetic)",
     ),
     Metric(
@@ -341,7 +341,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     drawn.legend(loc="outside lower center", ncols=3, fontsize=8)
     means = ok[(ok["target"] == "all") & (ok["metric"] == "augmentation_gain")]
     gains = ", ".join(f"{row.modality} {row.value:+.3f}" for row in means.itertuples())
-    left.set_title(f"Outcomes; gain of {label} added to real: {gains}", loc="left", fontsize=9)
+    left.set_title(f"Outcomes; AUC gained by adding {label} to real: {gains}", loc="left", fontsize=9)
     if not groups:
         right.axis("off")
         right.text(0.5, 0.5, "no subgroup with enough patients", ha="center", color=NEUTRAL)

@@ -43,8 +43,8 @@ METRICS = (
     ),
     Metric(
         "importance_correlation", "agreement", "", (-1, 1), JOINT, "bootstrap",
-        "Vigna's weighted tau of the importances of the features, a feature of real rank r weighing 1/(r + 1), r from 0;"
-        " mean over outcomes",
+        "Vigna's weighted tau of the importances of the features, a feature of real rank r weighing 1/(r + 1), r from"
+        " 0; mean over outcomes",
         "Vigna, A weighted correlation index for rankings with ties, WWW 2015",
     ),
     Metric(
