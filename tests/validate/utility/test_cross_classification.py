@@ -89,7 +89,7 @@ def test_predictions_that_fail_one_subgroup_are_seen_there(comparison):
     asked = replace(comparison.prepared, questions=replace(comparison.prepared.questions, outcomes=outcomes))
     found = measured(replace(with_clinical(comparison, transplant=answer), prepared=asked))
     off = {sex: found["subgroup_calibration", f"sex={sex}", "clinical"].value for sex in ("Female", "Male")}
-    assert off["Female"] > 0.3 > 0.05 > abs(off["Male"])
+    assert off["Female"] > 0.3 > 0.1 > abs(off["Male"])
 
 
 def test_an_outcome_that_the_candidate_lost_teaches_nothing(comparison):
