@@ -153,7 +153,7 @@ def subgroups(train: Cohort, columns: list[str] | None) -> list[Subgroup]:
             low, high = np.unique(np.ceil(np.quantile(values, [1 / 3, 2 / 3])))[[0, -1]]
             asked += [
                 Subgroup(f"{name}<{low:g}", name, high=low),
-                Subgroup(f"{name}={low:g}-{high:g}", name, low=low, high=high),
+                Subgroup(f"{name}={low:g} to <{high:g}", name, low=low, high=high),
                 Subgroup(f"{name}>={high:g}", name, low=high),
             ]
         elif 2 <= values.nunique() <= MOST_SUBGROUPS:
@@ -341,7 +341,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     drawn.legend(loc="outside lower center", ncols=3, fontsize=8)
     means = ok[(ok["target"] == "all") & (ok["metric"] == "augmentation_gain")]
     gains = ", ".join(f"{row.modality} {row.value:+.3f}" for row in means.itertuples())
-    left.set_title(f"Outcomes; AUC gained by adding {label} to real: {gains}", loc="left", fontsize=9)
+    left.set_title(f"Outcomes (AUC gained by adding: {gains})", loc="left", fontsize=9)
     if not groups:
         right.axis("off")
         right.text(0.5, 0.5, "no subgroup with enough patients", ha="center", color=NEUTRAL)
