@@ -46,6 +46,65 @@ rule validate_competing_risks:
         "logs/validate_competing_risks/{cohort}/{generator}/seed-{seed}.log",
     benchmark:
         "logs/benchmarks/validate_competing_risks/{cohort}/{generator}/seed-{seed}.tsv"
+rule validate_cross_classification:
+    """Prediction learned on synthetic and tested on real patients, and the reverse, by outcome and subgroup."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/utility/cross_classification.py"),
+    output:
+        **stage_outputs("utility", "cross_classification"),
+    log:
+        "logs/validate_cross_classification/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_cross_classification/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.cross_classification",
+        settings=stage_settings("cross_classification"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_feature_extraction:
+    """Features that matter in models learned from synthetic and from real patients."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/utility/feature_extraction.py"),
+    output:
+        **stage_outputs("utility", "feature_extraction"),
+    log:
+        "logs/validate_feature_extraction/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_feature_extraction/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.feature_extraction",
+        settings=stage_settings("feature_extraction"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_control_arm:
+    """Emulated randomised trials whose control arm is replaced or enlarged by synthetic patients."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/utility/control_arm.py"),
+    output:
+        **stage_outputs("utility", "control_arm"),
+    log:
+        "logs/validate_control_arm/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_control_arm/{cohort}/{generator}/seed-{seed}.tsv"
     conda:
         "../../envs/survival.yaml"
     resources:
@@ -81,5 +140,10 @@ rule validate_bayesian_survival:
         job=JOB,
         stage="haemosynth.validate.utility.bayesian_survival",
         settings=stage_settings("bayesian_survival"),
+        runtime=60,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.control_arm",
+        settings=stage_settings("control_arm"),
     script:
         "../scripts/validate.py"

@@ -41,6 +41,9 @@ STAGES = {
     "bayesian_network": Stage("utility", ("clinical",)),
     "competing_risks": Stage("utility", ("clinical",)),
     "bayesian_survival": Stage("utility", ("clinical",)),
+    "cross_classification": Stage("utility", ("clinical",)),
+    "feature_extraction": Stage("utility", ("clinical",)),
+    "control_arm": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
 }
