@@ -22,6 +22,54 @@ rule validate_survival:
         "../scripts/validate.py"
 
 
+rule validate_competing_risks:
+    """Remission, relapse, progression and transplant, with death as the competing event."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/utility/competing_risks.py"),
+    output:
+        **stage_outputs("utility", "competing_risks"),
+    log:
+        "logs/validate_competing_risks/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_competing_risks/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/survival.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.competing_risks",
+        settings=stage_settings("competing_risks"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_bayesian_survival:
+    """Posterior hazard ratios and predicted survival of a Bayesian model on either side."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/utility/bayesian_survival.py"),
+    output:
+        **stage_outputs("utility", "bayesian_survival"),
+    log:
+        "logs/validate_bayesian_survival/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_bayesian_survival/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/pyro.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.bayesian_survival",
+        settings=stage_settings("bayesian_survival"),
+    script:
+        "../scripts/validate.py"
+
+
 rule validate_bayesian_network:
     """Dependencies between alterations, record, treatment and outcome: Bayesian networks over resamples."""
     input:
@@ -35,17 +83,17 @@ rule validate_bayesian_network:
         "logs/benchmarks/validate_bayesian_network/{cohort}/{generator}/seed-{seed}.tsv"
     conda:
         "../../envs/network.yaml"
-rule validate_competing_risks:
-    """Remission, relapse, progression and transplant, with death as the competing event."""
-    input:
-        **comparison(),
-        code=package("validate.py", "haemosynth/validate/utility/competing_risks.py"),
-    output:
-        **stage_outputs("utility", "competing_risks"),
-    log:
-        "logs/validate_competing_risks/{cohort}/{generator}/seed-{seed}.log",
-    benchmark:
-        "logs/benchmarks/validate_competing_risks/{cohort}/{generator}/seed-{seed}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.bayesian_network",
+        settings=stage_settings("bayesian_network"),
+    script:
+        "../scripts/validate.py"
+
+
 rule validate_cross_classification:
     """Prediction learned on synthetic and tested on real patients, and the reverse, by outcome and subgroup."""
     input:
@@ -109,37 +157,6 @@ rule validate_control_arm:
         "../../envs/survival.yaml"
     resources:
         mem_mb=2000,
-        runtime=30,
-    params:
-        job=JOB,
-        stage="haemosynth.validate.utility.bayesian_network",
-        settings=stage_settings("bayesian_network"),
-        stage="haemosynth.validate.utility.competing_risks",
-        settings=stage_settings("competing_risks"),
-    script:
-        "../scripts/validate.py"
-
-
-rule validate_bayesian_survival:
-    """Posterior hazard ratios and predicted survival of a Bayesian model on either side."""
-    input:
-        **comparison(),
-        code=package("validate.py", "haemosynth/validate/utility/bayesian_survival.py"),
-    output:
-        **stage_outputs("utility", "bayesian_survival"),
-    log:
-        "logs/validate_bayesian_survival/{cohort}/{generator}/seed-{seed}.log",
-    benchmark:
-        "logs/benchmarks/validate_bayesian_survival/{cohort}/{generator}/seed-{seed}.tsv"
-    conda:
-        "../../envs/pyro.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        job=JOB,
-        stage="haemosynth.validate.utility.bayesian_survival",
-        settings=stage_settings("bayesian_survival"),
         runtime=60,
     params:
         job=JOB,

@@ -92,8 +92,8 @@ def test_counting_synthetic_patients_as_real_narrows_the_interval(real):
 
 def test_the_risk_model_is_no_better_in_its_own_patients_than_in_others(comparison):
     """Few covariates: else trials in groups of risk would be biased even with real controls."""
+    from haemosynth.validate.baseline import follow_up
     from haemosynth.validate.cox import fit_cox
-    from haemosynth.validate.utility.survival import follow_up
 
     ratios = []
     for cohort in (comparison.train, comparison.real):

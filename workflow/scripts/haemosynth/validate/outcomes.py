@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
 from haemosynth.streams import stream
+from haemosynth.validate.baseline import Design, baseline_design
 from haemosynth.validate.cox import kaplan_meier
 from haemosynth.validate.learners import Matrix, Vector, fit_logistic, stratified_parts, weighted_auc
-from haemosynth.validate.utility.survival import Design, baseline_design
 
 DEFAULTS: dict[str, Any] = {
     "carriers": 10,  # training patients that a level, an alteration or an indicator of missingness needs as covariate

@@ -39,10 +39,10 @@ from numpy.typing import NDArray
 from haemosynth.cohort import Cohort
 from haemosynth.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.streams import stream
+from haemosynth.validate.baseline import Design, baseline_design, follow_up
 from haemosynth.validate.cox import Vector, fit_cox
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 from haemosynth.validate.trials import Matrix, log_hazard_ratios, thinned
-from haemosynth.validate.utility.survival import Design, baseline_design, follow_up
 
 DEFAULTS: dict[str, Any] = {
     "trials": 100,  # emulated trials of each kind

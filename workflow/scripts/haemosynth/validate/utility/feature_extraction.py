@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 from haemosynth.cohort import Cohort
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.validate import outcomes
+from haemosynth.validate.baseline import follow_up
 from haemosynth.validate.cox import fit_cox
 from haemosynth.validate.learners import Matrix, Vector, fit_logistic
 from haemosynth.validate.outcomes import Outcome, Questions, questions
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
-from haemosynth.validate.utility.survival import follow_up
 
 DEFAULTS: dict[str, Any] = {
     **outcomes.DEFAULTS,
