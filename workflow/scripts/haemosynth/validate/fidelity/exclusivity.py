@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.validate.interactions import DEFAULTS as DEFAULTS
-from haemosynth.validate.interactions import compared_odds, found, matrix, measure_tail, metrics, testable
-from haemosynth.validate.pairs import load_matched, pair_counts
+from haemosynth.validate.interactions import compared_odds, matrix, measure_tail, metrics, testable
+from haemosynth.validate.pairs import load_matched, load_matched_discoveries, pair_counts
 from haemosynth.validate.stage import Comparison, Value
 
 METRICS = metrics(
@@ -38,7 +38,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     sides = [matrix(cohort, events) for cohort in (comparison.real, comparison.candidate)]
     test, other = (load_matched(side) for side in sides)
     tested = testable(test, "lower", settings["significance"])
-    significant = found(test, "lower", tested, settings["false_discovery_rate"])
+    significant = load_matched_discoveries(test, "lower", tested, settings["false_discovery_rate"])
     rows, columns = np.nonzero(np.triu(tested, 1))
     order = np.argsort(test.lower[rows, columns], kind="stable")[:SHOWN]
     pairs = list(zip(rows[order], columns[order], strict=True))
