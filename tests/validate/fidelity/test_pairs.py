@@ -1,5 +1,7 @@
 """Pairwise statistics equal those of scipy and of exact enumeration, and the load-matched test does what it is for."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,6 +93,44 @@ def test_patients_of_equal_burden_leave_only_the_frequency_of_events():
     alterations = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=float)
     background = pairs.load_matched_background(alterations)
     assert background.probability == pytest.approx(np.array([[0.5, 0.25, 0.25]]), abs=1e-6)
+
+
+def conditional_chances(odds, burden):
+    """Chance of each event, and of each pair, of a patient of this burden, by going through all sets of events."""
+    sets = np.array(list(combinations(range(len(odds)), burden)))
+    member = np.zeros((len(sets), len(odds)))
+    np.put_along_axis(member, sets, 1, axis=1)
+    weight = np.prod(odds[sets], axis=1)
+    weight /= weight.sum()
+    return weight @ member, (weight[:, None] * member).T @ member
+
+
+@pytest.mark.parametrize("burden", [1, 2, 3, 5, 9])
+def test_given_the_burden_events_leave_each_other_less_room(burden):
+    odds = np.random.default_rng(12).lognormal(size=10)
+    single, pair = conditional_chances(odds, burden)
+    c = pairs._shared(single[None])[0]
+    off = ~np.eye(10, dtype=bool)
+    found = np.outer(single, single) - np.outer(c, c)
+    naive = np.abs(np.outer(single, single) - pair)[off]
+    assert np.abs(found - pair)[off].max() < (1e-3 if burden in (1, 9) else 0.1 * naive.max())
+    equal, equal_pair = conditional_chances(np.ones(10), burden)
+    c = pairs._shared(equal[None])[0]
+    assert np.outer(equal, equal)[off] - np.outer(c, c)[off] == pytest.approx(equal_pair[off], abs=1e-6)
+
+
+@pytest.mark.parametrize("panel", [6, 12, 30])
+def test_independent_events_depart_to_neither_side_however_small_the_panel(panel):
+    """Without the shared burden, pairs of a small panel would all look exclusive."""
+    departures, found, rng = [], 0, np.random.default_rng(13)
+    for _ in range(20):
+        test = pairs.load_matched((rng.random((500, panel)) < rng.uniform(0.05, 0.4, panel)).astype(float))
+        departures.append(test.departure[np.triu_indices(panel, 1)].mean())
+        tested = ~np.eye(panel, dtype=bool)
+        for tail in ("upper", "lower"):
+            found += np.triu(pairs.load_matched_discoveries(test, tail, tested, 0.05)).sum()
+    assert abs(np.mean(departures)) < 0.1
+    assert found <= 4  # of 40 families, one in twenty with a false find
 
 
 def exact_tails(chances, overlap):

@@ -221,6 +221,27 @@ def load_matched_background(alterations: Matrix, tolerance: float = 1e-8, iterat
     return Background(probability, weight)
 
 
+def _shared(probability: Matrix, iterations: int = 12) -> Matrix:
+    """c, so that two events a and b of a patient of known burden have covariance -c_a c_b.  (kinds, events), the same
+
+    Who has one event has the less room for another: given the burden, sum_b cov(a, b) = -p_a (1 - p_a). The form -c c
+    and this sum give c by fixed point (Deville and Tillé, J Stat Plan Inference 2005;128:569); exact for a single event
+    and for equal chances. Without it every pair of a small panel would seem to be exclusive.
+    """
+    own = probability * (1 - probability)
+    c = own / np.sqrt(np.maximum(own.sum(axis=1, keepdims=True), 1e-300))
+    for _ in range(iterations):
+        rest = c.sum(axis=1, keepdims=True) - c
+        np.maximum(rest, 1e-300, out=rest)
+        c += np.divide(own, rest, out=rest)
+        c /= 2
+    return np.asarray(np.minimum(c, probability))
+
+
+def _gram(values: Matrix) -> Matrix:
+    return np.asarray(values.T @ values)
+
+
 @dataclass(frozen=True)
 class LoadMatched:
     """Overlaps of all pairs beside those expected from frequency and burden alone; each field is (events, events).
@@ -254,11 +275,11 @@ def load_matched(alterations: Matrix, counts: PairCounts | None = None) -> LoadM
     counts = pair_counts(alterations) if counts is None else counts
     mean, square = np.zeros((2, *counts.both.shape))
     for rows in _blocks(len(background.size)):
-        p = background.probability[rows]
-        once = np.sqrt(background.size[rows])[:, None] * p
-        twice = once * p
-        mean += once.T @ once
-        square += twice.T @ twice
+        p, weight = background.probability[rows], np.sqrt(background.size[rows])[:, None]
+        c = _shared(p)
+        mean += _gram(weight * p) - _gram(weight * c)
+        square += _gram(weight * p * p) - 2 * _gram(weight * p * c) + _gram(weight * c * c)
+    mean, square = np.maximum(mean, 0), np.maximum(square, 0)
     largest = counts.both + np.minimum(counts.row, counts.column)
     variance = mean - square
     varies = variance > 1e-9
