@@ -32,7 +32,10 @@ DEFAULTS: dict[str, Any] = {
 
 def metrics(pairs: str, tested: str, finding: str) -> tuple[Metric, ...]:
     """The metrics of one tail: whose odds ratios, whose load-matched overlaps are read, what the test looks for."""
-    load = "logit P(patient, event) = patient + event effect; Canisius et al., DISCOVER, Genome Biol 2016;17:261"
+    load = (
+        "logit P(patient, event) = patient + event effect, given the number of events of each patient; Canisius et al.,"
+        " DISCOVER, Genome Biol 2016;17:261"
+    )
     return (
         Metric(
             "log_odds_agreement", "agreement", "", (-1, 1), JOINT, "bootstrap",
