@@ -16,6 +16,7 @@ from scipy.special import betainc, gammaln
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Positions = np.ndarray[Any, np.dtype[np.intp]]
 Tail = Literal["upper", "lower"]
 BLOCK = 1024  # patients multiplied at once: their chances for some hundred events stay in the processor's cache
 BEYOND = 8.5  # standard deviations, and overlaps, beyond which a tail of some 1e-15 is taken for 0
@@ -198,7 +199,7 @@ def load_matched_background(alterations: Matrix, tolerance: float = 1e-8, iterat
         odds = np.multiply.outer(np.exp(patient[part]), np.exp(event))
         odds /= 1 + odds
         odds *= m[part]
-        return odds
+        return np.asarray(odds)
 
     # Newton steps in turn: the effects of patients given events, then those of events given patients.
     for _ in range(iterations):
@@ -289,7 +290,7 @@ def load_matched(alterations: Matrix, counts: PairCounts | None = None) -> LoadM
         whole = np.empty_like(mean)
         whole[above] = tail(overlap[above], mean[above], square[above])
         whole.T[above] = whole[above]
-        return whole
+        return np.asarray(whole)
 
     return LoadMatched(
         counts.both,
@@ -347,7 +348,12 @@ def load_matched_discoveries(test: LoadMatched, tail: Tail, tested: Flags, false
 
     Args:
         tested: (events, events), symmetric; every pair counts once.
+
+    Raises:
+        ValueError: a rate above a quarter.
     """
+    if false_discovery_rate > 0.25:
+        raise ValueError(f"a false discovery rate of {false_discovery_rate} is above a quarter")
     rows, columns = np.nonzero(np.triu(tested, 1))
     p = (test.upper if tail == "upper" else test.lower)[rows, columns]
     pair, attainable = _attainable(test, tail, rows, columns, false_discovery_rate)
@@ -355,13 +361,15 @@ def load_matched_discoveries(test: LoadMatched, tail: Tail, tested: Flags, false
     return _symmetric(rows[found], columns[found], len(tested))
 
 
-def _symmetric(rows: Matrix, columns: Matrix, size: int) -> Flags:
+def _symmetric(rows: Positions, columns: Positions, size: int) -> Flags:
     found = np.zeros((size, size), dtype=bool)
     found[rows, columns] = found[columns, rows] = True
     return found
 
 
-def _attainable(test: LoadMatched, tail: Tail, rows: Matrix, columns: Matrix, most: float) -> tuple[Matrix, Matrix]:
+def _attainable(
+    test: LoadMatched, tail: Tail, rows: Positions, columns: Positions, most: float
+) -> tuple[Positions, Matrix]:
     """The p-values up to `most`, at most a quarter, that each pair can have: (number of the pair, p), both (values,).
 
     Overlaps on the near side of the expected one have larger p-values and are passed over.
@@ -380,7 +388,7 @@ def _attainable(test: LoadMatched, tail: Tail, rows: Matrix, columns: Matrix, mo
     return pair[kept], p[kept]
 
 
-def discrete_step_up(p: Matrix, test: Matrix, attainable: Matrix, false_discovery_rate: float) -> Flags:
+def discrete_step_up(p: Matrix, test: Positions, attainable: Matrix, false_discovery_rate: float) -> Flags:
     """Which tests are found by the discrete step-up procedure of Benjamini-Hochberg type.  -> (tests,)
 
     With F_i(t) the chance of a p <= t under the null of test i, that is the largest p <= t that it can attain, a
