@@ -42,6 +42,10 @@ def dossier_content(shut=False, name="small"):
         ],
         columns=["cohort", "generator", "pillar", "modality", "relative", "low", "high", "seeds", "parts"],
     )  # fmt: skip
+    stages = card[card["status"] == "ok"].groupby(
+        ["cohort", "generator", "pillar", "stage", "modality"], sort=False, as_index=False
+    ).agg(relative=("relative", "mean"), low=("low", "mean"), high=("high", "mean"), seeds=("seeds", "max"),
+          metrics=("metric", "size"))  # fmt: skip
     baseline = pd.DataFrame({
         "cohort": [name], "pillar": ["fidelity"], "stage": ["marginals"], "modality": ["clinical"], "metric": ["all"],
         "generator": ["default"], "against": ["forest"], "distance": [0.1], "distance_against": [0.2],
@@ -73,6 +77,7 @@ def dossier_content(shut=False, name="small"):
         metrics=pd.DataFrame({"seed": [1], "generator": ["default"]}),
         dictionary=words,
         scorecard=card,
+        stages=stages,
         composites=composites,
         baseline=baseline,
         gate=gate,

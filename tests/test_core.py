@@ -1,5 +1,7 @@
 """The canonical cohort survives writing and reading; streams and files are the same everywhere."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -69,6 +71,19 @@ def test_taking_a_patient_twice_takes_the_mutations_twice():
     assert list(taken.patients) == ["P1", "P3", "P1"]
     assert list(taken.mutations["patient_id"]) == ["P1", "P1"]
     assert len(taken.alterations) == len(taken.sequenced) == 3
+
+
+def test_patients_taken_from_a_large_cohort_keep_their_own_mutations():
+    from fixtures_small import small_cohort
+
+    cohort = small_cohort()
+    cohort = replace(cohort, mutations=cohort.mutations.sample(frac=1, random_state=1).reset_index(drop=True))
+    positions = np.random.default_rng(2).integers(len(cohort), size=400)
+    taken = cohort.take(positions)
+    own = dict(list(cohort.mutations.groupby("patient_id")))
+    expected = pd.concat([own[p] for p in cohort.patients[positions] if p in own], ignore_index=True)
+    pd.testing.assert_frame_equal(taken.mutations, expected)
+    assert cohort.take([]).mutations.empty
 
 
 def test_an_unseen_level_is_kept():

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures_dossier import CONFIG, TEMPLATE, dossier_content
+from fixtures_figures import overlapping
 from fixtures_small import small_cohort
 
 from haemosynth.cohort import typed
@@ -262,20 +263,36 @@ def test_a_column_without_a_value_is_said_to_have_none():
     assert row["missing"] == "100 %"
 
 
-def test_the_scorecard_figure_places_every_scored_metric():
-    scorecard = small_content().scorecard
-    figure = scorecard_figure(scorecard, ["default", "forest"])
-    axis = figure.axes[0]
-    scored = scorecard[scorecard["status"] == "ok"]
-    rows = scored[["pillar", "stage", "modality", "metric"]].drop_duplicates()
-    assert len(axis.get_yticklabels()) == len(rows)
-    drawn = {line.get_label(): line for line in axis.lines if line.get_label() in ("default", "forest")}
-    assert len({(line.get_marker(), line.get_color()) for line in drawn.values()}) == 2
-    for generator, line in drawn.items():
-        expected = scored.loc[scored["generator"] == generator, "relative"].clip(-0.5, 1.5)
-        assert sorted(line.get_xdata()) == pytest.approx(sorted(expected))
-    references = {line.get_xdata()[0] for line in axis.lines if list(line.get_xdata()) in ([0, 0], [1, 1])}
-    assert references == {0, 1}
+def test_the_scorecard_figure_places_every_stage_and_every_scored_metric():
+    content = small_content()
+    figure = scorecard_figure(content.stages, content.scorecard, ["default", "forest"])
+    scored = content.scorecard[content.scorecard["status"] == "ok"]
+    rows = content.stages[["pillar", "stage", "modality"]].drop_duplicates()
+    assert sum(len(axis.get_yticklabels()) for axis in figure.axes) == len(rows)
+    assert [axis.get_title(loc="left").split(":")[0].lower() for axis in figure.axes] == list(
+        dict.fromkeys(rows["pillar"])
+    )
+    assert overlapping(figure) == []
+    lines = [line for axis in figure.axes for line in axis.lines]
+    for generator in ("default", "forest"):
+        means = [line for line in lines if line.get_label() == generator]
+        found = np.concatenate([line.get_xdata() for line in means])
+        assert sorted(found) == pytest.approx(sorted(content.stages.query("generator == @generator")["relative"]))
+        small = [x for line in lines for x in line.get_xdata() if line.get_markersize() == 3.5
+                 and line.get_color() == means[0].get_color()]  # fmt: skip
+        expected = scored.loc[scored["generator"] == generator, "relative"].clip(-0.25, 1.25)
+        assert sorted(small) == pytest.approx(sorted(expected))
+
+
+def test_the_scorecard_figure_stays_on_a_page_with_twice_as_many_stages():
+    content = small_content()
+    doubled = [
+        pd.concat([table, table.assign(stage="another_" + table["stage"])], ignore_index=True)
+        for table in (content.stages, content.scorecard)
+    ]
+    figure = scorecard_figure(*doubled, ["default", "forest"])
+    assert overlapping(figure) == []
+    assert figure.get_figheight() < 11  # inches
 
 
 def test_a_cohort_without_genomics_or_history_is_shown_too():
@@ -289,6 +306,7 @@ def test_a_cohort_without_genomics_or_history_is_shown_too():
             models={("clinical", "forest"): {"parameters": 0}},
             histories={},
             scorecard=content.scorecard[content.scorecard["generator"] == "default"],
+            stages=content.stages[content.stages["generator"] == "default"],
             baseline=content.baseline.iloc[:0],
         )
     ).text

@@ -166,6 +166,9 @@ def test_composites_lie_between_zero_and_one_and_name_their_parts():
     assert row(table, "worse")["relative"] == pytest.approx(0, abs=0.01)
     assert row(table)["relative"] == pytest.approx((0.5 + 1) / 2)  # above the ceiling counts as the ceiling
     assert row(table)["parts"] == "survival (2)"
+    stages = cards.stage_scores(*tables(*jobs), [*COMPARE, "worse"])
+    assert row(stages)["relative"] == row(table)["relative"]  # of one stage
+    assert (row(stages)["stage"], row(stages)["metrics"]) == ("survival", 2)
     assert ((table["low"] <= table["relative"]) & (table["relative"] <= table["high"])).all()
 
 

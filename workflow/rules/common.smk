@@ -212,6 +212,7 @@ def pages(wildcards):
         "metrics": f"results/{wildcards.cohort}/metrics.tsv",
         "dictionary": f"results/{wildcards.cohort}/metrics_dictionary.tsv",
         "scorecard": f"results/{wildcards.cohort}/scorecard.tsv",
+        "stages": f"results/{wildcards.cohort}/stages.tsv",
         "composites": f"results/{wildcards.cohort}/composites.tsv",
         "baseline": f"results/{wildcards.cohort}/against_baseline.tsv",
         "gate": f"results/{wildcards.cohort}/gate.tsv",

@@ -11,6 +11,7 @@ rule collect:
         metrics="results/{cohort}/metrics.tsv",
         dictionary="results/{cohort}/metrics_dictionary.tsv",
         scorecard="results/{cohort}/scorecard.tsv",
+        stages="results/{cohort}/stages.tsv",
         composites="results/{cohort}/composites.tsv",
         baseline="results/{cohort}/against_baseline.tsv",
         figure=report(

@@ -64,6 +64,27 @@ def test_shuffled_genes_lose_the_pattern(identical, scored):
     assert scored(co_occurrence, mixed)["log_odds_agreement", "all", "genomic"] < 0.5
 
 
+def test_two_swapped_gene_labels_are_caught(comparison, measured):
+    real, candidate = planted(comparison, 1), planted(comparison, 2)
+    swapped = candidate[:, [0, 4, 2, 3, 1, *range(5, candidate.shape[1])]]
+    kept = measured(co_occurrence, with_events(comparison, real, candidate), min_pairs=1)
+    lost = measured(co_occurrence, with_events(comparison, real, swapped), min_pairs=1)
+    assert kept["recovered_pairs", "all", "genomic"] == 1
+    assert lost["recovered_pairs", "all", "genomic"] == 0
+    assert lost["spurious_pairs", "all", "genomic"] == 1
+    assert lost["log_odds_agreement", "all", "genomic"] < kept["log_odds_agreement", "all", "genomic"] - 0.1
+
+
+def test_unknown_alterations_are_not_absent(identical, scored):
+    # Half of one gene's patients are not assayed, carriers and others alike: the pattern is the same.
+    alterations = identical.real.alterations.copy()
+    alterations.loc[np.random.default_rng(3).random(len(alterations)) < 0.5, "KRAS"] = np.nan
+    unknown = replace(identical, candidate=replace(identical.candidate, alterations=alterations))
+    absent = replace(identical, candidate=replace(identical.candidate, alterations=alterations.fillna(0)))
+    errors = [scored(co_occurrence, one)["log_odds_error", "all", "genomic"] for one in (unknown, absent)]
+    assert errors[0] < errors[1]
+
+
 def test_each_stage_sees_its_own_side(comparison, measured):
     lost_pair = with_events(comparison, planted(comparison, 1), planted(comparison, 2, together=False))
     assert measured(co_occurrence, lost_pair, min_pairs=1)["recovered_pairs", "all", "genomic"] == 0

@@ -130,6 +130,15 @@ def test_large_sides_are_subsampled_and_small_ones_left_alone(comparison):
     assert measured(comparison, rows=60).keys() == measured(comparison).keys()
 
 
+def test_copies_are_counted_in_a_cohort_too_large_to_search_every_patient(comparison):
+    # Every source of a copy is searched: were the training patients thinned to `rows`, most copies would be missed.
+    copied = replace(comparison, candidate=renamed(comparison.train))
+    found = measured(copied, rows=80)
+    assert found["exact_matches", "all"] > 0.97
+    assert found["nearer_to_train", "all"] == 1
+    assert found["dcr_ratio", "all"] == 0
+
+
 def test_without_genomic_data_there_is_nothing_to_copy(comparison):
     cohorts = {name: getattr(comparison, name).clinical_only() for name in ("real", "candidate", "train", "control")}
     values = distance.measure(replace(comparison, **cohorts), distance.DEFAULTS, np.random.default_rng(0))

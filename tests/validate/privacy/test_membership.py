@@ -34,6 +34,11 @@ def test_training_patients_are_found_and_unseen_ones_are_not():
     assert real["membership_tpr_1", "all"] > 0.99
 
 
+def test_whoever_is_attacked_the_whole_release_is_searched(comparison):
+    copied = replace(comparison, candidate=renamed(comparison.train))
+    assert measured(copied, rows=80)["membership_auc", "all"] > 0.99
+
+
 def test_planted_copies_show_at_low_false_positive_rates(comparison):
     shuffled = independent(comparison.train)
     before = measured(replace(comparison, candidate=shuffled))

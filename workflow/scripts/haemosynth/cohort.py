@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -59,16 +60,32 @@ class Cohort:
         clinical = self.clinical.iloc[positions]
         if self.alterations is None or self.sequenced is None or self.mutations is None:
             return replace(self, clinical=clinical)
-        rows = self.mutations.groupby("patient_id", sort=False).indices
-        wanted = [rows[patient] for patient in clinical.index if patient in rows]
-        order = np.concatenate(wanted) if wanted else np.empty(0, dtype=np.intp)
+        order, start, count = self._mutation_rows
+        count = count[positions]
+        ends = np.cumsum(count)
+        # Rows start, start + 1, ... of each patient, one patient after the other.
+        steps = np.arange(count.sum()) - np.repeat(ends - count, count)
+        rows = order[np.repeat(start[positions], count) + steps]
         return replace(
             self,
             clinical=clinical,
             alterations=self.alterations.iloc[positions],
             sequenced=self.sequenced.iloc[positions],
-            mutations=self.mutations.iloc[order].reset_index(drop=True),
+            mutations=self.mutations.iloc[rows].reset_index(drop=True),
         )
+
+    @cached_property
+    def _mutation_rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows of `mutations` patient by patient, and where those of each patient of the table start, and how many.
+
+        Kept, since a cohort is resampled many times.
+        """
+        assert self.mutations is not None
+        codes, owners = pd.factorize(self.mutations["patient_id"])
+        sizes = np.bincount(codes, minlength=len(owners))
+        group = pd.Index(owners).get_indexer(self.clinical.index)  # -1 for a patient without mutations
+        starts, sizes = np.append(np.cumsum(sizes) - sizes, 0), np.append(sizes, 0)
+        return np.argsort(codes, kind="stable"), starts[group], sizes[group]
 
     def clinical_only(self) -> Cohort:
         """The cohort without its genomic modality."""

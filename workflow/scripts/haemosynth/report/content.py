@@ -43,6 +43,7 @@ class Content:
     metrics: pd.DataFrame
     dictionary: pd.DataFrame
     scorecard: pd.DataFrame
+    stages: pd.DataFrame
     composites: pd.DataFrame
     baseline: pd.DataFrame
     gate: pd.DataFrame
@@ -54,7 +55,7 @@ def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
     def model(path: str) -> tuple[str, str]:
         return Path(path).parts[-3], Path(path).parts[-2]
 
-    tables = ("assessment", "metrics", "dictionary", "scorecard", "composites", "baseline", "gate")
+    tables = ("assessment", "metrics", "dictionary", "scorecard", "stages", "composites", "baseline", "gate")
     return Content(
         cohort,
         train=read_cohort(Path(files["train"][0]).parent),

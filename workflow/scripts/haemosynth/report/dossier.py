@@ -20,7 +20,7 @@ from haemosynth.figures import STYLE
 from haemosynth.impute.assess import figure as assessment_figure
 from haemosynth.publish.gate import verdict
 from haemosynth.report.content import Content, rows
-from haemosynth.report.overview import Overview, history_figure, overview, scorecard_figure
+from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure
 
 # How a composite is put into words; the interval's lower end decides, so that small cohorts are not praised by luck.
 WORDS = (
@@ -33,11 +33,10 @@ PRIVACY_WORDS = (
     (0.5, "some trace of the training patients"),
     (-float("inf"), "a strong trace of the training patients"),
 )
-PILLARS = {
-    "fidelity": "Do synthetic patients look like real ones?",
-    "diversity": "Do they cover the variety of real ones?",
-    "utility": "Can one learn from them what one learns from real ones?",
-    "privacy": "Do they give training patients away?",
+SUBJECTS = {
+    "clinical": "the clinical record",
+    "genomic": "mutations and chromosomes",
+    "joint": "the two together",
 }
 UNCERTAIN = "too uncertain to say"  # the interval reaches from the last band into the first
 FEW_POINTS = 1.0  # training patients per fitted number below which the dossier warns
@@ -99,6 +98,7 @@ def render(
         generators=list(generators),
         shut=_shut(gates, generators),
         verdicts=_verdicts(content.composites, generators),
+        questions=PILLARS,
         warnings=_warnings(content, summary, generators, release),
         size=_table(size),
         columns=_table(summary.columns),
@@ -111,7 +111,7 @@ def render(
             for (modality, method), history in content.histories.items()
             if len(history)
         ],
-        scorecard_image=_picture(scorecard_figure(content.scorecard, shown)),
+        scorecard_image=_picture(scorecard_figure(content.stages, content.scorecard, shown)),
         scorecard=_table(_scores(content.scorecard, shown)),
         contest=_table(contest),
         tally=_tally(contest),
@@ -188,7 +188,7 @@ def _verdicts(composites: pd.DataFrame, generators: Sequence[str]) -> list[dict[
             {
                 "generator": row.generator,
                 "pillar": row.pillar,
-                "modality": row.modality,
+                "subject": SUBJECTS.get(row.modality, row.modality),
                 "words": words,
                 "relative": f"{row.relative:.2f}",
                 "interval": f"{row.low:.2f} to {row.high:.2f}",

@@ -16,6 +16,12 @@ from haemosynth.figures import BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, VERMILION, 
 FEWEST = 5  # smaller counts are not released
 COLOURS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE)
 MARKERS = ("o", "s", "^", "D", "v")
+PILLARS = {
+    "fidelity": "Do synthetic patients look like real ones?",
+    "diversity": "Do they cover the variety of real ones?",
+    "utility": "Can one learn from them what one learns from real ones?",
+    "privacy": "Do they give training patients away?",
+}
 
 
 @dataclass(frozen=True)
@@ -139,46 +145,58 @@ def _reason(reason: str, release: bool) -> str:
     return re.sub(r"^\d+ carriers in train, fewer", "fewer carriers in train", reason) if release else reason
 
 
-def scorecard_figure(scorecard: pd.DataFrame, generators: Sequence[str]) -> Figure:
-    """Every scored metric of these generators between floor (0) and ceiling (1), with 95 % intervals.
+def scorecard_figure(stages: pd.DataFrame, scorecard: pd.DataFrame, generators: Sequence[str]) -> Figure:
+    """Every stage of these generators between floor (0) and ceiling (1): mean with 95 % interval, and its metrics.
 
-    Values below -0.5 and above 1.5 are drawn at the edge.
+    One panel for each pillar, one row for each stage and modality. Metrics are the small pale marks, each drawn at the
+    edge where it lies outside -0.25 to 1.25; the mean takes each of them between 0 and 1.
+
+    Args:
+        stages, scorecard: of `stage_scores` and `scorecard`.
     """
-    chosen = scorecard[scorecard["generator"].isin(generators) & (scorecard["status"] == "ok")]
-    keys = ["pillar", "stage", "modality", "metric"]
-    rows = chosen[keys].drop_duplicates().reset_index(drop=True)
-    order = {pillar: i for i, pillar in enumerate(dict.fromkeys(rows["pillar"]))}
-    rows = rows.sort_values("pillar", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)
-    figure, axis = new_figure(8.6, 1.4 + 0.22 * max(len(rows), 4))
-    low, high = -0.5, 1.5
-    axis.axvspan(low, 0, color="#F2F2F2", zorder=0)
-    for place, word in ((0, "no structure"), (1, "real patients")):
-        axis.axvline(place, color=NEUTRAL, linewidth=1, linestyle="--", zorder=1)
-        axis.text(place, -1.0, word, ha="center", va="bottom", color="#555555", fontsize=8)
-    places = {tuple(row): i for i, row in enumerate(rows.itertuples(index=False, name=None))}
-    for g, generator in enumerate(generators):
-        ours = chosen[chosen["generator"] == generator]
-        y = np.array([places[tuple(row)] for row in ours[keys].itertuples(index=False, name=None)], dtype=float)
-        y += (g - (len(generators) - 1) / 2) * 0.26
-        x = ours["relative"].clip(low, high).to_numpy()
-        ends = np.clip(ours[["low", "high"]].to_numpy(dtype=float), low, high)
-        colour = COLOURS[g % len(COLOURS)]
-        axis.hlines(y, ends[:, 0], ends[:, 1], color=colour, linewidth=1.4, zorder=2)
-        axis.plot(x, y, MARKERS[g % len(MARKERS)], color=colour, markersize=4.5, label=generator, zorder=3)
-    axis.set_yticks(
-        range(len(rows)), [f"{r.stage}: {r.metric} ({r.modality})".replace("_", " ") for r in rows.itertuples()]
-    )
-    axis.set_ylim(len(rows) - 0.4, -1.2)
-    axis.set_xlim(low, high)
-    for pillar in order:
-        first, last = rows.index[rows["pillar"] == pillar][[0, -1]]
-        axis.text(high, first - 0.42, pillar, ha="right", va="top", fontweight="bold", fontsize=8)
-        if last < len(rows) - 1:
-            axis.axhline(last + 0.5, color=NEUTRAL, linewidth=0.6)
-    seeds = int(chosen["seeds"].max()) if len(chosen) else 0
-    axis.set_xlabel(f"relative to the references, 95 % interval ({seeds} seed{'s' if seeds != 1 else ''})")
-    if len(chosen):
-        axis.legend(loc="upper left", bbox_to_anchor=(0.0, -0.9 / max(len(rows), 4) - 0.02), ncols=len(generators))
+    low, high = -0.25, 1.25
+    means = stages[stages["generator"].isin(generators)]
+    single = scorecard[scorecard["generator"].isin(generators) & (scorecard["status"] == "ok")]
+    pillars = [name for name in PILLARS if name in set(means["pillar"])]
+    order = list(dict.fromkeys(scorecard["stage"]))
+    rows = {}
+    for pillar in pillars:
+        found = dict.fromkeys(means.loc[means["pillar"] == pillar, ["stage", "modality"]].itertuples(index=False))
+        rows[pillar] = sorted(found, key=lambda row: order.index(row.stage))
+    sizes = [len(rows[pillar]) + 0.7 for pillar in pillars] or [1]
+    figure, axes = new_figure(
+        8.6, 0.9 + 0.27 * sum(sizes) + 0.35 * len(sizes), nrows=len(sizes), squeeze=False, sharex=True,
+        gridspec_kw={"height_ratios": sizes},
+    )  # fmt: skip
+    for pillar, axis in zip(pillars, axes[:, 0], strict=False):
+        places = {row: i for i, row in enumerate(rows[pillar])}
+        axis.axvspan(low, 0, color="#F2F2F2", zorder=0)
+        for edge in (0, 1):
+            axis.axvline(edge, color=NEUTRAL, linewidth=1, linestyle="--", zorder=1)
+        for row in range(1, len(places)):
+            axis.axhline(row - 0.5, color="#E4E4E4", linewidth=0.6, zorder=0)
+        for g, generator in enumerate(generators):
+            colour, marker = COLOURS[g % len(COLOURS)], MARKERS[g % len(MARKERS)]
+            aside = (g - (len(generators) - 1) / 2) * 0.3
+            for table, look in ((single, {"ms": 3.5, "alpha": 0.4}), (means, {"ms": 6.5, "label": generator})):
+                ours = table[(table["generator"] == generator) & (table["pillar"] == pillar)]
+                keys = list(ours[["stage", "modality"]].itertuples(index=False))
+                y = np.array([places[key] for key in keys], dtype=float) + aside
+                axis.plot(ours["relative"].clip(low, high), y, marker, color=colour, markeredgewidth=0, **look)
+            ends = ours[["low", "high"]].to_numpy(dtype=float)
+            axis.hlines(y, ends[:, 0], ends[:, 1], color=colour, linewidth=1.6, zorder=2)
+        names = [f"{stage} ({modality})".replace("_", " ") for stage, modality in places]
+        axis.set_yticks(range(len(names)), names)
+        axis.set_ylim(len(names) - 0.4, -0.6)
+        axis.set_xlim(low, high)
+        axis.tick_params(axis="y", length=0)
+        axis.set_title(f"{pillar.capitalize()}: {PILLARS[pillar][0].lower()}{PILLARS[pillar][1:]}", loc="left")
+    last, seeds = axes[-1, 0], int(means["seeds"].max()) if len(means) else 0
+    last.set_xticks([0, 0.5, 1], ["0\nno structure", "0.5", "1\nreal patients"])
+    last.set_xlabel(f"relative to the references; bars: 95 % interval ({seeds} seed{'s' if seeds != 1 else ''})")
+    if len(means):
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower left", ncols=len(generators))
     return figure
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -14,18 +14,17 @@ from haemosynth.validate.pairs import (
     LoadMatched,
     Matrix,
     PairCounts,
-    discoveries,
+    Tail,
     load_matched,
+    load_matched_discoveries,
     log_odds_ratios,
     pair_counts,
 )
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
-Tail = Literal["upper", "lower"]
-
 DEFAULTS: dict[str, Any] = {
     "min_expected": 1.0,  # joint carriers expected in real patients by chance that a pair needs for its odds ratio
-    "false_discovery_rate": 0.05,  # of the load-matched test over testable pairs (Benjamini-Hochberg)
+    "false_discovery_rate": 0.05,  # of the load-matched test over testable pairs (discrete step-up)
     "significance": 0.05,  # one-sided p that a pair must be able to reach, and at which the candidate repeats it
     "min_pairs": 5,  # found in real patients, that shares of found pairs need
 }
@@ -33,7 +32,10 @@ DEFAULTS: dict[str, Any] = {
 
 def metrics(pairs: str, tested: str, finding: str) -> tuple[Metric, ...]:
     """The metrics of one tail: whose odds ratios, whose load-matched overlaps are read, what the test looks for."""
-    load = "logit P(patient, event) = patient + event effect; Canisius et al., DISCOVER, Genome Biol 2016;17:261"
+    load = (
+        "logit P(patient, event) = patient + event effect, given the number of events of each patient; Canisius et al.,"
+        " DISCOVER, Genome Biol 2016;17:261"
+    )
     return (
         Metric(
             "log_odds_agreement", "agreement", "", (-1, 1), JOINT, "bootstrap",
@@ -91,11 +93,6 @@ def matrix(cohort: Cohort, events: list[str]) -> Matrix:
     return np.asarray(cohort.alterations[events].to_numpy(np.float64))
 
 
-def found(test: LoadMatched, tail: Tail, testable: Flags, false_discovery_rate: float) -> Flags:
-    """Pairs found in one tail of the load-matched test.  (events, events), symmetric"""
-    return discoveries(test.upper if tail == "upper" else test.lower, testable, false_discovery_rate)
-
-
 def testable(test: LoadMatched, tail: Tail, significance: float) -> Flags:
     """Pairs whose margins allow a p of at most `significance`.  (events, events), without the diagonal"""
     least = test.least_upper if tail == "upper" else test.least_lower
@@ -142,7 +139,7 @@ def measure_tail(comparison: Comparison, settings: Mapping[str, Any], tail: Tail
         add("log_odds_agreement", np.nan, few)
         add("log_odds_error", np.nan, few)
 
-    test, other = load_matched(real), load_matched(candidate)
+    test, other = load_matched(real, real_counts), load_matched(candidate, candidate_counts)
     tested = testable(test, tail, significance)
     read = np.triu(tested if tail == "upper" else tested & (test.departure < 0), 1)
     departures = test.departure[read], other.departure[read]
@@ -150,8 +147,8 @@ def measure_tail(comparison: Comparison, settings: Mapping[str, Any], tail: Tail
         add("load_matched_agreement", weighted_concordance(*departures, np.ones(int(read.sum()))))
     else:
         add("load_matched_agreement", np.nan, "fewer than 3 pairs are frequent enough to be tested")
-    real_found = np.triu(found(test, tail, tested, rate))
-    candidate_found = np.triu(found(other, tail, tested, rate))
+    real_found = np.triu(load_matched_discoveries(test, tail, tested, rate))
+    candidate_found = np.triu(load_matched_discoveries(other, tail, tested, rate))
     side = 1.0 if tail == "upper" else -1.0
     departs = side * (other.observed - other.expected) > 0
     p_real = test.upper if tail == "upper" else test.lower
@@ -171,7 +168,10 @@ def measure_tail(comparison: Comparison, settings: Mapping[str, Any], tail: Tail
 
     train_test = load_matched(matrix(comparison.train, events))
     for i, j in zip(
-        *np.nonzero(np.triu(found(train_test, tail, testable(train_test, tail, significance), rate))), strict=True
+        *np.nonzero(
+            np.triu(load_matched_discoveries(train_test, tail, testable(train_test, tail, significance), rate))
+        ),
+        strict=True,
     ):
         add("log_odds_difference", float(y[i, j] - x[i, j]), target=f"{events[i]}~{events[j]}")
     return values

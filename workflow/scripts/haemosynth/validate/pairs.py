@@ -1,21 +1,25 @@
 """Statistics of all pairs of alterations at once: counts, odds ratios, and tests of co-occurrence and exclusivity.
 
-Every table of counts comes from matrix products (a Gram matrix), every tail from one vectorised call. A pair is read
-on the patients in whom both alterations are known.
+Every table of counts comes from matrix products (a Gram matrix) over blocks of patients, every tail from one vectorised
+call. A pair is read on the patients in whom both alterations are known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from scipy.special import betainc, expit, gammaln
+from scipy.special import betainc, gammaln
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Positions = np.ndarray[Any, np.dtype[np.intp]]
+Tail = Literal["upper", "lower"]
+BLOCK = 1024  # patients multiplied at once: their chances for some hundred events stay in the processor's cache
+BEYOND = 8.5  # standard deviations, and overlaps, beyond which a tail of some 1e-15 is taken for 0
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,21 @@ class PairCounts:
 
 def pair_counts(alterations: Matrix) -> PairCounts:
     """The 2 x 2 tables of all pairs of events.  (patients, events) of 0/1/NaN -> four (events, events)"""
-    known = (~np.isnan(alterations)).astype(np.float64)
-    carried = np.nan_to_num(alterations)
-    both = carried.T @ carried
-    row = carried.T @ known - both
-    return PairCounts(both, row, row.T.copy(), known.T @ known - both - row - row.T)
+    both, row, assayed = np.zeros((3, alterations.shape[1], alterations.shape[1]))
+    for rows in _blocks(len(alterations)):
+        part = alterations[rows]
+        # Single precision counts exactly up to 16 million, and twice as fast.
+        known = (~np.isnan(part)).astype(np.float32)
+        carried = (part == 1).astype(np.float32)
+        both += carried.T @ carried
+        row += carried.T @ known
+        assayed += known.T @ known
+    row -= both
+    return PairCounts(both, row, row.T.copy(), assayed - both - row - row.T)
+
+
+def _blocks(size: int) -> Iterator[slice]:
+    return (slice(start, start + BLOCK) for start in range(0, size, BLOCK))
 
 
 def log_odds_ratios(counts: PairCounts) -> tuple[Matrix, Matrix]:
@@ -63,7 +77,8 @@ def log_odds_ratios(counts: PairCounts) -> tuple[Matrix, Matrix]:
 def fisher_exact(counts: PairCounts) -> Matrix:
     """Two-sided p of Fisher's exact test for every pair: the sum over tables no likelier than the one observed.
 
-    Work grows with the smaller margin of a pair. The diagonal is 1.
+    The chances of tables rise to a mode and fall beyond it, so both tails are summed outwards, the other one from where
+    bisection finds it: work grows with the spread of the overlap, not with the number of carriers. The diagonal is 1.
     """
     largest = int(counts.known.max(initial=0))
     log_factorial = gammaln(np.arange(largest + 2) + 1.0)
@@ -78,32 +93,56 @@ def fisher_exact(counts: PairCounts) -> Matrix:
 def _fisher_kernel() -> Callable[..., Any]:
     from numba import njit
 
+    @njit  # type: ignore[untyped-decorator]
+    def log_chance(x: Any, first: Any, second: Any, total: Any, log_factorial: Any) -> Any:
+        return (
+            log_factorial[first] + log_factorial[total - first] + log_factorial[second] + log_factorial[total - second]
+            - log_factorial[total] - log_factorial[x] - log_factorial[first - x] - log_factorial[second - x]
+            - log_factorial[total - first - second + x]
+        )  # fmt: skip
+
+    @njit  # type: ignore[untyped-decorator]
+    def outwards(x: Any, up: Any, first: Any, second: Any, total: Any, log_factorial: Any) -> Any:
+        # Each chance from the one before; the chances fall ever faster, so the rest is soon too small to count.
+        term = np.exp(log_chance(x, first, second, total, log_factorial))
+        tail, rest = term, total - first - second
+        while True:
+            if up:
+                term *= (first - x) * (second - x) / ((x + 1) * (rest + x + 1))
+                x += 1
+            else:
+                term *= x * (rest + x) / ((first - x + 1) * (second - x + 1))
+                x -= 1
+            if term <= 1e-17 * tail:  # beyond the last table the factor is 0
+                return tail
+            tail += term
+
+    @njit  # type: ignore[untyped-decorator]
     def kernel(both: Any, row: Any, column: Any, neither: Any, log_factorial: Any) -> Any:
         p = np.ones(both.size)
         for i in range(both.size):
-            a, first, second = both[i], both[i] + row[i], both[i] + column[i]
+            x, first, second = both[i], both[i] + row[i], both[i] + column[i]
             total = first + column[i] + neither[i]
-            constant = (
-                log_factorial[first] + log_factorial[total - first]
-                + log_factorial[second] + log_factorial[total - second] - log_factorial[total]
-            )  # fmt: skip
+            mode = (first + 1) * (second + 1) // (total + 2)
             # A relative tolerance of 1e-7, as in R, so that tables equally likely but for rounding count as such.
-            limit = 1e-7 + constant - (
-                log_factorial[a] + log_factorial[first - a] + log_factorial[second - a]
-                + log_factorial[total - first - second + a]
-            )  # fmt: skip
-            tail = 0.0
-            for x in range(max(0, first + second - total), min(first, second) + 1):
-                log_p = constant - (
-                    log_factorial[x] + log_factorial[first - x] + log_factorial[second - x]
-                    + log_factorial[total - first - second + x]
-                )  # fmt: skip
-                if log_p <= limit:
-                    tail += np.exp(log_p)
+            limit = 1e-7 + log_chance(x, first, second, total, log_factorial)
+            if log_chance(mode, first, second, total, log_factorial) <= limit:
+                continue
+            up = x > mode
+            tail = outwards(x, up, first, second, total, log_factorial)
+            inside, beyond = mode, max(0, first + second - total) if up else min(first, second)
+            if log_chance(beyond, first, second, total, log_factorial) <= limit:
+                while abs(beyond - inside) > 1:
+                    middle = (inside + beyond) // 2
+                    if log_chance(middle, first, second, total, log_factorial) <= limit:
+                        beyond = middle
+                    else:
+                        inside = middle
+                tail += outwards(beyond, not up, first, second, total, log_factorial)
             p[i] = min(tail, 1.0)
         return p
 
-    compiled: Callable[..., Any] = njit(kernel)
+    compiled: Callable[..., Any] = kernel
     return compiled
 
 
@@ -134,51 +173,92 @@ def load_matched_background(alterations: Matrix, tolerance: float = 1e-8, iterat
     keys = np.column_stack([np.packbits(known, axis=1), (burden >> 8) & 255, burden & 255]).astype(np.uint8)
     keys = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()
     _, first, size = np.unique(keys, return_index=True, return_counts=True)
-    mask, load, weight = known[first].astype(np.float64), burden[first].astype(np.float64), size.astype(np.float64)
+    mask, load, weight = known[first], burden[first].astype(np.float64), size.astype(np.float64)
     carriers, assayed = np.nansum(alterations, axis=0), known.sum(axis=0)
 
     # Patients with no event or all of them, and events of nobody or everybody, have chance 0 or 1: no finite effect.
     probability = np.where(carriers == assayed, 1.0, 0.0) * mask
-    free = (carriers > 0) & (carriers < assayed)
+    free = np.flatnonzero((carriers > 0) & (carriers < assayed))
     rest = load - probability.sum(axis=1)
     possible = mask[:, free].sum(axis=1)
-    open_rows = (rest > 0) & (rest < possible)
-    probability[np.ix_((rest == possible) & (possible > 0), free)] = mask[(rest == possible) & (possible > 0)][:, free]
-    m, r, w = mask[np.ix_(open_rows, free)], rest[open_rows], weight[open_rows]
-    c = carriers[free] - (weight[:, None] * probability[:, free])[~open_rows].sum(axis=0)
-    if not m.size:
+    full = np.flatnonzero((rest == possible) & (possible > 0))
+    probability[np.ix_(full, free)] = mask[np.ix_(full, free)]
+    rows = np.flatnonzero((rest > 0) & (rest < possible))
+    if not len(rows) or not len(free):
         return Background(probability, weight)
 
+    m, r, w, k = mask[np.ix_(rows, free)], rest[rows], weight[rows], possible[rows]
+    c = carriers[free] - weight[full] @ probability[np.ix_(full, free)]
     n_open = w @ m
-    patient = np.log(r / (possible[open_rows] - r))
+    patient = np.log(r / (k - r))
     event = np.log((c + 0.5) / (n_open - c + 0.5))
     event -= event.mean()
+
+    def chances(part: slice) -> Matrix:
+        # exp(patient + event) as a product: no exponential for each entry.
+        odds = np.multiply.outer(np.exp(patient[part]), np.exp(event))
+        odds /= 1 + odds
+        odds *= m[part]
+        return np.asarray(odds)
+
+    # Newton steps in turn: the effects of patients given events, then those of events given patients.
     for _ in range(iterations):
-        p = expit(patient[:, None] + event) * m
-        variance = p * (1 - p)
-        event = event + np.clip((c - w @ p) / np.maximum(w @ variance, 1e-9), -1, 1)
-        p = expit(patient[:, None] + event) * m
-        variance = p * (1 - p)
-        patient = patient + np.clip((r - p.sum(axis=1)) / np.maximum(variance.sum(axis=1), 1e-9), -1, 1)
-        p = expit(patient[:, None] + event) * m
-        if max(np.abs(c - w @ p).max(), np.abs(r - p.sum(axis=1)).max()) < tolerance * len(alterations):
+        total, spread, wrong = np.zeros(len(free)), np.zeros(len(free)), 0.0
+        for part in _blocks(len(rows)):
+            p = chances(part)
+            miss = r[part] - p.sum(axis=1)
+            wrong = max(wrong, float(np.abs(miss).max()))
+            variance = p.sum(axis=1) - np.einsum("ij,ij->i", p, p)
+            patient[part] += np.clip(miss / np.maximum(variance, 1e-9), -1, 1)
+            p = chances(part)
+            total += w[part] @ p
+            p *= 1 - p
+            spread += w[part] @ p
+        if max(wrong, float(np.abs(c - total).max())) < tolerance * len(alterations):
             break
-    probability[np.ix_(open_rows, free)] = p
+        event += np.clip((c - total) / np.maximum(spread, 1e-9), -1, 1)
+    for part in _blocks(len(rows)):
+        probability[np.ix_(rows[part], free)] = chances(part)
     return Background(probability, weight)
+
+
+def _shared(probability: Matrix, iterations: int = 12) -> Matrix:
+    """c, so that two events a and b of a patient of known burden have covariance -c_a c_b.  (kinds, events), the same
+
+    Who has one event has the less room for another: given the burden, sum_b cov(a, b) = -p_a (1 - p_a). The form -c c
+    and this sum give c by fixed point (Deville and Tillé, J Stat Plan Inference 2005;128:569); exact for a single event
+    and for equal chances. Without it every pair of a small panel would seem to be exclusive.
+    """
+    own = probability * (1 - probability)
+    c = own / np.sqrt(np.maximum(own.sum(axis=1, keepdims=True), 1e-300))
+    for _ in range(iterations):
+        rest = c.sum(axis=1, keepdims=True) - c
+        np.maximum(rest, 1e-300, out=rest)
+        c += np.divide(own, rest, out=rest)
+        c /= 2
+    return np.asarray(np.minimum(c, probability))
+
+
+def _gram(values: Matrix) -> Matrix:
+    return np.asarray(values.T @ values)
 
 
 @dataclass(frozen=True)
 class LoadMatched:
     """Overlaps of all pairs beside those expected from frequency and burden alone; each field is (events, events).
 
-    departure: (observed - expected) / standard deviation of the overlap by chance; 0 where it cannot vary.
+    largest: the largest overlap that the margins allow. squares: the sum of squared chances of an overlap, which with
+    `expected` gives its distribution. departure: (observed - expected) / standard deviation by chance; 0 where it
+    cannot vary.
     upper: chance of an overlap at least as large as observed (co-occurrence). lower: at least as small (exclusivity).
     least_upper, least_lower: the smallest such chances that the margins of the pair allow (Tarone, Biometrics
     1990;46:515): a pair whose least chance is not small can never be found, and is not tested.
     """
 
     observed: Matrix
+    largest: Matrix
     expected: Matrix
+    squares: Matrix
     departure: Matrix
     upper: Matrix
     lower: Matrix
@@ -186,28 +266,42 @@ class LoadMatched:
     least_lower: Matrix
 
 
-def load_matched(alterations: Matrix) -> LoadMatched:
-    """The load-matched test of every pair of events.  (patients, events) of 0/1/NaN
+def load_matched(alterations: Matrix, counts: PairCounts | None = None) -> LoadMatched:
+    """The load-matched test of every pair of events.  (patients, events) of 0/1/NaN; `counts` where they are known.
 
     The overlap of two events is Poisson-binomial under `load_matched_background`; its tails are those of the binomial
     with the same mean and variance (Ehm, Stat Probab Lett 1991;11:7), continued to a real number of trials.
     """
     background = load_matched_background(alterations)
-    counts = pair_counts(alterations)
-    p, w = background.probability, background.size[:, None]
-    mean = (w * p).T @ p
-    square = (w * p * p).T @ (p * p)
+    counts = pair_counts(alterations) if counts is None else counts
+    mean, square = np.zeros((2, *counts.both.shape))
+    for rows in _blocks(len(background.size)):
+        p, weight = background.probability[rows], np.sqrt(background.size[rows])[:, None]
+        c = _shared(p)
+        mean += _gram(weight * p) - _gram(weight * c)
+        square += _gram(weight * p * p) - 2 * _gram(weight * p * c) + _gram(weight * c * c)
+    mean, square = np.maximum(mean, 0), np.maximum(square, 0)
     largest = counts.both + np.minimum(counts.row, counts.column)
     variance = mean - square
     varies = variance > 1e-9
+    above = np.triu_indices(len(mean))
+
+    def mirrored(tail: Callable[[Matrix, Matrix, Matrix], Matrix], overlap: Matrix) -> Matrix:
+        whole = np.empty_like(mean)
+        whole[above] = tail(overlap[above], mean[above], square[above])
+        whole.T[above] = whole[above]
+        return np.asarray(whole)
+
     return LoadMatched(
         counts.both,
+        largest,
         mean,
+        square,
         np.where(varies, (counts.both - mean) / np.sqrt(np.where(varies, variance, 1.0)), 0.0),
-        upper_tail(counts.both, mean, square),
-        lower_tail(counts.both, mean, square),
-        upper_tail(largest, mean, square),
-        lower_tail(np.zeros_like(mean), mean, square),
+        mirrored(upper_tail, counts.both),
+        mirrored(lower_tail, counts.both),
+        mirrored(upper_tail, largest),
+        mirrored(lower_tail, np.zeros_like(mean)),
     )
 
 
@@ -240,8 +334,89 @@ def discoveries(p: Matrix, tested: Flags, false_discovery_rate: float) -> Flags:
     from scipy.stats import false_discovery_control
 
     rows, columns = np.nonzero(np.triu(tested, 1))
-    found = np.zeros(p.shape, dtype=bool)
+    found = np.zeros(len(rows), dtype=bool)
     if len(rows):
-        passed = false_discovery_control(p[rows, columns]) <= false_discovery_rate
-        found[rows[passed], columns[passed]] = found[columns[passed], rows[passed]] = True
+        found = false_discovery_control(p[rows, columns]) <= false_discovery_rate
+    return _symmetric(rows[found], columns[found], len(p))
+
+
+def load_matched_discoveries(test: LoadMatched, tail: Tail, tested: Flags, false_discovery_rate: float) -> Flags:
+    """Which of the tested pairs are found in one tail of the load-matched test at this false discovery rate.
+
+    Overlaps of rare events take few values, and many pairs can never have a small p: `discrete_step_up` lets each pair
+    count only with what it can reach.
+
+    Args:
+        tested: (events, events), symmetric; every pair counts once.
+
+    Raises:
+        ValueError: a rate above a quarter.
+    """
+    if false_discovery_rate > 0.25:
+        raise ValueError(f"a false discovery rate of {false_discovery_rate} is above a quarter")
+    rows, columns = np.nonzero(np.triu(tested, 1))
+    p = (test.upper if tail == "upper" else test.lower)[rows, columns]
+    pair, attainable = _attainable(test, tail, rows, columns, false_discovery_rate)
+    found = discrete_step_up(p, pair, attainable, false_discovery_rate)
+    return _symmetric(rows[found], columns[found], len(tested))
+
+
+def _symmetric(rows: Positions, columns: Positions, size: int) -> Flags:
+    found = np.zeros((size, size), dtype=bool)
+    found[rows, columns] = found[columns, rows] = True
     return found
+
+
+def _attainable(
+    test: LoadMatched, tail: Tail, rows: Positions, columns: Positions, most: float
+) -> tuple[Positions, Matrix]:
+    """The p-values up to `most`, at most a quarter, that each pair can have: (number of the pair, p), both (values,).
+
+    Overlaps on the near side of the expected one have larger p-values and are passed over.
+    """
+    mean, square = test.expected[rows, columns], test.squares[rows, columns]
+    reach = BEYOND * (1 + np.sqrt(np.maximum(mean - square, 0)))
+    if tail == "upper":
+        first, last = np.ceil(mean), np.minimum(test.largest[rows, columns], np.ceil(mean + reach))
+    else:
+        first, last = np.maximum(np.floor(mean - reach), 0), np.floor(mean)
+    count = np.maximum(last - first + 1, 0).astype(np.intp)
+    pair = np.repeat(np.arange(len(rows)), count)
+    overlap = first[pair] + np.arange(len(pair)) - np.repeat(np.cumsum(count) - count, count)
+    p = (upper_tail if tail == "upper" else lower_tail)(overlap, mean[pair], square[pair])
+    kept = p <= most
+    return pair[kept], p[kept]
+
+
+def discrete_step_up(p: Matrix, test: Positions, attainable: Matrix, false_discovery_rate: float) -> Flags:
+    """Which tests are found by the discrete step-up procedure of Benjamini-Hochberg type.  -> (tests,)
+
+    With F_i(t) the chance of a p <= t under the null of test i, that is the largest p <= t that it can attain, a
+    threshold t is allowed with k finds if sum_i F_i(t) / (1 - F_i(u)) <= rate k, u the largest attainable value with
+    sum_i F_i(u) / (1 - F_i(u)) <= rate (number of tests); here no p above the rate is ever found. Under independence
+    the false discovery rate is at most `false_discovery_rate` (Döhler, Durand and Roquain, Electron J Stat
+    2018;12:1867). Tests that cannot attain t add nothing, so rare events do not cost power.
+
+    Args:
+        p: (tests,), observed.
+        test, attainable: (values,), number of the test and a p-value up to `false_discovery_rate` that it can attain,
+            all of them, in any order.
+    """
+    order = np.lexsort((attainable, test))
+    test, attainable = test[order], attainable[order]
+    # What a test attained just below adds to the sums is replaced by what it attains now.
+    below = np.where(np.append(True, test[1:] != test[:-1]), 0.0, np.append(0.0, attainable[:-1]))[: len(test)]
+    order = np.argsort(attainable, kind="stable")
+    test, attainable, below = test[order], attainable[order], below[order]
+    bound = np.cumsum(attainable / (1 - attainable) - below / (1 - below))
+    allowed = int(np.searchsorted(bound, false_discovery_rate * len(p), side="right"))
+    if allowed < len(bound):  # equal values stand or fall together
+        allowed = int(np.searchsorted(attainable, attainable[allowed], side="left"))
+    test, attainable, below = test[:allowed], attainable[:allowed], below[:allowed]
+    largest = np.zeros(len(p))
+    np.maximum.at(largest, test, attainable)
+    expected = np.append(0.0, np.cumsum((attainable - below) / (1 - largest[test])))
+    ordered = np.sort(p[p <= attainable[-1]]) if allowed else np.empty(0)
+    false = expected[np.searchsorted(attainable, ordered, side="right")]
+    passing = np.flatnonzero(false <= false_discovery_rate * np.arange(1, len(ordered) + 1))
+    return np.asarray(p <= ordered[passing[-1]] if len(passing) else np.zeros(len(p), dtype=bool))

@@ -12,16 +12,19 @@ import pandas as pd
 from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
 from haemosynth.progress import progress
+from haemosynth.validate.records import some_rows
 from haemosynth.validate.stage import PRIVACY, Comparison, StageModule, Value
 
 KEYS = ["metric", "target", "modality"]
 LEVEL = 0.95
-RESAMPLING = ("repeats", "replicates")
+RESAMPLING = ("repeats", "replicates", "patients")
+PATIENTS = 20_000  # of a side at most in one comparison, where the study does not say
 Key = tuple[str, str, str]
 
 
 def stage_settings(stage: StageModule, chosen: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The stage's defaults with the study's choices laid over them, `repeats` and `replicates` among them.
+    """The stage's defaults with the study's choices laid over them, among them those that every stage has: `repeats`,
+    `replicates` and `patients`.
 
     Raises:
         InputError: a choice that the stage does not know.
@@ -36,9 +39,35 @@ def stage_settings(stage: StageModule, chosen: Mapping[str, Any], name: str) -> 
 def prepared(
     stage: StageModule, comparison: Comparison, settings: Mapping[str, Any], streams: Callable[..., np.random.Generator]
 ) -> Comparison:
-    """The comparison with what the stage learns once (`prepare`); as it is where the stage has no `prepare`."""
+    """The comparison that `evaluate` and the figure of a stage read: bounded in size, with what is learned once.
+
+    A side of more than `settings["patients"]` patients (default: PATIENTS; None: no limit) is replaced by that many of
+    them, drawn once, so that no stage takes longer than it does for a cohort of that size; values and intervals then
+    hold for that number, which is their `n`. Privacy stages see every patient, since every released patient may be a
+    copy and every training patient its source; they bound their own searches. `comparison.prepared` is what the
+    stage's `prepare` makes of the bounded comparison, None where it has none.
+    """
+    most = settings.get("patients", PATIENTS)
+    if most is not None and not _whole(stage):
+        comparison = _bounded(comparison, int(most), streams("patients"))
     prepare = getattr(stage, "prepare", None)
     return replace(comparison, prepared=prepare(comparison, settings, streams("prepare"))) if prepare else comparison
+
+
+def _whole(stage: StageModule) -> bool:
+    """Whether a stage asks about each single patient of a release: privacy stages do."""
+    return any(metric.references == PRIVACY for metric in stage.METRICS)
+
+
+def _bounded(comparison: Comparison, most: int, rng: np.random.Generator) -> Comparison:
+    sides = ("real", "candidate", "train", "control")
+    return replace(
+        comparison,
+        **{
+            side: some_rows(getattr(comparison, side), most, own)
+            for side, own in zip(sides, rng.spawn(len(sides)), strict=True)
+        },
+    )
 
 
 def evaluate(
@@ -53,6 +82,7 @@ def evaluate(
     Replicates are centred on the value, since resampling shifts metrics that are biased at small n.
 
     Args:
+        comparison: as `prepared` gives it.
         streams: streams(name, number) gives the random stream of a replicate. It must not depend on the candidate,
             so that all candidates meet the same real patients and differences between them are paired.
 
@@ -62,7 +92,7 @@ def evaluate(
     """
     scheme_of = {metric.name: metric.interval for metric in stage.METRICS}
     bounds = {metric.name: metric.bounds for metric in stage.METRICS}
-    whole = any(metric.references == PRIVACY for metric in stage.METRICS)
+    whole = _whole(stage)
     size = len(comparison.candidate) if whole else min(len(comparison.real), len(comparison.candidate))
     draws = []
     for i in range(int(settings["repeats"])):

@@ -22,6 +22,7 @@ SCORE_COLUMNS = [
     "value", "ceiling", "floor", "relative", "low", "high", "seeds", "status",
 ]  # fmt: skip
 COMPOSITE_COLUMNS = ["cohort", "generator", "pillar", "modality", "relative", "low", "high", "seeds", "parts"]
+STAGE_COLUMNS = ["cohort", "generator", "pillar", "stage", "modality", "relative", "low", "high", "seeds", "metrics"]
 CONTEST_COLUMNS = [
     "cohort", "pillar", "stage", "modality", "metric", "generator", "against",
     "distance", "distance_against", "difference", "low", "high", "verdict",
@@ -254,19 +255,43 @@ def composites(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequenc
     that no single metric drowns the others. The rows (fidelity, clinical) and (fidelity, genomic) stand where the
     literature gives a clinical and a genomic synthetic fidelity; other definitions, not comparable numbers.
     """
+    rows = []
+    for group, stages in _by_stage(metrics, replicates, compare).items():
+        named = ", ".join(f"{stage} ({len(parts)})" for stage, parts in stages.items())
+        rows.append((*group, *_mean_of_stages(list(stages.values())), named))
+    return pd.DataFrame(rows, columns=COMPOSITE_COLUMNS)
+
+
+def stage_scores(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[str]) -> pd.DataFrame:
+    """`stages.tsv`: the parts of `composites`, one number per generator, stage and modality.
+
+    The mean over a stage's scored metrics of `relative`, each first held between 0 and 1; `metrics` counts them.
+    """
+    rows = [
+        (*group[:3], stage, group[3], *_mean_of_stages([parts]), len(parts))
+        for group, stages in _by_stage(metrics, replicates, compare).items()
+        for stage, parts in stages.items()
+    ]
+    return pd.DataFrame(rows, columns=STAGE_COLUMNS)
+
+
+def _by_stage(
+    metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[str]
+) -> dict[tuple[str, str, str, str], dict[str, list[_Score]]]:
+    """Cohort, generator, pillar and modality -> stage -> what is scored."""
     groups: dict[tuple[str, str, str, str], dict[str, list[_Score]]] = {}
     for score in _scored(metrics, replicates, compare):
         if len(score.cloud):
             groups.setdefault(score.group, {}).setdefault(score.stage, []).append(score)
-    rows = []
-    for group, stages in groups.items():
-        point = np.mean([np.mean([np.clip(part.relative, 0, 1) for part in parts]) for parts in stages.values()])
-        clouds = [np.mean([np.clip(part.cloud, 0, 1) for part in parts], axis=0) for parts in stages.values()]
-        low, high = np.quantile(np.mean(clouds, axis=0), TAILS)
-        seeds = max(part.seeds for parts in stages.values() for part in parts)
-        named = ", ".join(f"{stage} ({len(parts)})" for stage, parts in stages.items())
-        rows.append((*group, point, min(low, point), max(high, point), seeds, named))
-    return pd.DataFrame(rows, columns=COMPOSITE_COLUMNS)
+    return groups
+
+
+def _mean_of_stages(stages: Sequence[Sequence[_Score]]) -> tuple[float, float, float, int]:
+    """Mean over stages of the mean over metrics, its interval, and the most seeds that a metric rests on."""
+    point = float(np.mean([np.mean([np.clip(part.relative, 0, 1) for part in parts]) for parts in stages]))
+    clouds = [np.mean([np.clip(part.cloud, 0, 1) for part in parts], axis=0) for parts in stages]
+    low, high = np.quantile(np.mean(clouds, axis=0), TAILS)
+    return point, min(float(low), point), max(float(high), point), max(part.seeds for parts in stages for part in parts)
 
 
 def contest(metrics: pd.DataFrame, replicates: pd.DataFrame, generator: str, against: str) -> pd.DataFrame:

@@ -16,8 +16,16 @@ from matplotlib.figure import Figure
 
 from haemosynth.figures import DIVERGING, NEUTRAL, new_figure
 from haemosynth.validate.interactions import DEFAULTS as DEFAULTS
-from haemosynth.validate.interactions import compared_odds, found, matrix, measure_tail, metrics, testable
-from haemosynth.validate.pairs import Matrix, discoveries, fisher_exact, load_matched, log_odds_ratios, pair_counts
+from haemosynth.validate.interactions import compared_odds, matrix, measure_tail, metrics, testable
+from haemosynth.validate.pairs import (
+    Matrix,
+    discoveries,
+    fisher_exact,
+    load_matched,
+    load_matched_discoveries,
+    log_odds_ratios,
+    pair_counts,
+)
 from haemosynth.validate.stage import Comparison, Value
 
 METRICS = metrics("all pairs", "all pairs frequent enough to be tested", "co-occurring")
@@ -54,8 +62,8 @@ def _matrix_panel(
     odds = log_odds_ratios(counts)[0] / np.log(2)
     rate, significance = settings["false_discovery_rate"], settings["significance"]
     test = load_matched(alterations)
-    matched = found(test, "upper", testable(test, "upper", significance), rate)
-    matched |= found(test, "lower", testable(test, "lower", significance), rate)
+    matched = load_matched_discoveries(test, "upper", testable(test, "upper", significance), rate)
+    matched |= load_matched_discoveries(test, "lower", testable(test, "lower", significance), rate)
     carried = np.diag(counts.both) > 0
     fisher = discoveries(
         fisher_exact(counts), np.asarray(carried[:, None] & carried & ~np.eye(len(odds), dtype=bool)), rate

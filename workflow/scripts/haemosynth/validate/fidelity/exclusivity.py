@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.validate.interactions import DEFAULTS as DEFAULTS
-from haemosynth.validate.interactions import compared_odds, found, matrix, measure_tail, metrics, testable
-from haemosynth.validate.pairs import load_matched, pair_counts
+from haemosynth.validate.interactions import compared_odds, matrix, measure_tail, metrics, testable
+from haemosynth.validate.pairs import load_matched, load_matched_discoveries, pair_counts
 from haemosynth.validate.stage import Comparison, Value
 
 METRICS = metrics(
@@ -25,6 +25,7 @@ METRICS = metrics(
     "mutually exclusive",
 )
 SHOWN = 20  # pairs of the figure
+FEWEST_SHOWN = 5  # carriers of a drawn overlap; fewer, but not none, stand as an open dot at this number
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
@@ -38,7 +39,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     sides = [matrix(cohort, events) for cohort in (comparison.real, comparison.candidate)]
     test, other = (load_matched(side) for side in sides)
     tested = testable(test, "lower", settings["significance"])
-    significant = found(test, "lower", tested, settings["false_discovery_rate"])
+    significant = load_matched_discoveries(test, "lower", tested, settings["false_discovery_rate"])
     rows, columns = np.nonzero(np.triu(tested, 1))
     order = np.argsort(test.lower[rows, columns], kind="stable")[:SHOWN]
     pairs = list(zip(rows[order], columns[order], strict=True))
@@ -47,13 +48,16 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     fig, (left, right) = new_figure(11.0, height, ncols=2, gridspec_kw={"width_ratios": [1.6, 1]})
     both = ((test, sides[0], REAL, "real", -0.17), (other, sides[1], SYNTHETIC, label, 0.17))
     for result, side, colour, name, offset in both:
-        known = np.maximum(pair_counts(side).known, 1)
-        observed = np.array([100 * result.observed[pair] / known[pair] for pair in pairs])
-        expected = np.array([100 * result.expected[pair] / known[pair] for pair in pairs])
+        known = np.array([max(pair_counts(side).known[pair], 1) for pair in pairs])
+        carriers = np.array([result.observed[pair] for pair in pairs])
+        few = (carriers > 0) & (carriers < FEWEST_SHOWN)
+        observed = 100 * np.where(few, FEWEST_SHOWN, carriers) / known
+        expected = 100 * np.array([result.expected[pair] for pair in pairs]) / known
         y = np.arange(len(pairs)) + offset
         left.hlines(y, observed, expected, color=colour, lw=1)
         left.scatter(expected, y, marker="|", s=45, c=colour, label=f"{name}, expected")
-        left.scatter(observed, y, s=20, c=colour, label=f"{name}, observed (n = {len(side)})", zorder=3)
+        left.scatter(observed, y, s=20, c=np.where(few, "white", colour), edgecolors=colour, zorder=3)
+        left.scatter([], [], s=20, c=colour, label=f"{name}, observed (n = {len(side)})")
     labels = [f"{events[i]} ~ {events[j]}" + (" *" if significant[i, j] else "") for i, j in pairs]
     left.set_yticks(range(len(pairs)), labels, fontsize=8)
     left.set_ylim(len(pairs) - 0.4, -0.6)
@@ -61,6 +65,9 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     left.set_xlabel("carriers of both, % of patients in whom both are known")
     left.set_title("Most exclusive pairs of real patients")
     if pairs:
+        left.scatter(
+            [], [], s=20, c="white", edgecolors=NEUTRAL, label=f"open: fewer than {FEWEST_SHOWN} carriers of both"
+        )
         left.legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.9, edgecolor="none")
     else:
         left.text(0.5, 0.5, "no pair is frequent enough", ha="center", transform=left.transAxes)

@@ -20,7 +20,7 @@ from haemosynth.validate.records import Matrix, Vector, fit_encoder, nearest, so
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {
-    "rows": 20_000,  # patients of a side at most; larger sides are subsampled
+    "rows": 3_000,  # patients, released or unseen, whose neighbours are searched, at most; all patients are searched
     "tolerance": 0.01,  # clinical records nearer than this share of a 10-90 % range count as the same
     "fewest": 3,  # alterations that a mutation profile needs to be told from another
 }
@@ -62,16 +62,19 @@ METRICS = (
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
-    """The metrics above. Settings: see DEFAULTS. `rng` only chooses patients where a side exceeds `rows`."""
+    """The metrics above. Settings: see DEFAULTS.
+
+    Neighbours are sought among all training and all unseen patients, since a copy whose source is left out would be
+    missed, for at most `rows` released and `rows` unseen patients; `rng` only chooses these.
+    """
     most = int(settings["rows"])
-    train, control, candidate = (
-        some_rows(cohort, most, rng) for cohort in (comparison.train, unseen_patients(comparison), comparison.candidate)
-    )
+    train, unseen = comparison.train, unseen_patients(comparison)
+    candidate, asked = (some_rows(cohort, most, rng) for cohort in (comparison.candidate, unseen))
     n = len(candidate)
     encoder = fit_encoder(train)
-    known, fresh, released = (encoder.points(cohort) for cohort in (train, control, candidate))
-    own, other = nearest(released, known, 2), nearest(released, fresh)[:, 0]
-    values = [Value("nearer_to_train", nearer_share(own[:, 0], other, len(known), len(fresh)), n=n)]
+    known, others, released, fresh = (encoder.points(cohort) for cohort in (train, unseen, candidate, asked))
+    own, other = nearest(released, known, 2), nearest(released, others)[:, 0]
+    values = [Value("nearer_to_train", nearer_share(own[:, 0], other, len(known), len(others)), n=n)]
 
     apart = float(settings["tolerance"])
     blocks = (encoder.baseline, encoder.genomic)
@@ -83,11 +86,11 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         values.append(Value("exact_matches", both, "clinical~genomic", "genomic", n))
         fewest = int(settings["fewest"])
         profiles = Counter(_profiles(train, fewest))
-        shown, unseen = _profiles(candidate, fewest), _profiles(control, fewest)
+        shown, unknown = _profiles(comparison.candidate, fewest), _profiles(unseen, fewest)
         repeated = sum(profiles[profile] > 0 for profile in shown)
         # By chance: unseen patients beside the training patients, and each training patient beside the others.
-        expected = sum(profiles[profile] > 0 for profile in unseen) + sum(k for k in profiles.values() if k > 1)
-        excess = repeated / max(1, len(shown)) - expected / max(1, len(unseen) + profiles.total())
+        expected = sum(profiles[profile] > 0 for profile in unknown) + sum(k for k in profiles.values() if k > 1)
+        excess = repeated / max(1, len(shown)) - expected / max(1, len(unknown) + profiles.total())
         values.append(Value("copied_profiles", max(0.0, excess), modality="genomic", n=len(shown)))
     else:
         reason = "the cohort has no genomic modality"
@@ -153,12 +156,11 @@ def _profiles(cohort: Cohort, fewest: int) -> list[bytes]:
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
     """Distances to the closest training patient, of the release and of unseen patients; and what was found."""
     rng = np.random.default_rng(0)  # only where more than `rows` patients are to be drawn
-    train, control, candidate = (
-        some_rows(cohort, int(settings["rows"]), rng)
-        for cohort in (comparison.train, unseen_patients(comparison), comparison.candidate)
+    control, candidate = (
+        some_rows(cohort, int(settings["rows"]), rng) for cohort in (unseen_patients(comparison), comparison.candidate)
     )
-    encoder = fit_encoder(train)
-    known = encoder.points(train)
+    encoder = fit_encoder(comparison.train)
+    known = encoder.points(comparison.train)
     drawn, (left, right) = new_figure(9.5, 3.4, ncols=2, gridspec_kw={"width_ratios": [1.25, 1]})
     sides = [
         (f"unseen patients (n = {len(control):,})", REAL, nearest(encoder.points(control), known)[:, 0]),
