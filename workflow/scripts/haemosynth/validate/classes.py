@@ -39,9 +39,9 @@ class Classes:
         return len(self.sizes)
 
     def posterior(self, events: Matrix) -> Matrix:
-        """Posterior predictive probability of each class: (patients, events) with NaN unknown -> (patients, classes + 1).
+        """Posterior predictive probability of each class: (patients, events) -> (patients, classes + 1).
 
-        Unknown events are integrated out: they say nothing.
+        Unknown events (NaN) are integrated out: they say nothing.
         """
         score = np.log(self.weight) + (events == 1) @ np.log(self.frequency).T
         score += (events == 0) @ np.log1p(-self.frequency).T
@@ -176,21 +176,15 @@ def cosine(profiles: Matrix, others: Matrix) -> Matrix:
     return np.asarray(np.divide(profiles @ others.T, norms, out=np.zeros_like(norms), where=norms > 0))
 
 
-def matched(similarity: Matrix) -> tuple[Labels, Labels]:
-    """One-to-one pairs of rows and columns with the largest sum of similarity (Kuhn, Nav Res Logist Q 1955;2:83)."""
-    from scipy.optimize import linear_sum_assignment
-
-    rows, columns = linear_sum_assignment(similarity, maximize=True)
-    return rows, columns
-
-
 def named(classes: Classes, events: Sequence[str]) -> list[str]:
     """A name for each class: the events that most set it apart from all patients, by expected log likelihood ratio."""
     names = []
     for profile in classes.frequency[:-1]:
         base = classes.frequency[-1]
         gain = profile * np.log(profile / base) + (1 - profile) * np.log((1 - profile) / (1 - base))
-        gain[(profile <= base) | (profile < 0.2)] = 0.0
+        gain[(profile <= base) | (profile < 0.3)] = 0.0
         chosen = [i for i in np.argsort(-gain, kind="stable")[:3] if gain[i] > max(0.02, 0.15 * gain.max())]
-        names.append(", ".join(str(events[i]) for i in chosen) or "few alterations")
-    return [name if names.count(name) == 1 else f"{name} ({names[: i + 1].count(name)})" for i, name in enumerate(names)]
+        names.append(", ".join(str(events[i]) for i in chosen) or "no leading alteration")
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: i + 1].count(name)})" for i, name in enumerate(names)
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
 Labels = NDArray[np.intp]
 
@@ -25,3 +26,11 @@ def adjusted_rand(first: Labels, second: Labels) -> float:
 def total_variation(first: Vector, second: Vector) -> float:
     """Half the summed absolute difference of two distributions over the same parts."""
     return float(np.abs(first - second).sum() / 2)
+
+
+def matched(similarity: Matrix) -> tuple[Labels, Labels]:
+    """One-to-one pairs of rows and columns with the largest sum of similarity (Kuhn, Nav Res Logist Q 1955;2:83)."""
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(similarity, maximize=True)
+    return rows, columns

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
-from haemosynth.validate.classes import Classes, Matrix, Vector, cosine, fit_classes, matched, named
-from haemosynth.validate.cox import CoxModel, curve_distance, fit_cox, kaplan_meier
-from haemosynth.validate.partitions import adjusted_rand, total_variation
+from haemosynth.validate.classes import Classes, Matrix, Vector, cosine, fit_classes, named
+from haemosynth.validate.cox import curve_distance, kaplan_meier
+from haemosynth.validate.partitions import adjusted_rand, matched, total_variation
 from haemosynth.validate.records import some_rows
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -37,8 +37,6 @@ DEFAULTS: dict[str, Any] = {
     "merge": 0.95,  # classes whose profiles have this cosine are one
     "smallest": 10,  # patients of a class
     "most": 2000,  # patients that classes are learned from: the consensus costs patients squared
-    "ridge": 1.0,  # penalty of the Cox models: log hazard ratios ~ Normal(0, 1 / ridge)
-    "events": 20,  # events that either side needs for a Cox model
 }
 SOURCE = "Papaemmanuil et al., N Engl J Med 2016;374:2209 (Dirichlet-process classes)"
 METRICS = (
@@ -65,12 +63,6 @@ METRICS = (
         "Norcliffe et al., SurvivalGAN, AISTATS 2023 (Kaplan-Meier divergence, absolute), by class",
     ),
     Metric(
-        "class_hazard_difference", "error", "log hazard ratio", (0, np.inf), JOINT, "subsample",
-        "sum w |b_r - b_s| / sum w over classes, b the log hazard of a class against all patients in a Cox model with"
-        " ridge, w = 1/SE_r^2",
-        "this project; Cox, J R Stat Soc B 1972;34:187",
-    ),
-    Metric(
         "reclustered_profiles", "agreement", "cosine", (0, 1), JOINT, "subsample",
         "mean over classes of the training patients, weighted by their patients, of the cosine (0 if negative) with the"
         " class of the candidate matched to it, profiles less the frequencies in all patients; 0 if none is",
@@ -92,11 +84,12 @@ METRICS = (
         "this project",
     ),
 )  # fmt: skip
-SURVIVAL = ("class_survival_distance", "class_hazard_difference")
+SURVIVAL = "class_survival_distance"
 FOLLOW_UP_QUANTILE = 0.95
 FEWEST_COMPARED = 10  # patients of a class on either side for a survival curve
 FEWEST_SHOWN = 5  # counts of real patients below this are not drawn
 EVENTS_SHOWN = 24
+LANDMARKS = (6, 12, 24, 36, 60)  # months: the last that half of the real patients were followed for is drawn
 NO_CLASS = "no class"
 
 
@@ -142,8 +135,8 @@ def _fit(events: Matrix, settings: Mapping[str, Any], rng: np.random.Generator, 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Learned:
     """Learn the classes of the training patients. Settings: see DEFAULTS."""
-    if comparison.train.alterations is None or not comparison.train.schema.alterations:
-        return Learned(None, reason="the cohort has no alterations")
+    if any(not side.schema.alterations for side in (comparison.train, comparison.real, comparison.candidate)):
+        return Learned(None, reason="no alterations in real or in candidate patients")
     train, events = with_known(some_rows(comparison.train, int(settings["most"]), rng))
     if len(train) < 2 * int(settings["smallest"]):
         return Learned(None, reason=f"fewer than {2 * settings['smallest']} training patients with known alterations")
@@ -160,7 +153,7 @@ def side_of(cohort: Cohort, classes: Classes) -> Side:
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
     """Every metric, and the comparisons by class as further targets. Settings: see DEFAULTS."""
     learned: Learned = comparison.prepared
-    modality = {metric.name: "joint" if metric.name in SURVIVAL else "genomic" for metric in METRICS}
+    modality = {metric.name: "joint" if metric.name == SURVIVAL else "genomic" for metric in METRICS}
     if learned.classes is None:
         return [Value(m.name, np.nan, modality=modality[m.name], reason=learned.reason) for m in METRICS]
     classes, names = learned.classes, learned.names
@@ -183,7 +176,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         values.append(Value("class_frequency_distance", float(difference), name, "genomic", n))
     values.append(_concordance(classes, real, candidate, n))
     values.append(Value("certainty_distance", _certainty(real, candidate), modality="genomic", n=n))
-    values += _survival(classes, names, real, candidate, settings)
+    values += _survival(classes, names, real, candidate)
     return values + _reclustered(classes, real, candidate, settings, rng)
 
 
@@ -196,7 +189,8 @@ def profiles(side: Side, base: Vector) -> Matrix:
 def _concordance(classes: Classes, real: Side, candidate: Side, n: int) -> Value:
     base = classes.frequency[-1]
     x, y = (
-        (np.log(p / (1 - p)) - np.log(base / (1 - base))).ravel() for p in (profiles(s, base) for s in (real, candidate))
+        (np.log(p / (1 - p)) - np.log(base / (1 - base))).ravel()
+        for p in (profiles(s, base) for s in (real, candidate))
     )
     weight = np.outer(classes.sizes, base * (1 - base)).ravel()
     weight = weight / weight.sum()
@@ -204,7 +198,9 @@ def _concordance(classes: Classes, real: Side, candidate: Side, n: int) -> Value
     spread = weight @ (x - x_mean) ** 2 + weight @ (y - y_mean) ** 2 + (x_mean - y_mean) ** 2
     if classes.count < 2 or spread == 0:
         return Value("profile_concordance", np.nan, modality="genomic", n=n, reason="training patients have one class")
-    return Value("profile_concordance", float(2 * (weight @ ((x - x_mean) * (y - y_mean))) / spread), "all", "genomic", n)
+    return Value(
+        "profile_concordance", float(2 * (weight @ ((x - x_mean) * (y - y_mean))) / spread), "all", "genomic", n
+    )
 
 
 def _certainty(real: Side, candidate: Side) -> float:
@@ -222,49 +218,28 @@ def class_follow_up(side: Side) -> tuple[NDArray[np.intp], Vector, Vector]:
     return side.assigned[known], time[known], event[known]
 
 
-def _survival(
-    classes: Classes, names: tuple[str, ...], real: Side, candidate: Side, settings: Mapping[str, Any]
-) -> list[Value]:
+def _survival(classes: Classes, names: tuple[str, ...], real: Side, candidate: Side) -> list[Value]:
+    """Distance of the curves by class, and their mean."""
     if not real.cohort.schema.endpoints:
-        reason = "the cohort has no survival endpoint"
-        return [Value(name, np.nan, modality="joint", reason=reason) for name in SURVIVAL]
-    if classes.count < 2:
-        return [Value(name, np.nan, modality="joint", reason="training patients have one class") for name in SURVIVAL]
+        return [Value(SURVIVAL, np.nan, modality="joint", reason="the cohort has no survival endpoint")]
     of, time, event = class_follow_up(real)
     candidate_of, candidate_time, candidate_event = class_follow_up(candidate)
-    n = min(len(time), len(candidate_time))
+    end = float(np.quantile(time, FOLLOW_UP_QUANTILE)) if len(time) else 0.0
     values, distances = [], np.full(classes.count, np.nan)
     for k, name in enumerate(names):
         ours, theirs = of == k, candidate_of == k
         fewest = int(min(ours.sum(), theirs.sum()))
         reason = f"fewer than {FEWEST_COMPARED} patients of the class on one side" if fewest < FEWEST_COMPARED else ""
         if not reason:
-            curves = kaplan_meier(time[ours], event[ours]), kaplan_meier(candidate_time[theirs], candidate_event[theirs])
-            distances[k] = curve_distance(*curves, float(np.quantile(time, FOLLOW_UP_QUANTILE)))
-        values.append(Value("class_survival_distance", distances[k], name, "joint", fewest, reason))
-    compared = np.isfinite(distances)
-    if compared.any():
-        mean = float(np.average(distances[compared], weights=classes.sizes[compared]))
-        values.append(Value("class_survival_distance", mean, modality="joint", n=n))
-    else:
+            first = kaplan_meier(time[ours], event[ours])
+            distances[k] = curve_distance(first, kaplan_meier(candidate_time[theirs], candidate_event[theirs]), end)
+        values.append(Value(SURVIVAL, distances[k], name, "joint", fewest, reason))
+    n, compared = min(len(time), len(candidate_time)), np.isfinite(distances)
+    if not compared.any():
         reason = f"no class with {FEWEST_COMPARED} patients on both sides"
-        values.append(Value("class_survival_distance", np.nan, modality="joint", n=n, reason=reason))
-    least = int(settings["events"])
-    if min(event.sum(), candidate_event.sum()) < least:
-        reason = f"fewer than {least} events on one side"
-        return [*values, Value("class_hazard_difference", np.nan, modality="joint", n=n, reason=reason)]
-    truth, learned = (
-        class_hazards(classes.count, *followed, float(settings["ridge"]))
-        for followed in ((of, time, event), (candidate_of, candidate_time, candidate_event))
-    )
-    weight = truth.standard_error**-2
-    difference = float(weight @ np.abs(truth.log_hazard - learned.log_hazard) / weight.sum())
-    return [*values, Value("class_hazard_difference", difference, modality="joint", n=n)]
-
-
-def class_hazards(count: int, of: NDArray[np.intp], time: Vector, event: Vector, ridge: float) -> CoxModel:
-    """Log hazard of each class against all patients: one indicator for each class, identified by the ridge."""
-    return fit_cox((of[:, None] == np.arange(count)).astype(float), time, event, ridge)
+        return [*values, Value(SURVIVAL, np.nan, modality="joint", n=n, reason=reason)]
+    mean = float(np.average(distances[compared], weights=classes.sizes[compared]))
+    return [*values, Value(SURVIVAL, mean, modality="joint", n=n)]
 
 
 def _reclustered(
@@ -289,3 +264,106 @@ def _reclustered(
         Value("reclustered_profiles", alike, modality="genomic", n=n),
         Value("partition_agreement", adjusted_rand(real.assigned, own.assigned(real.events)), "all", "genomic", n),
     ]
+
+
+def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
+    """Shares of the classes, what real and candidate patients carry in each, and the survival of each class."""
+    learned: Learned = comparison.prepared
+    if learned.classes is None or not (len(comparison.real) and len(comparison.candidate)):
+        drawn, axis = new_figure(6, 1.2)
+        axis.axis("off")
+        axis.text(0.5, 0.5, learned.reason or "no patients", ha="center", va="center", color=NEUTRAL)
+        return drawn
+    classes = learned.classes
+    real, candidate = side_of(comparison.real, classes), side_of(comparison.candidate, classes)
+    rows = classes.count
+    drawn, axes = new_figure(
+        15.5, 1.9 + 0.34 * max(rows, 6), ncols=4, gridspec_kw={"width_ratios": [0.85, 1.35, 1.35, 0.85]}, sharey=True
+    )
+    scores = values[(values["target"] == "all") & (values["status"] == "ok")].set_index("metric")["value"]
+    counts = np.bincount(real.assigned, minlength=rows + 1)
+    _draw_shares(axes[0], counts, np.bincount(candidate.assigned, minlength=rows + 1), label)
+    wrapped = ["\n".join(textwrap.wrap(name, 26)[:3]) for name in learned.names]
+    axes[0].set_yticks(range(rows + 1), [*wrapped, NO_CLASS])
+    axes[0].set_ylim(rows + 0.5, -0.5)
+    axes[0].tick_params(axis="y", labelsize=8, length=0)
+    events = _events_shown(classes)
+    image = None
+    for axis, side, title in ((axes[1], real, "real, held out"), (axes[2], candidate, label)):
+        image = _draw_profiles(axis, side, events, rows)
+        axis.set_title(f"{title} (n = {len(side.events):,})", loc="left")
+    if image is not None:
+        bar = drawn.colorbar(image, ax=axes[2], shrink=0.8, pad=0.02)
+        bar.set_label("carriers in the class, share")
+    _draw_survival(axes[3], real, candidate, rows)
+    axes[3].tick_params(axis="y", length=0)
+    for axis, metric, text in (
+        (axes[0], "class_frequency_distance", "distance of shares"),
+        (axes[3], "class_survival_distance", "distance of curves"),
+    ):
+        if metric in scores:
+            axis.set_title(f"{text} {scores[metric]:.2f}", loc="left")
+    return drawn
+
+
+def _draw_shares(axis: Any, counts: NDArray[np.intp], other: NDArray[np.intp], label: str) -> None:
+    rows = np.arange(len(counts))
+    drawn = np.where(counts >= FEWEST_SHOWN, counts, 0) / counts.sum()
+    axis.barh(rows - 0.19, 100 * drawn, height=0.36, color=REAL, label="real, held out")
+    axis.barh(rows + 0.19, 100 * other / other.sum(), height=0.36, color=SYNTHETIC, label=label)
+    for row, count in zip(rows, counts, strict=True):
+        if count < FEWEST_SHOWN:
+            axis.text(0.3, row - 0.19, f"<{FEWEST_SHOWN} patients", va="center", fontsize=7, color=REAL)
+    axis.set_xlabel("% of patients in the class")
+    axis.legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
+
+
+def _events_shown(classes: Classes) -> list[int]:
+    """The alterations whose frequency differs most between classes, in the order of the class that leads in them."""
+    profile, base = classes.frequency[:-1], classes.frequency[-1]
+    spread = (classes.sizes @ (profile - base) ** 2) / np.sqrt(base)
+    chosen = np.sort(np.argsort(-spread, kind="stable")[:EVENTS_SHOWN])
+    return [int(i) for i in sorted(chosen, key=lambda i: (int(profile[:, i].argmax()), -float(profile[:, i].max())))]
+
+
+def _draw_profiles(axis: Any, side: Side, events: list[int], rows: int) -> Any:
+    """Shares of carriers in each class, blank where there are fewer than five."""
+    member = (side.assigned[:, None] == np.arange(rows)).astype(float)
+    part = side.events[:, events]
+    carriers, known = member.T @ (part == 1), member.T @ ~np.isnan(part)
+    share = np.divide(carriers, known, out=np.full(carriers.shape, np.nan), where=known > 0)
+    share[carriers < FEWEST_SHOWN] = np.nan
+    axis.set_facecolor("#f0f0f0")
+    image = axis.imshow(np.ma.masked_invalid(share), cmap="viridis_r", vmin=0, vmax=1, aspect="auto")
+    names = list(side.cohort.schema.alterations)
+    axis.set_xticks(range(len(events)), [names[i] for i in events], rotation=90, fontsize=7)
+    axis.set_xticks(np.arange(len(events) + 1) - 0.5, minor=True)
+    axis.grid(which="minor", axis="x", color="white", lw=0.8)
+    axis.hlines(np.arange(rows + 1) - 0.5, -0.5, len(events) - 0.5, color="white", lw=0.8)
+    axis.tick_params(which="both", length=0)
+    axis.spines[["left", "bottom"]].set_visible(False)
+    return image
+
+
+def _draw_survival(axis: Any, real: Side, candidate: Side, rows: int) -> None:
+    """Kaplan-Meier estimates of each class at one time, where five patients of the class are still at risk."""
+    endpoints = real.cohort.schema.endpoints
+    followed = [class_follow_up(side) for side in (real, candidate)] if endpoints else []
+    if not followed or not min(len(time) for _, time, _ in followed):
+        axis.text(0.5, 0.5, "no survival endpoint", ha="center", transform=axis.transAxes, color=NEUTRAL)
+        axis.set_xticks([])
+        return
+    median = float(np.median(followed[0][1]))
+    landmark = max((months for months in LANDMARKS if months <= median), default=LANDMARKS[0])
+    for (of, time, event), offset, colour in zip(followed, (-0.15, 0.15), (REAL, SYNTHETIC), strict=True):
+        for k in range(rows):
+            own = of == k
+            if (own & (time > landmark)).sum() < FEWEST_SHOWN:
+                continue
+            curve = kaplan_meier(time[own], event[own])
+            last = int(np.searchsorted(curve.times, landmark, side="right")) - 1
+            value = 100 * float(curve.at(np.array([landmark]))[0])
+            low, high = (100 * float(side[last]) if last >= 0 else value for side in curve.band())
+            axis.plot([low, high], [k + offset] * 2, "-", lw=1.3, color=colour)
+            axis.plot([value], [k + offset], "o", ms=4, color=colour)
+    axis.set(xlim=(0, 100), xlabel=f"{endpoints[0]} at {landmark} months, %\n(95 % interval)")
