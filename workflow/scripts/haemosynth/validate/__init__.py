@@ -34,6 +34,8 @@ STAGES = {
     "co_occurrence": Stage("fidelity", ("genomic",)),
     "exclusivity": Stage("fidelity", ("genomic",)),
     "survival": Stage("utility", ("clinical",)),
+    "dirichlet": Stage("utility", ("genomic",)),
+    "clustering": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
 }

@@ -94,16 +94,15 @@ def fit_classes(
     strength = np.exp(np.mean([np.log(part.strength).mean(axis=0) for part in found], axis=0))
     partition = _merged(partition, events, base, strength, merge)
     sizes = np.bincount(partition)
-    kept = np.flatnonzero(sizes >= smallest)
+    order = np.argsort(-sizes, kind="stable")
+    kept = order[sizes[order] >= smallest]
     if not len(kept):
         return _summary(np.zeros(len(events), dtype=np.intp), events, base, strength, len(sizes))
-    if len(kept) < len(sizes):
-        classes = _summary(_renumbered(partition, kept), events, base, strength, 0)
-        partition = np.where(np.isin(partition, kept), _renumbered(partition, kept),
-                             classes.posterior(events)[:, :-1].argmax(axis=1))  # fmt: skip
-    else:
-        partition = _renumbered(partition, kept)
-    return _summary(partition, events, base, strength, len(sizes) - len(kept))
+    placed = _renumbered(partition, kept)
+    if (placed < 0).any():
+        nearest = _summary(placed, events, base, strength, 0).posterior(events)[:, :-1].argmax(axis=1)
+        placed = np.where(placed < 0, nearest, placed)
+    return _summary(placed, events, base, strength, len(sizes) - len(kept))
 
 
 def _renumbered(partition: Labels, kept: Labels) -> Labels:
@@ -185,6 +184,5 @@ def named(classes: Classes, events: Sequence[str]) -> list[str]:
         gain[(profile <= base) | (profile < 0.3)] = 0.0
         chosen = [i for i in np.argsort(-gain, kind="stable")[:3] if gain[i] > max(0.02, 0.15 * gain.max())]
         names.append(", ".join(str(events[i]) for i in chosen) or "no leading alteration")
-    return [
-        name if names.count(name) == 1 else f"{name} ({names[: i + 1].count(name)})" for i, name in enumerate(names)
-    ]
+    repeats = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    return [name if names.count(name) == 1 else f"{name} ({n})" for name, n in zip(names, repeats, strict=True)]

@@ -27,7 +27,7 @@ from haemosynth.validate.classes import Classes, Matrix, Vector, cosine, fit_cla
 from haemosynth.validate.cox import curve_distance, kaplan_meier
 from haemosynth.validate.partitions import adjusted_rand, matched, total_variation
 from haemosynth.validate.records import some_rows
-from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
+from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {
     "chains": 8,  # Gibbs chains for the classes of training patients
@@ -41,7 +41,7 @@ DEFAULTS: dict[str, Any] = {
 SOURCE = "Papaemmanuil et al., N Engl J Med 2016;374:2209 (Dirichlet-process classes)"
 METRICS = (
     Metric(
-        "class_frequency_distance", "error", "share of patients", (0, 1), JOINT, "subsample",
+        "class_frequency_distance", "error", "share of patients", (0, 1), UNIVARIATE, "subsample",
         "1/2 sum_k |f_real(k) - f_candidate(k)|, f the mean posterior probability of class k, `no class` among them",
         f"{SOURCE}; total variation",
     ),
@@ -76,7 +76,8 @@ METRICS = (
     ),
     Metric(
         "classes_found", "descriptive", "classes", (0, np.inf), JOINT, "subsample",
-        "classes learned from the candidate; target `training`: from training patients", SOURCE,
+        "classes learned from the candidate; targets `training`: from training patients, `dissolved`: of these too small"
+        " to be kept", SOURCE,
     ),
     Metric(
         "without_alteration_known", "descriptive", "share of patients", (0, 1), JOINT, "subsample",
@@ -161,6 +162,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     n = min(len(real.events), len(candidate.events))
     values = [
         Value("classes_found", float(classes.count), "training", "genomic", int(classes.sizes.sum())),
+        Value("classes_found", float(classes.tiny), "dissolved", "genomic", int(classes.sizes.sum())),
         Value("without_alteration_known", candidate.left_out, modality="genomic", n=len(comparison.candidate)),
         Value("without_alteration_known", real.left_out, "real", "genomic", len(comparison.real)),
     ]
