@@ -1,4 +1,4 @@
-"""Classes of real patients are found again in real patients, and what is planted is caught by the metric made for it."""
+"""Classes of real patients are found again in real patients, and what is planted is caught."""
 
 from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location

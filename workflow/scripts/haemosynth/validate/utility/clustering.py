@@ -134,7 +134,8 @@ def nearest_centre(points: Matrix, centres: Matrix) -> Labels:
 
 def distances(points: Matrix) -> Matrix:
     """(patients, patients) Euclidean."""
-    return np.sqrt(np.vstack([np.maximum(squared, 0) for _, squared in squared_distances(points, points)]))
+    squares = np.vstack([squared for _, squared in squared_distances(points, points)])
+    return np.asarray(np.sqrt(squares), dtype=np.float64)
 
 
 def silhouettes(apart: Matrix, labels: Labels) -> Vector:
@@ -154,7 +155,7 @@ def silhouettes(apart: Matrix, labels: Labels) -> Vector:
     beyond = outside.min(axis=1)
     widest = np.maximum(inside, beyond)
     value = np.divide(beyond - inside, widest, out=np.zeros(len(labels)), where=widest > 0)
-    return np.where(sizes[own] == 1, 0.0, value)
+    return np.asarray(np.where(sizes[own] == 1, 0.0, value))
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
@@ -271,13 +272,14 @@ def _draw_partitions(axis: Any, k: int, here: Labels, own: Labels, label: str) -
     order = np.argsort(-table.sum(axis=1), kind="stable")
     table = table[order]
     table = table[:, matched(table)[1]]
-    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    shares[table < FEWEST_SHOWN] = 0.0
+    # Rounded to fives: sizes and the other counts of a row would else give away what is hidden.
+    rounded = np.where(table < FEWEST_SHOWN, 0, 5 * np.round(table / 5))
+    shares = rounded / np.maximum(rounded.sum(axis=1, keepdims=True), 1)
     axis.imshow(shares, cmap="Greys", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(k, k):
-        count = int(table[row, column])
-        text = f"{count}" if count >= FEWEST_SHOWN else f"<{FEWEST_SHOWN}"
-        colour = "white" if shares[row, column] > 0.5 else NEUTRAL if count < FEWEST_SHOWN else "black"
+        count = int(rounded[row, column])
+        text = f"{count}" if count else f"<{FEWEST_SHOWN}"
+        colour = "white" if shares[row, column] > 0.5 else "black" if count else NEUTRAL
         axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
     axis.set_xticks(range(k), [f"{i + 1}" for i in range(k)])
     axis.set_yticks(range(k), [f"{i + 1}" for i in range(k)])

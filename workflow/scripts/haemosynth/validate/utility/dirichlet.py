@@ -76,8 +76,8 @@ METRICS = (
     ),
     Metric(
         "classes_found", "descriptive", "classes", (0, np.inf), JOINT, "subsample",
-        "classes learned from the candidate; targets `training`: from training patients, `dissolved`: of these too small"
-        " to be kept", SOURCE,
+        "classes learned from the candidate; targets `training`: from training patients, `dissolved`: of these too"
+        " small to be kept", SOURCE,
     ),
     Metric(
         "without_alteration_known", "descriptive", "share of patients", (0, 1), JOINT, "subsample",
