@@ -44,6 +44,8 @@ STAGES = {
     "cross_classification": Stage("utility", ("clinical",)),
     "feature_extraction": Stage("utility", ("clinical",)),
     "control_arm": Stage("utility", ("clinical",)),
+    "dirichlet": Stage("utility", ("genomic",)),
+    "clustering": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
 }
