@@ -70,6 +70,54 @@ rule validate_bayesian_survival:
         "../scripts/validate.py"
 
 
+rule validate_clustering:
+    """Clusters of clinical columns and alterations, found again in synthetic patients."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/utility/clustering.py"),
+    output:
+        **stage_outputs("utility", "clustering"),
+    log:
+        "logs/validate_clustering/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_clustering/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.clustering",
+        settings=stage_settings("clustering"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_dirichlet:
+    """Dirichlet-process classes of mutations and cytogenetics, their profiles and survival."""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/utility/dirichlet.py"),
+    output:
+        **stage_outputs("utility", "dirichlet"),
+    log:
+        "logs/validate_dirichlet/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_dirichlet/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.dirichlet",
+        settings=stage_settings("dirichlet"),
+    script:
+        "../scripts/validate.py"
+
+
 rule validate_bayesian_network:
     """Dependencies between alterations, record, treatment and outcome: Bayesian networks over resamples."""
     input:
@@ -114,26 +162,6 @@ rule validate_cross_classification:
         job=JOB,
         stage="haemosynth.validate.utility.cross_classification",
         settings=stage_settings("cross_classification"),
-rule validate_dirichlet:
-    """Dirichlet-process classes of mutations and cytogenetics, their profiles and survival."""
-    input:
-        **comparison(),
-        code=package("validate.py", "haemosynth/validate/utility/dirichlet.py"),
-    output:
-        **stage_outputs("utility", "dirichlet"),
-    log:
-        "logs/validate_dirichlet/{cohort}/{generator}/seed-{seed}.log",
-    benchmark:
-        "logs/benchmarks/validate_dirichlet/{cohort}/{generator}/seed-{seed}.tsv"
-    conda:
-        "../../envs/tabular.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    params:
-        job=JOB,
-        stage="haemosynth.validate.utility.dirichlet",
-        settings=stage_settings("dirichlet"),
     script:
         "../scripts/validate.py"
 
@@ -182,25 +210,5 @@ rule validate_control_arm:
         job=JOB,
         stage="haemosynth.validate.utility.control_arm",
         settings=stage_settings("control_arm"),
-rule validate_clustering:
-    """Clusters of clinical columns and alterations, found again in synthetic patients."""
-    input:
-        **comparison(),
-        code=package("validate.py", "haemosynth/validate/utility/clustering.py"),
-    output:
-        **stage_outputs("utility", "clustering"),
-    log:
-        "logs/validate_clustering/{cohort}/{generator}/seed-{seed}.log",
-    benchmark:
-        "logs/benchmarks/validate_clustering/{cohort}/{generator}/seed-{seed}.tsv"
-    conda:
-        "../../envs/tabular.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    params:
-        job=JOB,
-        stage="haemosynth.validate.utility.clustering",
-        settings=stage_settings("clustering"),
     script:
         "../scripts/validate.py"
