@@ -36,6 +36,7 @@ STAGES = {
     "survival": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
+    "audit": Stage("privacy", ("clinical",)),
 }
 
 
