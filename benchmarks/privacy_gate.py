@@ -19,12 +19,12 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
-from haemosynth.cohort import Cohort  # noqa: E402
-from haemosynth.simulate import simulate_cohort  # noqa: E402
-from haemosynth.streams import stream  # noqa: E402
-from haemosynth.validate.leaks import planted  # noqa: E402
-from haemosynth.validate.privacy import audit, membership  # noqa: E402
-from haemosynth.validate.stage import Comparison  # noqa: E402
+from haemosynth.cohort import Cohort
+from haemosynth.simulate import simulate_cohort
+from haemosynth.streams import stream
+from haemosynth.validate.leaks import planted
+from haemosynth.validate.privacy import audit, membership
+from haemosynth.validate.stage import Comparison
 
 LEAKS = {"copies, 5 %": (0.05, 0.0), "blurred copies, 5 %": (0.05, 0.03), "blurred copies, 2 %": (0.02, 0.03)}
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from haemosynth.cohort import Cohort
 from haemosynth.publish.gate import OVERRIDE, overridden
+from haemosynth.report.content import rows
 
 
 def data_card(
@@ -65,10 +66,10 @@ def data_card(
         "| check | value | limit | by chance | passed |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for row in gate[gate["check"] != OVERRIDE].itertuples():
-        value, limit, chance = ("" if pd.isna(x) else f"{x:.3g}" for x in (row.value, row.limit, row.chance))
+    for row in rows(gate[gate["check"] != OVERRIDE]):
+        value, chance = ("" if pd.isna(x) else f"{x:.3g}" for x in (row.value, row.chance))
         passed = "yes" if row.passed else "no"
-        lines.append(f"| {row.check} | {value or 'not run'} | {limit} | {chance} | {passed} |")
+        lines.append(f"| {row.check} | {value or 'not measured'} | {row.limit:.3g} | {chance} | {passed} |")
     if overridden(gate):
         lines += ["", f"**The gate was overruled:** {overridden(gate)}"]
     lines += [

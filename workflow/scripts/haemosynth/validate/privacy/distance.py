@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "rows": 3_000,  # patients, released or unseen, whose neighbours are searched, at most; all patients are searched
     "tolerance": 0.01,  # clinical records nearer than this share of a 10-90 % range count as the same
     "fewest": 3,  # alterations that a mutation profile needs to be told from another
-    "isolated": 0.01,  # share of real patients that are nearer to another one than what counts as a near match
+    "isolated": 0.01,  # share of real patients who are so near to one other, beside the second, as a near match is
     "exchanges": 1_000,  # of training and unseen patients, to see what chance shows
 }
 
@@ -58,9 +58,10 @@ METRICS = (
     ),
     Metric(
         "near_matches", "error", "share", (0, 1), PRIVACY, "bootstrap",
-        "a near match: distance of a released record to its nearest over that to its second nearest real patient below"
-        " what 99 % of real patients show among themselves; share of the release that nearly matches a training patient"
-        " less n_train / n_unseen times the share that nearly matches an unseen one, at least 0",
+        "a near match: distance of a released record to its nearest over that to its second nearest real patient is at"
+        " most the 1 % quantile of this ratio for real patients among themselves; share of the release that nearly"
+        " matches a training patient less n_train / n_unseen times the share that nearly matches an unseen one, at"
+        " least 0",
         "this project; ratio after Lowe, Int J Comput Vis 2004;60:91-110",
     ),
     Metric(
@@ -92,7 +93,7 @@ METRICS = (
 class Screened:
     """What is found once: the scale, what counts as isolated, and what chance shows.
 
-    encoder: of distances. isolated: modality -> ratio of distances below which a match is near.
+    encoder: of distances. isolated: modality -> ratio of distances up to which a match is near.
     chance: (metric, modality) -> `RARE` quantile under exchanged labels; metrics that cannot be measured are left out.
     """
 
@@ -116,7 +117,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         among = neighbours(known[:, block], real[:, block], 3)[0][:, 1:]  # the nearest is the patient himself
         isolated[modality] = float(np.quantile(_ratio(among), float(settings["isolated"])))
         distances, places = neighbours(released[:, block], real[:, block], 2)
-        near = places[_ratio(distances) < isolated[modality], 0]
+        near = places[_ratio(distances) <= isolated[modality], 0]
         found = np.array([near_share(row[near], len(released), len(train), len(unseen)) for row in labels])
         chance["near_matches", modality] = quantile(found, RARE)
         if block.all():
@@ -126,8 +127,9 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             chance["nearer_to_train", "clinical"] = quantile(found, RARE)
     if candidate.alterations is not None:
         fewest = int(settings["fewest"])
-        sides = [_profiles(side, fewest) for side in (train, unseen, comparison.candidate)]
-        chance["copied_profiles", "genomic"] = quantile(_exchanged_profiles(*sides, len(labels), exchange), RARE)
+        trained, others, shown = (_profiles(side, fewest) for side in (train, unseen, comparison.candidate))
+        found = _exchanged_profiles(trained, others, shown, len(labels), exchange)
+        chance["copied_profiles", "genomic"] = quantile(found, RARE)
     return Screened(encoder, isolated, chance)
 
 
@@ -148,7 +150,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         own, other = (neighbours(released[:, block], side[:, block], 2)[0] for side in (known, others))
         in_train = own[:, 0] < other[:, 0]
         both = np.sort(np.hstack([own, other]), axis=1)[:, :2]
-        near = near_share(in_train[_ratio(both) < screened.isolated[modality]], n, len(known), len(others))
+        near = near_share(in_train[_ratio(both) <= screened.isolated[modality]], n, len(known), len(others))
         values.append(Value("near_matches", near, modality=modality, n=n))
     values.append(Value("nearer_to_train", nearer_share(own[:, 0], other[:, 0], len(known), len(others)), n=n))
 
@@ -293,7 +295,7 @@ def _draw_shares(axis: Any, found: pd.DataFrame) -> None:
         "near_matches": "singles out\none training patient",
         "copied_profiles": "same alterations\nas a training patient",
     }
-    texts = []
+    texts: list[str] = []
     for metric, text in shares.items():
         rows = found[(found["metric"] == metric) & (found["target"] == "all")]
         if rows.empty:

@@ -232,9 +232,9 @@ def _classified(points: Matrix, released: Matrix, trees: int, rng: np.random.Gen
     released = released[rng.permutation(len(released))[: 2 * len(points)]]
     model = ExtraTreesClassifier(trees, bootstrap=True, oob_score=True, random_state=torch_seed(rng))
     model.fit(np.vstack([points, released]), np.repeat([0, 1], [len(points), len(released)]))
-    share = np.nan_to_num(model.oob_decision_function_[: len(points), 1], nan=0.5)
-    share = np.clip(share, 0.5 / trees, 1 - 0.5 / trees)
-    return np.log(share) - np.log1p(-share)
+    votes: Vector = np.nan_to_num(model.oob_decision_function_[: len(points), 1], nan=0.5)
+    share = np.clip(votes, 0.5 / trees, 1 - 0.5 / trees)
+    return np.asarray(np.log(share) - np.log1p(-share))
 
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
@@ -242,7 +242,9 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     attacked: Attacked = comparison.prepared
     modality = list(attacked.scores)[-1]
     drawn, (left, right) = new_figure(10, 4.2, ncols=2)
-    found = values[values["status"] == "ok"].set_index(["metric", "target", "modality"])
+    ours = values[values["status"] == "ok"]
+    keys = zip(ours["metric"], ours["target"], ours["modality"], strict=True)
+    found = dict(zip(keys, ours[["value", "low", "high"]].to_numpy(float), strict=True))
     # Interpolated on a fixed grid: a curve with a step for each patient would show patients.
     grid = np.geomspace(0.01, 1, 31)
     band = exchanged(attacked.member, 200, np.random.default_rng(0))
@@ -250,7 +252,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     for score, (name, colour) in zip(attacked.scores[modality].T, ATTACKS.items(), strict=True):
         curve = rank_statistics(score, attacked.member[None, :], tuple(grid))[1][0]
         clouds.append(rank_statistics(score, band, tuple(grid))[1])
-        text = f"{name.replace('_', ' ')}, {float(found.loc[('membership_auc', name, modality), 'value']):.2f}"
+        text = f"{name.replace('_', ' ')}, {found['membership_auc', name, modality][0]:.2f}"
         left.plot(grid, np.maximum(curve, 1e-3), color=colour, lw=1.4, label=text)
     left.plot(grid, np.quantile(np.max(clouds, axis=0), USUAL, axis=0), color=NEUTRAL, alpha=0.5, lw=4,
               label="worst attack by chance, 95 %", zorder=0)  # fmt: skip
@@ -268,16 +270,19 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     return drawn
 
 
-def _draw_worst(axis: Any, found: pd.DataFrame, modalities: list[str]) -> None:
-    """The worst attack of every modality with its interval, beside what the worst attack shows by chance."""
+def _draw_worst(axis: Any, found: Mapping[tuple[str, str, str], Vector], modalities: list[str]) -> None:
+    """The worst attack of every modality with its interval, beside what the worst attack shows by chance.
+
+    found: (metric, target, modality) -> value, low, high.
+    """
     texts = {"membership_auc": "area under\nthe curve", "membership_tpr_1": "found at 1 %\nfalse positives",
              "membership_tpr_10": "found at 10 %\nfalse positives"}  # fmt: skip
     looks = {"clinical": (BLUE, "o"), "genomic": (ORANGE, "s"), "joint": (BLACK, "D")}
     for row, metric in enumerate(NAMES):
         for column, modality in enumerate(modalities):
             place = -row - 0.22 * (column - (len(modalities) - 1) / 2)
-            value, low, high = (float(found.loc[(metric, "all", modality), name]) for name in ("value", "low", "high"))
-            null = float(found.loc[("membership_null_95", metric if row else "all", modality), "value"])
+            value, low, high = found[metric, "all", modality]
+            null = found["membership_null_95", metric if row else "all", modality][0]
             colour, marker = looks[modality]
             axis.plot([low, high], [place, place], color=colour, lw=1.5)
             named = "joint record" if modality == "joint" else modality
