@@ -154,6 +154,11 @@ def test_the_figure_shows_no_patient(comparison):
     assert not overlapping(drawn)
     assert "months" not in drawn.axes[0].get_xlabel()
     assert not drawn.axes[0].collections
+    sizes = {"unseen": len(distance.unseen_patients(seen)), "training": len(seen.train), "fresh": len(seen.candidate)}
+    for stairs in drawn.axes[0].patches:
+        heights = stairs.get_data().values
+        n = next(size for word, size in sizes.items() if stairs.get_label().startswith(word))
+        assert heights[heights > 0].min() * n >= 5 - 1e-9
 
 
 def test_neighbours_are_found_with_their_places(monkeypatch):

@@ -40,6 +40,8 @@ DEFAULTS: dict[str, Any] = {
     "exchanges": 1_000,  # of training and unseen patients, to see what chance shows
 }
 
+FEWEST_SHOWN = 5  # patients in a bar of the figure
+
 METRICS = (
     Metric(
         "nearer_to_train", "target", "share", (0, 1), PRIVACY, "bootstrap",
@@ -324,8 +326,9 @@ def _draw_distances(axis: Any, sides: list[tuple[str, str, Vector]]) -> None:
     end = max(float(np.quantile(distances, 0.99)) for _, _, distances in sides)
     bins = np.linspace(0, max(end, 1e-9), 31)
     for name, colour, distances in sides:
-        axis.hist(np.clip(distances, 0, bins[-1]), bins, weights=np.full(len(distances), 1 / len(distances)),
-                  histtype="step", color=colour, lw=1.6, label=name)  # fmt: skip
+        counts = np.histogram(np.clip(distances, 0, bins[-1]), bins)[0]
+        shares = np.where(counts < FEWEST_SHOWN, 0, counts) / len(distances)
+        axis.stairs(shares, bins, color=colour, lw=1.6, label=name)
     axis.set(xlabel="distance to the closest training patient", ylabel="share of patients", xlim=(0, bins[-1]))
     axis.set_ylim(0, 1.4 * axis.get_ylim()[1])  # room for the legend
     axis.legend(loc="upper left", frameon=False, fontsize=8)
