@@ -5,7 +5,7 @@ import pandas as pd
 import yaml
 from fixtures_small import RESOURCES, small_cohort
 
-from haemosynth.publish.gate import CHECKS
+from haemosynth.publish.gate import CHECKS, COLUMNS
 from haemosynth.report.content import Content, StageFigure
 from haemosynth.split import split
 from haemosynth.validate import STAGES
@@ -53,10 +53,10 @@ def dossier_content(shut=False, name="small"):
     })  # fmt: skip
     gate = pd.DataFrame(
         [
-            (check, "default", 0.7 if shut else 0.001, c.limit, 0.0, 0.1, not shut, c.meaning)
+            (check, "default", "clinical", 0.7 if shut else c.limit, c.limit, 0.03, 0.0, 0.1, not shut, c.meaning)
             for check, c in CHECKS.items()
         ],
-        columns=["check", "generator", "value", "limit", "low", "high", "passed", "meaning"],
+        columns=COLUMNS,
     )
     history = pd.DataFrame({"step": [0, 10, 20], "train": [3.0, 2.0, 1.5], "validation": [3.1, 2.4, 2.3]})
     assessment = pd.DataFrame(

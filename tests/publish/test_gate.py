@@ -5,23 +5,43 @@ import pandas as pd
 import pytest
 
 from haemosynth.errors import InputError
-from haemosynth.publish.gate import CHECKS, COLUMNS, NOTHING_TO_COPY, gate, refusal, verdict
+from haemosynth.publish.gate import (
+    CHECKS,
+    COLUMNS,
+    NOTHING_TO_COPY,
+    OVERRIDE,
+    gate,
+    overridden,
+    refusal,
+    settings,
+    verdict,
+)
 
-GOOD = {"exact_matches": 0.0, "copied_profiles": 0.01, "nearer_to_train": 0.52, "membership_auc": 0.53}
+GOOD = {
+    "exact_matches": 0.0, "near_matches": 0.0, "copied_profiles": 0.01, "nearer_to_train": 0.52, "membership_auc": 0.53,
+    "membership_tpr_1": 0.015, "audit_passed": 1.0,
+}  # fmt: skip
+REQUIRED = [name for name, check in CHECKS.items() if check.required]
+OPTIONAL = [name for name, check in CHECKS.items() if not check.required]
+RISKS = dict.fromkeys(OPTIONAL, 0.01)
+
+
+def row(stage, metric, value, target="all", modality="clinical", reason="why"):
+    measured = np.isfinite(value)
+    return {
+        "cohort": "demo", "generator": "default", "seed": 1, "pillar": "privacy", "stage": stage, "modality": modality,
+        "metric": metric, "target": target, "value": value, "low": value - 0.01, "high": value + 0.01, "n": 300,
+        "status": "ok" if measured else "not_applicable", "reason": "" if measured else reason,
+    }  # fmt: skip
 
 
 def metrics(values=GOOD, generator="default", seed=1, reason="why"):
     rows = [
-        {
-            "cohort": "demo", "generator": generator, "seed": seed, "pillar": "privacy", "stage": CHECKS[name].stage,
-            "modality": "clinical", "metric": name, "target": target, "value": value, "low": value - 0.01,
-            "high": value + 0.01, "n": 300, "status": "ok" if np.isfinite(value) else "not_applicable",
-            "reason": "" if np.isfinite(value) else reason,
-        }
+        row(CHECKS[name].stage, name, value, target, reason=reason)
         for name, value in values.items()
         for target in ("all", "distance")
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
+    ]
+    return pd.DataFrame(rows).assign(generator=generator, seed=seed)
 
 
 def test_a_harmless_release_passes():
@@ -35,9 +55,9 @@ def test_a_harmless_release_passes():
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_each_limit_stops_what_lies_above_it_and_only_that(name):
-    limit = CHECKS[name].limit
-    assert verdict(gate(metrics({**GOOD, name: limit}), {}))
-    checks = gate(metrics({**GOOD, name: limit + 0.001}), {})
+    limit, beyond = CHECKS[name].limit, -0.001 if CHECKS[name].least else 0.001
+    assert verdict(gate(metrics({**GOOD, **RISKS, name: limit}), {}))
+    checks = gate(metrics({**GOOD, **RISKS, name: limit + beyond}), {})
     assert not verdict(checks)
     assert list(checks.loc[~checks["passed"], "check"]) == [name]
     line = refusal(checks)
@@ -46,7 +66,7 @@ def test_each_limit_stops_what_lies_above_it_and_only_that(name):
     assert "\n" not in line
 
 
-@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_or_unmeasured_metric_does_not_pass(name):
     kept = {check: value for check, value in GOOD.items() if check != name}
     for table in (metrics(kept), metrics({**GOOD, name: np.nan})):
@@ -68,10 +88,12 @@ def test_the_reason_is_the_one_that_the_stage_gives():
     from fixtures_small import small_cohort
 
     from haemosynth.validate.privacy import distance
+    from haemosynth.validate.resampling import prepared
 
     sides = compared(small_cohort())
     bare = {name: getattr(sides, name).clinical_only() for name in ("real", "candidate", "train", "control")}
-    values = distance.measure(replace(sides, **bare), distance.DEFAULTS, np.random.default_rng(0))
+    seen = prepared(distance, replace(sides, **bare), distance.DEFAULTS, lambda *_: np.random.default_rng(0))
+    values = distance.measure(seen, distance.DEFAULTS, np.random.default_rng(0))
     assert NOTHING_TO_COPY in {value.reason for value in values if value.metric == "copied_profiles"}
 
 
@@ -82,7 +104,9 @@ def test_the_study_sets_the_limits():
 
 
 @pytest.mark.parametrize("thresholds", [{"membership": 0.6}, {"membership_auc": "low"}, {"exact_matches": None},
-                                        {"exact_matches": -1}, {"exact_matches": float("nan")}])  # fmt: skip
+                                        {"exact_matches": -1}, {"exact_matches": float("nan")},
+                                        {"override": True}, {"override": {"by": "A. Nobody"}},
+                                        {"override": {"by": " ", "reason": "because"}}])  # fmt: skip
 def test_a_limit_that_is_none_is_refused(thresholds):
     with pytest.raises(InputError, match="gate"):
         gate(metrics(), thresholds)
@@ -100,3 +124,67 @@ def test_no_metrics_at_all_do_not_pass():
     assert not verdict(checks)
     assert not verdict(checks.iloc[:0])
     assert refusal(checks.iloc[:0]).startswith("not published: no privacy check was made")
+
+
+def test_what_chance_shows_passes_and_what_lies_above_it_does_not():
+    """Beyond the limit a value passes only up to the chance of its own metric, stage and modality."""
+    table = metrics({**GOOD, "membership_tpr_1": 0.05})
+    assert not verdict(gate(table, {}))
+
+    def with_chance(value, target="membership_tpr_1", modality="clinical", metric="membership_chance"):
+        extra = pd.DataFrame([row("membership", metric, value, target, modality)])
+        return gate(pd.concat([table, extra], ignore_index=True), {})
+
+    assert verdict(with_chance(0.05))
+    assert with_chance(0.05).set_index("check").loc["membership_tpr_1", "chance"] == 0.05
+    assert not verdict(with_chance(0.049))
+    assert "chance shows at most 0.049" in refusal(with_chance(0.049))
+    assert not verdict(with_chance(0.06, target="membership_auc"))
+    assert not verdict(with_chance(0.06, modality="joint"))
+    assert not verdict(with_chance(0.06, metric="membership_null_95"))
+
+
+def test_the_worst_modality_decides():
+    worse = pd.concat([metrics(), pd.DataFrame([row("membership", "membership_auc", 0.7, modality="joint")])])
+    failed = gate(worse, {}).set_index("check").loc["membership_auc"]
+    assert (failed["modality"], failed["value"], failed["passed"]) == ("joint", 0.7, False)
+    unmeasured = pd.concat([metrics(), pd.DataFrame([row("membership", "membership_auc", np.nan, modality="joint")])])
+    assert not verdict(gate(unmeasured, {}))
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_a_stage_that_was_left_out_is_named_and_one_that_ran_is_judged(name):
+    checks = gate(metrics(), {}).set_index("check")
+    assert checks.loc[name, "meaning"].startswith("not run: the study leaves out")
+    assert "does not shut the gate" in checks.loc[name, "meaning"]
+    assert not verdict(gate(metrics({**GOOD, name: 0.99}), {}))
+    unmeasured = gate(metrics({**GOOD, name: np.nan}), {})
+    assert verdict(unmeasured)
+    assert unmeasured.set_index("check").loc[name, "meaning"] == "not measured: why"
+
+
+def test_a_failed_audit_shuts_the_gate_and_says_why():
+    line = refusal(gate(metrics({**GOOD, "audit_passed": 0.0}), {}))
+    assert "audit_passed 0 is below 1" in line
+
+
+def test_an_override_is_recorded_with_what_it_overrules():
+    chosen = {OVERRIDE: {"by": "A. Custodian", "reason": "leaves to a closed archive"}}
+    checks = gate(metrics({**GOOD, "nearer_to_train": 0.9}), chosen)
+    assert verdict(checks)
+    assert refusal(checks) == ""
+    for part in ("A. Custodian", "nearer_to_train", "closed archive"):
+        assert part in overridden(checks)
+    assert not checks.set_index("check").loc["nearer_to_train", "passed"]
+    assert overridden(gate(metrics(), chosen)) == ""  # nothing to overrule
+
+
+def test_the_settings_list_every_check_with_its_limit():
+    import yaml
+    from fixtures_small import RESOURCES
+
+    chosen = yaml.safe_load((RESOURCES.parent / "config/config.yaml").read_text())["gate"]
+    assert list(chosen) == [*CHECKS, OVERRIDE]
+    assert settings(chosen) == settings({})
+    explained = (RESOURCES.parent / "docs/privacy.md").read_text()
+    assert all(f"`{name}`" in explained for name in CHECKS)

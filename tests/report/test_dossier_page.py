@@ -125,7 +125,20 @@ def test_a_shut_gate_is_the_first_thing_said():
     text = Outline(html).text
     assert "Not to be published: the privacy gate is shut (membership auc)" in text
     assert "gate is open" not in text
-    assert "membership auc: 0.8, limit 0.6" in text
+    assert "A check of default failed: membership auc (clinical) 0.8 is above 0.6." in text
+    assert 'class="verdict shut"' in html
+
+
+def test_an_overruled_gate_names_who_overruled_it():
+    gate = small_content().gate
+    gate["passed"] = gate["check"] != "membership_auc"
+    meaning = "released by A. Custodian against membership_auc: closed archive"
+    gate.loc[len(gate)] = {"check": "override", "generator": "default", "passed": True, "meaning": meaning}
+    html = page(gate=gate)
+    text = Outline(html).text
+    assert f"The privacy gate was overruled: {meaning}" in text
+    assert "gate is open" not in text
+    assert "A check of default failed: membership auc" in text
     assert 'class="verdict shut"' in html
 
 

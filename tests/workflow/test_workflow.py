@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 STUDY = {
     "cohorts": {"small": {"format": "simulated", "disease": "myeloma", "patients": 260, "endpoint": ["OS", "PFS"]}},
     "compare": ["real", "independent", "uniform", "default", "forest"],
-    "stages": ["marginals", "co_occurrence", "survival", "distance", "membership"],
-    "validation": {"common": {"repeats": 1, "replicates": 6}},
+    "stages": ["marginals", "co_occurrence", "survival", "distance", "membership", "audit"],
+    "validation": {"common": {"repeats": 1, "replicates": 6}, "audit": {"trials": 1, "exchanges": 50}},
     # Small models and few replicates show the wiring, not the quality: the gate is opened for them.
     "imputation": {
         "draws": 2,
@@ -28,7 +28,11 @@ STUDY = {
         "clinical": {"vae": {"steps": 100, "decoders": 2, "refinement": None}},
         "genomic": {"mutation_model": {"sweeps": 60, "burn_in": 30, "draws": 5, "folds": 2}},
     },
-    "gate": {"nearer_to_train": 1.0, "membership_auc": 1.0, "exact_matches": 1.0, "copied_profiles": 1.0},
+    "gate": {
+        **dict.fromkeys(("nearer_to_train", "membership_auc", "membership_tpr_1"), 1.0),
+        **dict.fromkeys(("exact_matches", "near_matches", "copied_profiles"), 1.0),
+        "audit_passed": 0.0,
+    },
 }
 
 

@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures_candidates import compared, independent, planted, renamed
+from fixtures_figures import overlapping
 from fixtures_small import small_cohort
 from scipy.spatial.distance import cdist
 
+from haemosynth.validate.leaks import planted as leaking
 from haemosynth.validate.privacy import distance
-from haemosynth.validate.records import fit_encoder, nearest, some_rows, squared_distances
+from haemosynth.validate.records import fit_encoder, nearest, neighbours, some_rows, squared_distances
+from haemosynth.validate.resampling import prepared
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +21,15 @@ def comparison():
     return compared(small_cohort(600, 2))
 
 
+def values_of(comparison, **settings):
+    chosen = distance.DEFAULTS | {"exchanges": 200} | settings
+    seen = prepared(distance, comparison, chosen, lambda *_: np.random.default_rng(1))
+    return seen, distance.measure(seen, chosen, np.random.default_rng(0))
+
+
 def measured(comparison, **settings):
-    values = distance.measure(comparison, distance.DEFAULTS | settings, np.random.default_rng(0))
-    return {(value.metric, value.target): value.value for value in values}
+    """(metric, target) -> value, of the whole record where there are several modalities."""
+    return {(value.metric, value.target): value.value for value in values_of(comparison, **settings)[1]}
 
 
 def test_training_patients_are_the_worst_case(comparison):
@@ -141,14 +150,91 @@ def test_copies_are_counted_in_a_cohort_too_large_to_search_every_patient(compar
 
 def test_without_genomic_data_there_is_nothing_to_copy(comparison):
     cohorts = {name: getattr(comparison, name).clinical_only() for name in ("real", "candidate", "train", "control")}
-    values = distance.measure(replace(comparison, **cohorts), distance.DEFAULTS, np.random.default_rng(0))
+    _, values = values_of(replace(comparison, **cohorts))
     profile = next(value for value in values if value.metric == "copied_profiles")
     assert np.isnan(profile.value)
     assert profile.reason == "the cohort has no genomic modality"
 
 
 def test_the_figure_shows_no_patient(comparison):
-    values = pd.DataFrame([vars(v) for v in distance.measure(comparison, distance.DEFAULTS, np.random.default_rng(0))])
-    drawn = distance.figure(comparison, values.assign(status="ok", low=0.4, high=0.6), distance.DEFAULTS, "fresh")
+    seen, found = values_of(comparison)
+    values = pd.DataFrame([vars(value) for value in found]).assign(status="ok", low=0.4, high=0.6)
+    drawn = distance.figure(seen, values, distance.DEFAULTS, "fresh")
+    assert not overlapping(drawn)
     assert "months" not in drawn.axes[0].get_xlabel()
     assert not drawn.axes[0].collections
+    sizes = {"unseen": len(distance.unseen_patients(seen)), "training": len(seen.train), "fresh": len(seen.candidate)}
+    for stairs in drawn.axes[0].patches:
+        heights = stairs.get_data().values
+        n = next(size for word, size in sizes.items() if stairs.get_label().startswith(word))
+        assert heights[heights > 0].min() * n >= 5 - 1e-9
+
+
+def test_neighbours_are_found_with_their_places(monkeypatch):
+    from haemosynth.validate import records
+
+    rng = np.random.default_rng(0)
+    points, others = rng.normal(size=(31, 4)), rng.normal(size=(29, 4))
+    monkeypatch.setattr(records, "CHUNK", 100)
+    distances, places = neighbours(points, others, 3)
+    np.testing.assert_array_equal(places, np.argsort(cdist(points, others), axis=1)[:, :3])
+    np.testing.assert_allclose(distances, np.sort(cdist(points, others), axis=1)[:, :3])
+
+
+def test_blurred_copies_are_near_matches_and_not_exact_ones(comparison):
+    shuffled = independent(comparison.train)
+    leak = leaking(shuffled, comparison.train, 0.1, 0.03, np.random.default_rng(0))
+    before, after = (measured(replace(comparison, candidate=one)) for one in (shuffled, leak))
+    assert after["exact_matches", "all"] < 0.02
+    assert after["near_matches", "all"] == pytest.approx(0.1, abs=0.03)
+    assert before["near_matches", "all"] < 0.01
+
+
+def test_near_matches_of_unseen_patients_do_not_count(comparison):
+    """A release that copies unseen patients has near matches, but none that tells of training."""
+    leak = leaking(independent(comparison.train), comparison.control, 0.2, 0.03, np.random.default_rng(0))
+    found = measured(replace(comparison, candidate=leak))
+    assert found["near_matches", "all"] == 0
+
+
+def test_chance_covers_a_release_without_memory(comparison):
+    """Of releases that know nobody about one in 200 lies above what the exchange of labels shows."""
+    above = []
+    for seed in range(12):
+        _, values = values_of(compared(small_cohort(600, 2), seed))
+        found = {(v.metric, v.target, v.modality): v.value for v in values}
+        for (metric, target, modality), limit in found.items():
+            if metric == "distance_chance":
+                above.append(found[target, "all", modality] > limit)
+    assert len(above) == 12 * 5
+    assert sum(above) <= 3
+
+
+def test_the_exchange_counts_profiles_as_the_metric_does():
+    from collections import Counter
+
+    rng = np.random.default_rng(0)
+    sides = [[bytes([value]) for value in rng.integers(40, size=n)] for n in (60, 30, 50)]
+    null = distance._exchanged_profiles(*sides, 400, np.random.default_rng(1))
+    pool, again = sides[0] + sides[1], []
+    for _ in range(400):
+        order = rng.permutation(len(pool))
+        train, unseen = [pool[i] for i in order[:60]], [pool[i] for i in order[60:]]
+        again.append(max(0.0, distance.profile_excess(Counter(train), sides[2], unseen)))
+    assert null.mean() == pytest.approx(np.mean(again), abs=4 * np.std(again) / np.sqrt(200))
+
+
+def test_memory_is_bounded_by_the_chunk(monkeypatch):
+    """Neighbours of 3,000 among 20,000 need no more than a few chunks beyond the points themselves."""
+    import tracemalloc
+
+    from haemosynth.validate import records
+
+    monkeypatch.setattr(records, "CHUNK", 200_000)
+    rng = np.random.default_rng(0)
+    points, others = rng.normal(size=(3_000, 5)), rng.normal(size=(20_000, 5))
+    tracemalloc.start()
+    neighbours(points, others, 2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 8 * 200_000  # eight chunks of doubles; the whole matrix would be 300

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 
 from haemosynth.cohort import Cohort
+from haemosynth.publish.gate import OVERRIDE, overridden
+from haemosynth.report.content import rows
 
 
 def data_card(
@@ -57,9 +59,19 @@ def data_card(
     ]
     for row in composites.itertuples():
         lines.append(f"- {row.pillar}, {row.modality}: {row.relative:.2f} ({row.low:.2f} to {row.high:.2f})")
-    lines += ["", "## Privacy gate", "", "| check | value | limit | passed |", "| --- | --- | --- | --- |"]
-    for row in gate.itertuples():
-        lines.append(f"| {row.check} | {row.value:.3g} | {row.limit:.3g} | {'yes' if row.passed else 'no'} |")
+    lines += [
+        "",
+        "## Privacy gate",
+        "",
+        "| check | value | limit | by chance | passed |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in rows(gate[gate["check"] != OVERRIDE]):
+        value, chance = ("" if pd.isna(x) else f"{x:.3g}" for x in (row.value, row.chance))
+        passed = "yes" if row.passed else "no"
+        lines.append(f"| {row.check} | {value or 'not measured'} | {row.limit:.3g} | {chance} | {passed} |")
+    if overridden(gate):
+        lines += ["", f"**The gate was overruled:** {overridden(gate)}"]
     lines += [
         "",
         "## What it is not",

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from haemosynth import __version__
 from haemosynth.figures import STYLE
 from haemosynth.impute.assess import figure as assessment_figure
-from haemosynth.publish.gate import verdict
+from haemosynth.publish.gate import OVERRIDE, failure, overridden, verdict
 from haemosynth.report.content import Content, rows
 from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure
 
@@ -97,6 +97,7 @@ def render(
         version=__version__,
         generators=list(generators),
         shut=_shut(gates, generators),
+        overridden=overridden(gates),
         verdicts=_verdicts(content.composites, generators),
         questions=PILLARS,
         warnings=_warnings(content, summary, generators, release),
@@ -201,10 +202,10 @@ def _verdicts(composites: pd.DataFrame, generators: Sequence[str]) -> list[dict[
 def _warnings(content: Content, summary: Overview, generators: Sequence[str], release: bool) -> list[str]:
     found = []
     for row in rows(content.gate[content.gate["generator"].isin(generators)]):
-        if not row.passed:
-            check = row.check.replace("_", " ")
-            reason = row.meaning if pd.isna(row.value) else f"{row.value:.3g}, limit {row.limit:.3g}"
-            found.append(f"The gate is shut for {row.generator}: {check}: {reason}.")
+        if row.check == OVERRIDE:
+            found.append(f"The gate was overruled for {row.generator}: {row.meaning}.")
+        elif not row.passed:
+            found.append(f"A check of {row.generator} failed: {failure(row._asdict()).replace('_', ' ')}.")
     for (modality, method), model in content.models.items():
         parameters = int(model.get("parameters", 0))
         if parameters and len(content.train) / parameters < FEW_POINTS:
@@ -287,9 +288,9 @@ def _tally(contest: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _gate(gate: pd.DataFrame) -> pd.DataFrame:
-    table = gate[["generator", "check", "value", "limit", "passed", "meaning"]].copy()
-    table["passed"] = table["passed"].map({True: "yes", False: "no"})
-    return table
+    table = gate[["generator", "check", "modality", "value", "limit", "chance", "passed", "meaning"]].copy()
+    table["passed"] = table["passed"].astype(bool).map({True: "yes", False: "no"})
+    return table.fillna({"modality": ""})
 
 
 def _glossary(dictionary: pd.DataFrame) -> pd.DataFrame:

@@ -48,6 +48,7 @@ STAGES = {
     "clustering": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
+    "audit": Stage("privacy", ("clinical",)),
 }
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
+from haemosynth.validate.stage import Comparison
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
@@ -32,6 +33,14 @@ class Encoder:
     alterations: tuple[str, ...]
     baseline: NDArray[np.bool_] = field(repr=False)  # which encoded columns are clinical and not an endpoint
     genomic: NDArray[np.bool_] = field(repr=False)  # which are alterations or `sequenced`
+
+    @property
+    def blocks(self) -> dict[str, NDArray[np.bool_]]:
+        """Modality -> its encoded columns; `joint`, the whole record, where there is more than one modality."""
+        clinical = {"clinical": ~self.genomic}
+        if not self.genomic.any():
+            return clinical
+        return clinical | {"genomic": self.genomic, "joint": np.ones_like(self.genomic)}
 
     def points(self, cohort: Cohort) -> Matrix:
         """(patients, encoded columns)."""
@@ -100,6 +109,33 @@ def nearest(points: Matrix, others: Matrix, count: int = 1) -> Matrix:
     for rows, squared in squared_distances(points, others):
         found[rows] = np.sort(np.partition(squared, count - 1, axis=1)[:, :count], axis=1)
     return np.sqrt(found)
+
+
+def neighbours(points: Matrix, others: Matrix, count: int) -> tuple[Matrix, NDArray[np.intp]]:
+    """Distances from each point to its `count` nearest others, ascending, and which these are.  (points, count) each"""
+    distances, places = np.empty((len(points), count)), np.empty((len(points), count), dtype=np.intp)
+    for rows, squared in squared_distances(points, others):
+        near = np.argpartition(squared, count - 1, axis=1)[:, :count]
+        found = np.take_along_axis(squared, near, axis=1)
+        order = np.argsort(found, axis=1, kind="stable")
+        distances[rows] = np.take_along_axis(found, order, axis=1)
+        places[rows] = np.take_along_axis(near, order, axis=1)
+    return np.sqrt(distances), places
+
+
+def unseen_side(comparison: Comparison) -> Cohort:
+    """Real patients whom neither the generator nor the release has seen: the holdout.
+
+    Where the release is itself taken from the holdout (`fresh`), the control half.
+    """
+    fresh = comparison.candidate.patients.isin(comparison.real.patients).any()
+    return comparison.control if fresh else comparison.real
+
+
+def distinct(cohort: Cohort) -> Cohort:
+    """Each patient once, in the order of first appearance."""
+    repeated = cohort.patients.duplicated()
+    return cohort.take(np.flatnonzero(~repeated)) if repeated.any() else cohort
 
 
 def some_rows(cohort: Cohort, most: int, rng: np.random.Generator) -> Cohort:

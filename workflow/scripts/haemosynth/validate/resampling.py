@@ -158,6 +158,7 @@ def _resampled(comparison: Comparison, scheme: str, size: int, rng: np.random.Ge
     if scheme == "attack":
         return replace(
             comparison,
+            real=_with_replacement(comparison.real, len(comparison.real), real),
             train=_with_replacement(comparison.train, len(comparison.train), train),
             control=_with_replacement(comparison.control, len(comparison.control), control),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,30 @@ from matplotlib.figure import Figure
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
-from haemosynth.validate.records import Matrix, Vector, fit_encoder, nearest, some_rows, squared_distances
+from haemosynth.validate.chance import RARE, exchanged, quantile
+from haemosynth.validate.records import (
+    Encoder,
+    Matrix,
+    Vector,
+    distinct,
+    fit_encoder,
+    nearest,
+    neighbours,
+    some_rows,
+    squared_distances,
+    unseen_side,
+)
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {
     "rows": 3_000,  # patients, released or unseen, whose neighbours are searched, at most; all patients are searched
     "tolerance": 0.01,  # clinical records nearer than this share of a 10-90 % range count as the same
     "fewest": 3,  # alterations that a mutation profile needs to be told from another
+    "isolated": 0.01,  # share of real patients who are so near to one other, beside the second, as a near match is
+    "exchanges": 1_000,  # of training and unseen patients, to see what chance shows
 }
+
+FEWEST_SHOWN = 5  # patients in a bar of the figure
 
 METRICS = (
     Metric(
@@ -42,6 +59,14 @@ METRICS = (
         "this project",
     ),
     Metric(
+        "near_matches", "error", "share", (0, 1), PRIVACY, "bootstrap",
+        "a near match: distance of a released record to its nearest over that to its second nearest real patient is at"
+        " most the 1 % quantile of this ratio for real patients among themselves; share of the release that nearly"
+        " matches a training patient less n_train / n_unseen times the share that nearly matches an unseen one, at"
+        " least 0",
+        "this project; ratio after Lowe, Int J Comput Vis 2004;60:91-110",
+    ),
+    Metric(
         "copied_profiles", "error", "share", (0, 1), PRIVACY, "bootstrap",
         "among sequenced patients with at least three alterations, share whose set of alterations is a training"
         " patient's, less that share among real patients (unseen ones, and training patients beside the other"
@@ -58,7 +83,56 @@ METRICS = (
         "median over the release of the distance to the nearest / second nearest training record",
         "Zhao et al., CTAB-GAN, ACML 2021 (nearest neighbour distance ratio)",
     ),
+    Metric(
+        "distance_chance", "descriptive", "share", (0, 1), PRIVACY, "bootstrap",
+        "99.5 % quantile of the metric that is the target, with training and unseen patients exchanged at random",
+        "Fisher, The Design of Experiments, 1935 (randomisation test)",
+    ),
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What is found once: the scale, what counts as isolated, and what chance shows.
+
+    encoder: of distances. isolated: modality -> ratio of distances up to which a match is near.
+    chance: (metric, modality) -> `RARE` quantile under exchanged labels; metrics that cannot be measured are left out.
+    """
+
+    encoder: Encoder
+    isolated: Mapping[str, float]
+    chance: Mapping[tuple[str, str], float]
+
+
+def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Screened:
+    """The scale of distances and near matches, and what chance shows. `rng` exchanges labels and chooses `rows`."""
+    choice, exchange = rng.spawn(2)
+    train, unseen = comparison.train, unseen_patients(comparison)
+    candidate, asked = (some_rows(side, int(settings["rows"]), choice) for side in (comparison.candidate, unseen))
+    encoder = fit_encoder(train)
+    real = np.concatenate([encoder.points(train), encoder.points(unseen)])
+    released, known = encoder.points(candidate), encoder.points(asked)
+    member = np.repeat([True, False], [len(train), len(unseen)])
+    labels = exchanged(member, int(settings["exchanges"]), exchange)
+    isolated, chance = {}, {}
+    for modality, block in encoder.blocks.items():
+        among = neighbours(known[:, block], real[:, block], 3)[0][:, 1:]  # the nearest is the patient himself
+        isolated[modality] = float(np.quantile(_ratio(among), float(settings["isolated"])))
+        distances, places = neighbours(released[:, block], real[:, block], 2)
+        near = places[_ratio(distances) <= isolated[modality], 0]
+        found = np.array([near_share(row[near], len(released), len(train), len(unseen)) for row in labels])
+        chance["near_matches", modality] = quantile(found, RARE)
+        if block.all():
+            found = np.array(
+                [_as_at_equal_n(float(row[places[:, 0]].mean()), len(train), len(unseen)) for row in labels]
+            )
+            chance["nearer_to_train", "clinical"] = quantile(found, RARE)
+    if candidate.alterations is not None:
+        fewest = int(settings["fewest"])
+        trained, others, shown = (_profiles(side, fewest) for side in (train, unseen, comparison.candidate))
+        found = _exchanged_profiles(trained, others, shown, len(labels), exchange)
+        chance["copied_profiles", "genomic"] = quantile(found, RARE)
+    return Screened(encoder, isolated, chance)
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
@@ -68,13 +142,19 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     missed, for at most `rows` released and `rows` unseen patients; `rng` only chooses these.
     """
     most = int(settings["rows"])
+    screened: Screened = comparison.prepared
     train, unseen = comparison.train, unseen_patients(comparison)
     candidate, asked = (some_rows(cohort, most, rng) for cohort in (comparison.candidate, unseen))
-    n = len(candidate)
-    encoder = fit_encoder(train)
+    n, encoder = len(candidate), screened.encoder
     known, others, released, fresh = (encoder.points(cohort) for cohort in (train, unseen, candidate, asked))
-    own, other = nearest(released, known, 2), nearest(released, others)[:, 0]
-    values = [Value("nearer_to_train", nearer_share(own[:, 0], other, len(known), len(others)), n=n)]
+    values = []
+    for modality, block in encoder.blocks.items():
+        own, other = (neighbours(released[:, block], side[:, block], 2)[0] for side in (known, others))
+        in_train = own[:, 0] < other[:, 0]
+        both = np.sort(np.hstack([own, other]), axis=1)[:, :2]
+        near = near_share(in_train[_ratio(both) <= screened.isolated[modality]], n, len(known), len(others))
+        values.append(Value("near_matches", near, modality=modality, n=n))
+    values.append(Value("nearer_to_train", nearer_share(own[:, 0], other[:, 0], len(known), len(others)), n=n))
 
     apart = float(settings["tolerance"])
     blocks = (encoder.baseline, encoder.genomic)
@@ -82,15 +162,11 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     chance, chance_both = _identical_share(fresh, known, blocks, apart)
     values.append(Value("exact_matches", max(0.0, same - chance), n=n))
     if candidate.alterations is not None:
-        both = max(0.0, same_both - chance_both)
-        values.append(Value("exact_matches", both, "clinical~genomic", "genomic", n))
+        excess = max(0.0, same_both - chance_both)
+        values.append(Value("exact_matches", excess, "clinical~genomic", "genomic", n))
         fewest = int(settings["fewest"])
-        profiles = Counter(_profiles(train, fewest))
-        shown, unknown = _profiles(comparison.candidate, fewest), _profiles(unseen, fewest)
-        repeated = sum(profiles[profile] > 0 for profile in shown)
-        # By chance: unseen patients beside the training patients, and each training patient beside the others.
-        expected = sum(profiles[profile] > 0 for profile in unknown) + sum(k for k in profiles.values() if k > 1)
-        excess = repeated / max(1, len(shown)) - expected / max(1, len(unknown) + profiles.total())
+        shown = _profiles(comparison.candidate, fewest)
+        excess = profile_excess(Counter(_profiles(train, fewest)), shown, _profiles(unseen, fewest))
         values.append(Value("copied_profiles", max(0.0, excess), modality="genomic", n=len(shown)))
     else:
         reason = "the cohort has no genomic modality"
@@ -101,19 +177,56 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     else:
         reason = "one in twenty unseen patients equals a training patient: the records say too little"
         values.append(Value("dcr_ratio", np.nan, n=n, reason=reason))
-    ratio = np.divide(own[:, 0], own[:, 1], out=np.ones(len(own)), where=own[:, 1] > 0)
-    values.append(Value("nndr_median", float(np.median(ratio)), n=n))
+    values.append(Value("nndr_median", float(np.median(_ratio(own))), n=n))
+    for (metric, modality), limit in screened.chance.items():
+        values.append(Value("distance_chance", limit, metric, modality, n))
     return values
 
 
-def unseen_patients(comparison: Comparison) -> Cohort:
-    """Real patients whom neither the generator nor the release has seen: the holdout, each patient once.
+def _ratio(distances: Matrix) -> Vector:
+    """Distance to the nearest over that to the second nearest; 1 where both are 0.  distances: (records, 2)"""
+    return np.divide(distances[:, 0], distances[:, 1], out=np.ones(len(distances)), where=distances[:, 1] > 0)
 
-    Where the release is itself taken from the holdout (`fresh`), the control half.
+
+def near_share(in_train: np.ndarray, released: int, trained: int, others: int) -> float:
+    """Share of the release that nearly matches training patients, above what unseen patients lead to expect.
+
+    Args:
+        in_train: (near matches,) whether the matched patient is a training one.
+        released, trained, others: numbers of released records, training and unseen patients.
     """
-    if comparison.candidate.patients.isin(comparison.real.patients).any():
-        return comparison.control
-    return comparison.real.take(np.flatnonzero(~comparison.real.patients.duplicated()))
+    matches = int(in_train.sum())
+    return max(0.0, (matches - (len(in_train) - matches) * trained / others) / released)
+
+
+def profile_excess(trained: Counter[bytes], shown: list[bytes], unseen: list[bytes]) -> float:
+    """Share of shown mutation profiles that a training patient has, less that share among real patients.
+
+    By chance: unseen patients beside the training patients, and each training patient beside the others.
+    """
+    repeated = sum(trained[profile] > 0 for profile in shown)
+    expected = sum(trained[profile] > 0 for profile in unseen) + sum(k for k in trained.values() if k > 1)
+    return repeated / max(1, len(shown)) - expected / max(1, len(unseen) + trained.total())
+
+
+def _exchanged_profiles(
+    trained: list[bytes], unseen: list[bytes], shown: list[bytes], count: int, rng: np.random.Generator
+) -> Vector:
+    """`profile_excess`, at least 0, with training and unseen patients exchanged `count` times."""
+    codes, names = pd.factorize(np.array([*trained, *unseen, *shown], dtype=object))
+    real, released = np.split(codes, [len(trained) + len(unseen)])
+    found = np.empty(count)
+    for i in range(count):
+        train, other = np.split(rng.permutation(real), [len(trained)])
+        times = np.bincount(train, minlength=len(names))
+        expected = (times[other] > 0).sum() + times[times > 1].sum()
+        found[i] = (times[released] > 0).sum() / max(1, len(released)) - expected / max(1, len(real))
+    return np.maximum(found, 0.0)
+
+
+def unseen_patients(comparison: Comparison) -> Cohort:
+    """Real patients whom neither the generator nor the release has seen, each once (see `unseen_side`)."""
+    return distinct(unseen_side(comparison))
 
 
 def nearer_share(to_train: Vector, to_others: Vector, trained: int, others: int) -> float:
@@ -127,7 +240,10 @@ def nearer_share(to_train: Vector, to_others: Vector, trained: int, others: int)
         to_train, to_others: (released patients,) distances to the nearest training and unseen patient.
         trained, others: numbers of training and unseen patients.
     """
-    share = float(((to_train < to_others) + 0.5 * (to_train == to_others)).mean())
+    return _as_at_equal_n(float(((to_train < to_others) + 0.5 * (to_train == to_others)).mean()), trained, others)
+
+
+def _as_at_equal_n(share: float, trained: int, others: int) -> float:
     expected = trained / (trained + others)
     return max(0.0, 0.5 + (share - expected) / (2 * (1 - expected)))
 
@@ -154,52 +270,66 @@ def _profiles(cohort: Cohort, fewest: int) -> list[bytes]:
 
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
-    """Distances to the closest training patient, of the release and of unseen patients; and what was found."""
+    """Distances to the closest training patient, of the release, of unseen and of training patients; what was found."""
     rng = np.random.default_rng(0)  # only where more than `rows` patients are to be drawn
-    control, candidate = (
-        some_rows(cohort, int(settings["rows"]), rng) for cohort in (unseen_patients(comparison), comparison.candidate)
-    )
-    encoder = fit_encoder(comparison.train)
+    encoder = comparison.prepared.encoder
     known = encoder.points(comparison.train)
-    drawn, (left, right) = new_figure(9.5, 3.4, ncols=2, gridspec_kw={"width_ratios": [1.25, 1]})
-    sides = [
-        (f"unseen patients (n = {len(control):,})", REAL, nearest(encoder.points(control), known)[:, 0]),
+    unseen, candidate, train = (
+        some_rows(cohort, int(settings["rows"]), rng)
+        for cohort in (unseen_patients(comparison), comparison.candidate, comparison.train)
+    )
+    drawn, (left, right) = new_figure(10, 3.8, ncols=2, gridspec_kw={"width_ratios": [1.2, 1]})
+    _draw_distances(left, [
+        (f"training patients, among themselves (n = {len(train):,})", NEUTRAL,
+         neighbours(encoder.points(train), known, 2)[0][:, 1]),
+        (f"unseen patients (n = {len(unseen):,})", REAL, nearest(encoder.points(unseen), known)[:, 0]),
         (f"{label} (n = {len(candidate):,})", SYNTHETIC, nearest(encoder.points(candidate), known)[:, 0]),
-    ]
-    _draw_distances(left, sides)
-    shares = [
-        ("nearer_to_train", "nearer to training\nthan to unseen patients"),
-        ("exact_matches", "same clinical record\nas a training patient, excess"),
-        ("copied_profiles", "same alterations\nas a training patient, excess"),
-    ]
-    found = values[values["status"] == "ok"]
-    rows: list[tuple[str, float, float, float]] = []
-    for metric, text in shares:
-        row = found[(found["metric"] == metric) & (found["target"] == "all")]
-        if len(row):
-            rows.append((text, float(row["value"].iloc[0]), float(row["low"].iloc[0]), float(row["high"].iloc[0])))
-    for place, (_, value, low, high) in enumerate(rows):
-        right.plot(value, -place, "o", color=SYNTHETIC)
-        if np.isfinite(low):
-            right.plot([low, high], [-place, -place], color=SYNTHETIC, lw=1.5)
-        aside = 12 if value < 0.8 else -12
-        right.annotate(f"{value:.3f}", (value, -place), (aside, 8), textcoords="offset points",
-                       ha="left" if aside > 0 else "right", fontsize=8)  # fmt: skip
-    right.plot([0.5], [0.0], "|", color=REAL, ms=22, mew=1.5)
-    for place in range(1, len(rows)):
-        right.plot([0.0], [-place], "|", color=REAL, ms=22, mew=1.5)
-    right.set(xlim=(-0.04, 1.04), ylim=(0.6 - len(rows), 0.6), xlabel="share of the release (bar: without memory)")
-    right.set_yticks([-place for place in range(len(rows))], [text for text, *_ in rows])
+    ])  # fmt: skip
+    _draw_shares(right, values[values["status"] == "ok"])
     return drawn
+
+
+def _draw_shares(axis: Any, found: pd.DataFrame) -> None:
+    """The scored metrics with their intervals, beside their value without memory and what chance shows."""
+    shares = {
+        "nearer_to_train": "nearer to training\nthan to unseen patients",
+        "exact_matches": "same clinical record\nas a training patient",
+        "near_matches": "singles out\none training patient",
+        "copied_profiles": "same alterations\nas a training patient",
+    }
+    texts: list[str] = []
+    for metric, text in shares.items():
+        rows = found[(found["metric"] == metric) & (found["target"] == "all")]
+        if rows.empty:
+            continue
+        place = -len(texts)
+        texts.append(text)
+        row = rows.iloc[-1]  # of the whole record, where there are several modalities
+        low, high = float(row["low"]), float(row["high"])
+        by_chance = found[(found["metric"] == "distance_chance") & (found["target"] == metric)]
+        limit = by_chance.loc[by_chance["modality"] == row["modality"], "value"]
+        if len(limit):
+            axis.plot(limit, [place], "|", color=NEUTRAL, ms=22, mew=2)
+        axis.plot([0.5 if metric == "nearer_to_train" else 0.0], [place], "|", color=REAL, ms=22, mew=1.5)
+        axis.plot(row["value"], place, "o", color=SYNTHETIC)
+        if np.isfinite(low):
+            axis.plot([low, high], [place, place], color=SYNTHETIC, lw=1.5)
+        end = max(float(row["value"]), high if np.isfinite(high) else 0.0, *limit)
+        aside, side = (end + 0.03, "left") if end < 0.8 else (float(row["value"]) - 0.05, "right")
+        axis.text(aside, place, f"{row['value']:.3f}", ha=side, va="bottom", fontsize=8)
+    axis.set(xlim=(-0.04, 1.04), ylim=(0.6 - len(texts), 0.6), xlabel="share of the release")
+    axis.set_title("bars: black without memory, grey by chance", loc="left", fontsize=9, color=NEUTRAL)
+    axis.set_yticks([-place for place in range(len(texts))], texts)
 
 
 def _draw_distances(axis: Any, sides: list[tuple[str, str, Vector]]) -> None:
     end = max(float(np.quantile(distances, 0.99)) for _, _, distances in sides)
     bins = np.linspace(0, max(end, 1e-9), 31)
     for name, colour, distances in sides:
-        axis.hist(np.clip(distances, 0, bins[-1]), bins, weights=np.full(len(distances), 1 / len(distances)),
-                  histtype="step", color=colour, lw=1.6, label=name)  # fmt: skip
+        counts = np.histogram(np.clip(distances, 0, bins[-1]), bins)[0]
+        shares = np.where(counts < FEWEST_SHOWN, 0, counts) / len(distances)
+        axis.stairs(shares, bins, color=colour, lw=1.6, label=name)
     axis.set(xlabel="distance to the closest training patient", ylabel="share of patients", xlim=(0, bins[-1]))
-    axis.set_ylim(0, 1.3 * axis.get_ylim()[1])  # room for the legend
+    axis.set_ylim(0, 1.4 * axis.get_ylim()[1])  # room for the legend
     axis.legend(loc="upper left", frameon=False, fontsize=8)
     axis.set_title("screening only: it does not prove privacy", loc="left", fontsize=9, color=NEUTRAL)
