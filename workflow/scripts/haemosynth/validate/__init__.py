@@ -36,6 +36,10 @@ STAGES = {
     "survival": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
+    "singling_out": Stage("privacy", ("clinical",)),
+    "linkability": Stage("privacy", ("clinical",)),
+    "inference": Stage("privacy", ("clinical",)),
+    "rare_patients": Stage("privacy", ("clinical",)),
 }
 
 
