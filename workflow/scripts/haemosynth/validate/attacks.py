@@ -1,9 +1,10 @@
 """The three attacks of the European guidance: what the attacker sees, what he finds, and the risk read from it.
 
 Singling out, linkability and inference (Article 29 Working Party, Opinion 05/2014, WP216) are attacked as Giomi et al.
-define it, by their library `anonymeter`. What the library leaves to chance or does not know is done here: seeded
-draws, missing values, the expectation of naive guesses instead of one draw of them, and intervals over patients.
-The release is attacked once; a resample of patients then only counts their successes anew.
+define it. Their library `anonymeter` writes the singling-out queries and gives its intervals. Its search for
+neighbours is done here, once for all secrets and with the same distance, and so is what it leaves to chance or does
+not know: seeded draws, missing values, the expectation of naive guesses instead of one draw of them, and intervals
+over patients. The release is attacked once; a resample of patients then only counts their successes anew.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import BLACK, BLUE, NEUTRAL, ORANGE, SYNTHETIC, new_figure
-from haemosynth.validate.records import Encoder, Matrix, Vector
+from haemosynth.validate.records import CHUNK, Encoder, Matrix, Vector
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 FEWEST = 20  # attacks on a side: below, a success rate says nothing
@@ -82,7 +83,10 @@ def metrics(attack: str, success: str, naive: str) -> tuple[Metric, ...]:
             " taken as independent",
             f"{SOURCE}; Wilson, J Am Stat Assoc 1927;22:209",
         ),
-        *(Metric(name, "descriptive", "share", (0, 1), PRIVACY, "attack", text, SOURCE) for name, text in rates.items()),
+        *(
+            Metric(name, "descriptive", "share", (0, 1), PRIVACY, "attack", text, SOURCE)
+            for name, text in rates.items()
+        ),
     )  # fmt: skip
 
 
@@ -147,7 +151,7 @@ def risk_upper(counts: Sequence[tuple[float, float]]) -> float:
 
 @dataclass(frozen=True)
 class Attributes:
-    """Patients as the library's neighbours take them: numbers, and integer codes of levels and alterations.
+    """Patients as the attacks compare them: numbers, and integer codes of levels and alterations.
 
     tables: one per cohort, equal columns, rows numbered. of: attribute -> its columns. numbers: columns that are
     numbers, the others are codes.
@@ -161,7 +165,7 @@ class Attributes:
 def attributes(encoder: Encoder, outcomes: Sequence[str], *cohorts: Cohort) -> Attributes:
     """Baseline columns (underived, without `outcomes`) and alterations of the cohorts.
 
-    Numbers are clipped as in `Encoder`, since the library divides them by their range, and one outlier would make all
+    Numbers are clipped as in `Encoder`, since distances divide them by their range, and one outlier would make all
     others alike. A missing number stands in the middle of its range and is told by a code of its own; a missing
     level or an unknown alteration is a level.
     """
@@ -193,24 +197,52 @@ def attributes(encoder: Encoder, outcomes: Sequence[str], *cohorts: Cohort) -> A
 
 
 def neighbours(
-    seen: Attributes, attacked: pd.DataFrame, released: pd.DataFrame, known: Sequence[str], count: int = 1
-) -> NDArray[np.int64]:
-    """Rows of the `count` released records nearest to each attacked patient on the `known` attributes, by the library.
+    seen: Attributes,
+    attacked: pd.DataFrame,
+    released: pd.DataFrame,
+    sets: Sequence[Sequence[str]],
+    rng: np.random.Generator,
+    count: int = 1,
+) -> list[NDArray[np.int64]]:
+    """The `count` released records nearest to each attacked patient, for several sets of known attributes.
+
+    The library's distance: |x - y| over the range of both tables for a number, 1 for another code, summed over the
+    known attributes. Sums over many sets are had from one pass over the attributes. `rng` breaks ties.
 
     Returns:
-        (patients, count)
+        for each set: rows of `released`, (patients, count).
     """
-    import anonymeter.evaluators  # noqa: F401 - first, since the library's modules import each other in a circle
-    from anonymeter.neighbors.mixed_types_kneighbors import MixedTypeKNeighbors
-
-    columns = [column for name in known for column in seen.of[name]]
-    kinds = {
-        "num": [column for column in columns if column in seen.numbers],
-        "cat": [column for column in columns if column not in seen.numbers],
-    }
-    search = MixedTypeKNeighbors(n_neighbors=count, n_jobs=1).fit(released[columns], ctypes=kinds)
-    found: NDArray[np.int64] = search.kneighbors(attacked[columns])
+    names = list(seen.of)
+    count = min(count, len(released))
+    orders = [rng.permutation(len(released)) for _ in sets]
+    found = [np.empty((len(attacked), count), dtype=np.int64) for _ in sets]
+    step = max(1, CHUNK // max(1, len(released) * len(names)))
+    for start in range(0, len(attacked), step):
+        rows = slice(start, start + step)
+        gaps = np.array([_gaps(seen, attacked, released, name, rows) for name in names])
+        total = gaps.sum(axis=0)
+        for known, order, rows_found in zip(sets, orders, found, strict=True):
+            chosen = np.isin(names, list(known))
+            few = gaps[chosen if 2 * chosen.sum() <= len(names) else ~chosen].sum(axis=0)
+            distances = (few if 2 * chosen.sum() <= len(names) else total - few)[:, order]
+            # Sums taken in another order differ in their last digits: ties are ties.
+            distances = np.round(distances, 9)
+            nearest = distances.argmin(axis=1)[:, None] if count == 1 else distances.argsort(axis=1, kind="stable")
+            rows_found[rows] = order[nearest[:, :count]]
     return found
+
+
+def _gaps(seen: Attributes, attacked: pd.DataFrame, released: pd.DataFrame, name: str, rows: slice) -> Matrix:
+    """Distances on one attribute.  (patients of `rows`, released records)"""
+    gaps = np.zeros((len(attacked.index[rows]), len(released)))
+    for column in seen.of[name]:
+        mine, theirs = attacked[column].to_numpy(), released[column].to_numpy()
+        if column in seen.numbers:
+            width = max(mine.max(), theirs.max()) - min(mine.min(), theirs.min())
+            gaps += np.abs(mine[rows, None] - theirs[None, :]) / (width or 1.0)
+        else:
+            gaps += mine[rows, None] != theirs[None, :]
+    return gaps
 
 
 def some_patients(cohort: Cohort, most: int, rng: np.random.Generator) -> Cohort:
@@ -236,7 +268,7 @@ def headline(comparison: Comparison, label: str) -> str:
 
 def draw_risks(left: Any, right: Any, attack: str, values: pd.DataFrame, rows: list[tuple[str, str]]) -> None:
     """Success rates on the left axis, the risk on the right one, a row for each (target, modality)."""
-    keyed = values[values["status"] == "ok"].set_index(["metric", "target", "modality"])
+    keyed = by_key(values)
     sides = {
         "main_success": ("training patients", SYNTHETIC, "o", -0.16),
         "control_success": ("control patients", BLACK, "s", 0.16),
@@ -244,10 +276,10 @@ def draw_risks(left: Any, right: Any, attack: str, values: pd.DataFrame, rows: l
     }
     for metric, (text, colour, marker, shift) in sides.items():
         for place, (target, modality) in enumerate(rows):
-            row = keyed.loc[(metric, target, modality)]
+            row = keyed[metric, target, modality]
             draw_interval(left, row, place + shift, colour, marker, text if place == 0 else None)
     for place, (target, modality) in enumerate(rows):
-        row = keyed.loc[(f"{attack}_risk", target, modality)]
+        row = keyed[f"{attack}_risk", target, modality]
         draw_interval(right, row, place, BLUE if modality == "clinical" else ORANGE, "o")
         aside, side = (6, "left") if row["value"] < 0.85 else (-6, "right")
         right.annotate(f"{row['value']:.2f}", (row["value"], place), (aside, 5), textcoords="offset points",
@@ -261,6 +293,13 @@ def draw_risks(left: Any, right: Any, attack: str, values: pd.DataFrame, rows: l
     right.tick_params(axis="y", length=0)
     for axis in (left, right):
         axis.set_ylim(max(1, len(rows)) - 0.4, -0.6)
+
+
+def by_key(values: pd.DataFrame) -> dict[tuple[str, str, str], pd.Series]:
+    """(metric, target, modality) -> the row, where there is a value."""
+    known = values[values["status"] == "ok"]
+    keys = zip(known["metric"], known["target"], known["modality"], strict=True)
+    return {key: row for key, (_, row) in zip(keys, known.iterrows(), strict=True)}
 
 
 def risk_rows(attack: str, values: pd.DataFrame, most: int = ROWS_SHOWN) -> list[tuple[str, str]]:

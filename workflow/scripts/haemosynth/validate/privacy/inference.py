@@ -29,11 +29,13 @@ from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 DEFAULTS: dict[str, Any] = {
     "attacks": 500,  # patients of a side at most who are attacked
     "tolerance": 0.05,  # relative error up to which a guessed number is right
-    "sensitive": None,  # binary columns, events and alterations; null: the first outcome, comorbidities, rare alterations
+    # Binary columns, events and alterations; null: the first outcome, comorbidities, the rarest alterations.
+    "sensitive": None,
     "rare": 5,  # so many of the rarest alterations are sensitive
     "fewest": 10,  # training patients with and without a sensitive attribute, for an area under the curve
     "learned": 3,  # patients with and without it from whom a classifier learns
     "trees": 100,
+    "learners": 6,  # smaller forests from resampled patients, whose spread enters the interval
     "rows": 5_000,  # patients at most from whom a classifier learns
 }
 DISCLOSURE_SOURCE = "this project; after Taub et al., PSD 2018;122 (attribution beside what a baseline tells)"
@@ -46,9 +48,10 @@ METRICS = (
     ),
     Metric(
         "disclosure_excess", "error", "", (0, 1), PRIVACY, "attack",
-        "(AUC_release - AUC_unseen) / (1 - AUC_unseen), at least 0: areas under the ROC curve, for a sensitive attribute"
-        " of training patients, of random forests on all other attributes, learned from the release and from"
-        " unseen patients, each tree from as many patients; all: from the mean areas over sensitive attributes",
+        "(AUC_release - AUC_unseen) / (1 - AUC_unseen), at least 0: areas under the ROC curve, for a sensitive"
+        " attribute of training patients, of random forests on all other baseline attributes, learned from the"
+        " release and from unseen patients, each tree from as many patients; all: from the mean areas over"
+        " sensitive attributes",
         DISCLOSURE_SOURCE,
     ),
     Metric(
@@ -67,14 +70,15 @@ class Disclosure:
     """What classifiers say of one sensitive attribute of training patients.
 
     known: (patients,) whether the attribute is known; has: whether they have it. by_release, by_unseen: predicted
-    probabilities. reason: why there are none.
+    probabilities (learners, patients), the first learner from the patients as they are, the others from resamples of
+    them. reason: why there are none.
     """
 
     modality: str
     known: NDArray[np.bool_]
     has: NDArray[np.bool_]
-    by_release: Vector
-    by_unseen: Vector
+    by_release: Matrix
+    by_unseen: Matrix
     reason: str = ""
 
 
@@ -100,16 +104,14 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     both = pd.concat(seen.tables[:2], ignore_index=True)
     border, tolerance = len(train), float(settings["tolerance"])
     names, right, tried, naive = [], [], [], []
-    for secret in seen.of:
-        known = [name for name in seen.of if name != secret]
-        if not known:
-            continue
-        nearest = attacks.neighbours(seen, both, seen.tables[2], known)[:, 0]
+    sets = [[name for name in seen.of if name != secret] for secret in seen.of]
+    near = attacks.neighbours(seen, both, seen.tables[2], sets, choice, 1) if len(sets) > 1 else []
+    for secret, nearest in zip(seen.of, near, strict=False):
         truth = np.concatenate([secrets(train, secret), secrets(control, secret)])
         offered = secrets(released, secret)
         names.append((secret, "genomic" if secret in schema.alterations else "clinical"))
         asked = ~pd.isna(truth)
-        right.append(guessed(offered[nearest], truth, tolerance))
+        right.append(guessed(offered[nearest[:, 0]], truth, tolerance))
         tried.append(asked.astype(float))
         naive.append(np.where(asked[:border], _naive(offered, truth[:border], tolerance), 0.0))
 
@@ -140,9 +142,9 @@ def guessed(guess: NDArray[Any], truth: NDArray[Any], tolerance: float) -> Vecto
 
     The library's rule, but for negative numbers, which it always takes for right, and missing values.
     """
-    if truth.dtype == float and guess.dtype == float:
-        return (np.abs(guess - truth) <= tolerance * np.abs(guess)).astype(float)
-    return ((guess == truth) & ~pd.isna(truth)).astype(float)
+    number = truth.dtype == float and guess.dtype == float
+    right = np.abs(guess - truth) <= tolerance * np.abs(guess) if number else (guess == truth) & ~pd.isna(truth)
+    return np.asarray(right, dtype=float)
 
 
 def _naive(offered: NDArray[Any], truth: NDArray[Any], tolerance: float) -> Vector:
@@ -196,17 +198,17 @@ def _disclosed(
         known, has = ~np.isnan(answers[0]), answers[0] == 1
         modality = "genomic" if name in train.schema.alterations else "clinical"
         reason = _too_few(answers, (int(settings["fewest"]), *[int(settings["learned"])] * 2))
-        grown = rng.integers(2**31, size=2)
+        grown = rng.spawn(2)
         if reason:
-            found[name] = Disclosure(modality, known, has, np.empty(0), np.empty(0), reason)
+            found[name] = Disclosure(modality, known, has, np.empty((0, 0)), np.empty((0, 0)), reason)
             continue
         others = points[0].columns[[_attribute(column) != name for column in points[0].columns]]
         size = min(int((~np.isnan(answer)).sum()) for answer in answers[1:])
-        scores = [
-            _forest_scores(points[i][others], answers[i], points[0][others], size, int(settings["trees"]), int(seed))
-            for i, seed in zip((1, 2), grown, strict=True)
-        ]
-        found[name] = Disclosure(modality, known, has, *scores)
+        by_release, by_unseen = (
+            _forest_scores(points[i][others], answers[i], points[0][others], size, settings, growth)
+            for i, growth in zip((1, 2), grown, strict=True)
+        )
+        found[name] = Disclosure(modality, known, has, by_release, by_unseen)
     return found
 
 
@@ -240,21 +242,44 @@ def _too_few(answers: Sequence[Vector], least: Sequence[int]) -> str:
 
 
 def _forest_scores(
-    learned: pd.DataFrame, answers: Vector, asked: pd.DataFrame, size: int, trees: int, seed: int
-) -> Vector:
-    """Probabilities for the patients `asked` of a random forest each of whose trees learned from `size` patients."""
+    learned: pd.DataFrame,
+    answers: Vector,
+    asked: pd.DataFrame,
+    size: int,
+    settings: Mapping[str, Any],
+    rng: np.random.Generator,
+) -> Matrix:
+    """Probabilities for the patients `asked` of random forests each of whose trees learned from `size` patients.
+
+    Returns:
+        (1 + learners, patients); the first forest learned from all patients, the others from resamples of them.
+    """
     from sklearn.ensemble import RandomForestClassifier
 
-    known = ~np.isnan(answers)
-    forest = RandomForestClassifier(trees, max_samples=min(size, int(known.sum())), random_state=seed, n_jobs=1)
-    forest.fit(learned.to_numpy()[known], answers[known] == 1)
-    scores: Vector = forest.predict_proba(asked.to_numpy())[:, 1]
-    return scores
+    rows = np.flatnonzero(~np.isnan(answers))
+    of, held = learned.to_numpy()[rows], answers[rows] == 1
+    scores = []
+    for learner in range(1 + int(settings["learners"])):
+        drawn = np.arange(len(rows)) if learner == 0 else rng.integers(len(rows), size=len(rows))
+        if held[drawn].all() or not held[drawn].any():  # a resample without any carrier tells nothing of them
+            scores.append(np.full(len(asked), 0.5))
+            continue
+        trees = int(settings["trees"]) if learner == 0 else max(1, int(settings["trees"]) // 4)
+        forest = RandomForestClassifier(
+            trees, max_samples=min(size, len(rows)), random_state=int(rng.integers(2**31)), n_jobs=1
+        )
+        forest.fit(of[drawn], held[drawn])
+        scores.append(forest.predict_proba(asked.to_numpy())[:, 1])
+    return np.array(scores)
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
-    """Count the right guesses for these patients. Needs what `prepare` found."""
+    """Count the right guesses for these patients. Needs what `prepare` found.
+
+    Whom a classifier learned from is luck too: where the attacked are a resample, so are they.
+    """
     prepared: Prepared = comparison.prepared
+    resampled = comparison.train.patients.has_duplicates
     values = attacks.measured("inference", prepared.attacked, comparison)
     rows = prepared.train.get_indexer(comparison.train.patients)
     areas: dict[str, list[tuple[float, float]]] = {"clinical": [], "genomic": []}
@@ -265,7 +290,8 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             reason = "all or none of the training patients have it"
         if not reason:
             has = one.has[chosen]
-            by_release, by_unseen = one.by_release[chosen], one.by_unseen[chosen]
+            learner = rng.integers(1, len(one.by_release)) if resampled and len(one.by_release) > 1 else 0
+            by_release, by_unseen = one.by_release[learner, chosen], one.by_unseen[learner, chosen]
             pair = area(by_release[has], by_release[~has]), area(by_unseen[has], by_unseen[~has])
             areas[one.modality].append(pair)
         values += _disclosure_values(pair, target, one.modality, len(chosen), reason)
@@ -289,8 +315,8 @@ def _disclosure_values(pair: tuple[float, float], target: str, modality: str, n:
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
     """Success rates and risks, all secrets and those with the highest risk; what classifiers say of sensitive ones."""
     rows = attacks.risk_rows("inference", values)
-    found = values[values["status"] == "ok"].set_index(["metric", "target", "modality"])
-    told = [key[1:] for key in found.index if key[0] == "disclosure_excess"]
+    found = attacks.by_key(values)
+    told = [key[1:] for key in found if key[0] == "disclosure_excess"]
     heights = [max(3, len(rows)), max(2, len(told))]
     drawn, axes = new_figure(9, 2.6 + 0.25 * sum(heights), nrows=2, ncols=2, gridspec_kw={"height_ratios": heights})
     (left, right), (areas, excess) = axes
@@ -301,10 +327,10 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     }
     for place, (target, modality) in enumerate(told):
         for metric, (text, colour, marker, shift) in sides.items():
-            row = found.loc[(metric, target, modality)]
+            row = found[metric, target, modality]
             attacks.draw_interval(areas, row, place + shift, colour, marker, text if place == 0 else None)
         colour = BLUE if modality == "clinical" else ORANGE
-        attacks.draw_interval(excess, found.loc[("disclosure_excess", target, modality)], place, colour, "o")
+        attacks.draw_interval(excess, found["disclosure_excess", target, modality], place, colour, "o")
     texts = [f"{'mean' if target == 'all' else target} ({modality})" for target, modality in told]
     areas.set_yticks(range(len(told)), texts)
     areas.axvline(0.5, color=NEUTRAL, lw=0.9, ls="--")

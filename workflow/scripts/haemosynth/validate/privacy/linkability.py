@@ -48,11 +48,13 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             pairs.append((f"halves {i}", "clinical", [[clinical[j] for j in half] for half in halves]))
     if schema.alterations and clinical:
         pairs.append(("clinical~genomic", "genomic", [clinical, list(schema.alterations)]))
-    linked = []
     both = pd.concat(seen.tables[:2], ignore_index=True)
-    for _, _, sets in pairs:
-        first, second = (attacks.neighbours(seen, both, seen.tables[2], known, count) for known in sets)
-        linked.append((first[:, :, None] == second[:, None, :]).any(axis=(1, 2)))
+    sets = [known for _, _, pair in pairs for known in pair]
+    near = attacks.neighbours(seen, both, seen.tables[2], sets, rng, count)
+    linked = [
+        (first[:, :, None] == second[:, None, :]).any(axis=(1, 2))
+        for first, second in zip(near[::2], near[1::2], strict=True)
+    ]
     right = np.array(linked, dtype=float).T.reshape(len(both), len(pairs))
     border, n = len(train), len(released)
     chance = 1 - float(comb(n - count, count) / comb(n, count)) if n > count else 1.0

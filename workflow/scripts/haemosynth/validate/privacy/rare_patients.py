@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from haemosynth.cohort import Cohort
 from haemosynth.figures import BLACK, BLUE, NEUTRAL, ORANGE, SYNTHETIC, new_figure
 from haemosynth.validate import attacks
-from haemosynth.validate.records import Encoder, Matrix, Vector, fit_encoder, nearest
+from haemosynth.validate.records import Encoder, Vector, fit_encoder, nearest
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {
@@ -46,8 +46,8 @@ METRICS = (
     ),
     Metric(
         "rare_profile_matches", "error", "share", (0, 1), PRIVACY, "attack",
-        "combinations of two or three alterations that no other training patient carries (and none of whose parts is such"
-        " a combination): (p_train - p_control) / (1 - p_control), at least 0; p: mean over patients who have them of the"
+        "combinations of two or three alterations that no other training patient carries (and none of whose parts is"
+        " such a combination): p_train - p_control, at least 0; p: mean over patients who have them of the"
         " share that some released record carries",
         "this project; after Elliot et al., Int J Uncertain Fuzz 2002;10:493 (special uniques)",
     ),
@@ -61,7 +61,8 @@ METRICS = (
     ),
     Metric(
         "rarest_alterations", "descriptive", "alterations", (0, np.inf), PRIVACY, "attack",
-        "number of alterations of the panel that one to four training patients carry and the release shows", "this project",
+        "number of alterations of the panel that one to four training patients carry and the release shows",
+        "this project",
     ),
 )  # fmt: skip
 KINDS = ("all", "rare alterations", "extreme values")
@@ -238,9 +239,7 @@ def _profile_values(prepared: Prepared, chosen: list[Any], comparison: Compariso
         reason = f"fewer than {fewest} training or control patients carry a combination of their own"
     if reason:
         return [Value(name, np.nan, modality="genomic", n=sum(counts), reason=reason) for name in names]
-    # Where the release shows every combination of unseen patients too, it says nothing of anyone.
-    excess = attacks.risk(shares[0], shares[1]) if shares[1] < 1 else 0.0
-    numbers = (excess, *shares, float(prepared.rarest))
+    numbers = (max(0.0, shares[0] - shares[1]), *shares, float(prepared.rarest))
     return [Value(name, number, modality="genomic", n=sum(counts)) for name, number in zip(names, numbers, strict=True)]
 
 
@@ -269,7 +268,8 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     _draw_bins(left, prepared, label)
     found = values[values["status"] == "ok"]
     names = {"all": "far from all others", "rare alterations": "rare alterations", "extreme values": "extreme values"}
-    places, texts = [], []
+    places: list[int] = []
+    texts: list[str] = []
     for target, text in names.items():
         row = found[(found["metric"] == "outlier_membership_auc") & (found["target"] == target)]
         if len(row):
@@ -284,7 +284,11 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     right.set_yticks(places, texts)
     areas = sum("area" in text for text in texts)
     right.plot([0.5, 0.5], [-0.5, areas - 0.5], color=NEUTRAL, lw=0.9, ls="--")
-    right.set(xlim=(-0.03, 1.03), ylim=(max(1, len(places)) - 0.4, -0.6), xlabel="0.5 is guessing in attacks, 0 best for matches")
+    right.set(
+        xlim=(-0.03, 1.03),
+        ylim=(max(1, len(places)) - 0.4, -0.6),
+        xlabel="0.5 is guessing in attacks, 0 best for matches",
+    )
     return drawn
 
 
@@ -305,7 +309,7 @@ def _draw_bins(axis: Any, prepared: Prepared, label: str) -> None:
     inner = edges[1:-1]
     width = 0.38
     texts = [f"below {inner[0]:.2f}"] if len(inner) else ["any"]
-    texts += [f"{low:.2f} to {high:.2f}" for low, high in zip(inner[:-1], inner[1:], strict=True)]
+    texts += [f"{low:.2f} to {high:.2f}" for low, high in pairwise(inner)]
     texts += [f"above {inner[-1]:.2f}"] if len(inner) else []
     sides = (("training patients", SYNTHETIC, train, -width / 2), ("control patients", BLACK, control, width / 2))
     for name, colour, distances, shift in sides:

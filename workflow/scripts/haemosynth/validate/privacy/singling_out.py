@@ -9,6 +9,8 @@ baseline columns; `genomic`: on these and the alterations.
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -113,8 +115,6 @@ def _answers(
     rng: np.random.Generator,
 ) -> tuple[Answers, Answers] | None:
     """Which training and control patients answer the queries of the library.  (patients, queries) each."""
-    import logging
-
     import polars as pl
     from anonymeter.evaluators.singling_out_evaluator import (
         multivariate_singling_out_queries,
@@ -129,8 +129,9 @@ def _answers(
     wanted = int(settings["queries"])
     if number == 1:
         # All there are, in a fixed order before some are chosen: polars groups values in any order.
-        queries = univariate_singling_out_queries(open_to_all, 10**9, rng)
-        queries = sorted(queries, key=str)
+        with warnings.catch_warnings():  # of a missing value as the one rare value, a query that nobody answers
+            warnings.simplefilter("ignore")
+            queries = sorted(univariate_singling_out_queries(open_to_all, 10**9, rng), key=str)
         queries = [queries[i] for i in np.sort(rng.permutation(len(queries))[:wanted])]
     else:
         queries = multivariate_singling_out_queries(open_to_all, wanted, number, int(settings["attempts"]), rng)
@@ -189,7 +190,7 @@ def random_answers(
 
 def alone(answers: Answers) -> Vector:
     """How many of the queries single out each patient.  (patients, queries) -> (patients,)"""
-    return answers[:, answers.sum(axis=0) == 1].sum(axis=1).astype(float)
+    return np.asarray(answers[:, answers.sum(axis=0) == 1].sum(axis=1), dtype=float)
 
 
 def carried(answered: NDArray[np.int64], asked: int, size: int) -> float:
