@@ -9,8 +9,6 @@ from fixtures_candidates import compared, independent, planted, renamed
 from fixtures_figures import drawn_alike, overlapping
 from fixtures_small import small_cohort
 
-pytest.importorskip("anonymeter")
-
 from haemosynth.errors import InputError
 from haemosynth.streams import stream
 from haemosynth.validate import attacks
