@@ -118,6 +118,25 @@ def test_intervals_hold_the_value_and_are_the_same_twice(name, comparison):
     assert (pooled["high"] > pooled["low"]).all()
 
 
+def test_intervals_are_not_lifted_by_the_cut_at_zero():
+    """An attack with equal success on both sides: the interval reaches 0 and is wide enough."""
+    ids = [pd.Index([f"{side}{i}" for i in range(300)]) for side in "mc"]
+    won = (np.arange(300) % 3 == 0).astype(float)[:, None]
+    tally = [attacks.Tally(patients, won, np.ones((300, 1))) for patients in ids]
+    rng = np.random.default_rng(0)
+    cohort = small_cohort(300, 2).clinical_only()
+    split = compared(cohort)
+    found = attacks.Attacked((("x", "clinical"),), *tally, tally[0])
+    drawn = []
+    for _ in range(300):
+        sides = [replace(cohort, clinical=cohort.clinical.set_axis(i[rng.integers(300, size=300)])) for i in ids]
+        one = attacks.measured("some", found, replace(split, train=sides[0], control=sides[1]))
+        drawn += [v.value for v in one if v.metric == "some_risk" and v.target == "all" and v.modality == "clinical"]
+    assert abs(np.mean(drawn)) < 0.02
+    # Standard error of (a - b) / (1 - b) for two shares of a third among 300.
+    assert np.std(drawn) == pytest.approx(np.sqrt(2 * (1 / 3) * (2 / 3) / 300) / (2 / 3), rel=0.2)
+
+
 @pytest.mark.filterwarnings("ignore:Attack is as good")
 def test_risk_and_interval_are_those_of_the_library():
     from anonymeter.stats.confidence import EvaluationResults

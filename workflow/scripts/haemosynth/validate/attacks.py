@@ -100,19 +100,19 @@ def measured(attack: str, found: Attacked, comparison: Comparison, apart: Sequen
         found.control.over(comparison.control.patients),
         found.baseline.over(comparison.train.patients),
     ]
-    values = []
+    values, least = [], least_risk(comparison)
     for i, (name, modality) in enumerate(found.attacks):
-        values += _values(attack, [(right[i], tried[i]) for right, tried in counts], name, modality)
+        values += _values(attack, [(right[i], tried[i]) for right, tried in counts], name, modality, "", least)
     for modality in ("clinical", "genomic"):
         ours = np.array([kind == modality and name not in apart for name, kind in found.attacks], dtype=bool)
         pooled = [(right[ours].sum(), tried[ours].sum()) for right, tried in counts]
         reason = NO_GENOMIC if modality == "genomic" and comparison.train.alterations is None else ""
-        values += _values(attack, pooled, "all", modality, reason)
+        values += _values(attack, pooled, "all", modality, reason, least)
     return values
 
 
 def _values(
-    attack: str, counts: Sequence[tuple[float, float]], name: str, modality: str, reason: str = ""
+    attack: str, counts: Sequence[tuple[float, float]], name: str, modality: str, reason: str, least: float
 ) -> list[Value]:
     if not reason and min(tried for _, tried in counts[:2]) < FEWEST:
         reason = f"fewer than {FEWEST} attacks could be made on training or control patients"
@@ -121,7 +121,7 @@ def _values(
         names = [f"{attack}_risk", f"{attack}_risk_upper", *(f"{side}_success" for side in SIDES)]
         return [Value(metric, np.nan, name, modality, n, reason) for metric in names]
     rates = [min(1.0, right / tried) for right, tried in counts]
-    value, upper = risk(rates[0], rates[1]), risk_upper(counts)
+    value, upper = risk(rates[0], rates[1], least), risk_upper(counts)
     why = "" if np.isfinite(value) else "the attack always succeeds on control patients: nothing is left to measure"
     return [
         Value(f"{attack}_risk", value, name, modality, n, why),
@@ -130,9 +130,17 @@ def _values(
     ]
 
 
-def risk(main: float, control: float) -> float:
+def risk(main: float, control: float, least: float = 0.0) -> float:
     """Excess success on training patients as a share of what was left to gain; NaN where nothing was left."""
-    return float(np.clip((main - control) / (1 - control), 0, 1)) if control < 1 else np.nan
+    return float(np.clip((main - control) / (1 - control), least, 1)) if control < 1 else np.nan
+
+
+def least_risk(comparison: Comparison) -> float:
+    """Where a risk is held: at 0, but below it for resampled patients.
+
+    Intervals are centred on the value; resamples that were cut at 0 too would lift their lower end.
+    """
+    return -1.0 if comparison.train.patients.has_duplicates else 0.0
 
 
 def risk_upper(counts: Sequence[tuple[float, float]]) -> float:

@@ -279,7 +279,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     Whom a classifier learned from is luck too: where the attacked are a resample, so are they.
     """
     prepared: Prepared = comparison.prepared
-    resampled = comparison.train.patients.has_duplicates
+    resampled, least = comparison.train.patients.has_duplicates, attacks.least_risk(comparison)
     values = attacks.measured("inference", prepared.attacked, comparison)
     rows = prepared.train.get_indexer(comparison.train.patients)
     areas: dict[str, list[tuple[float, float]]] = {"clinical": [], "genomic": []}
@@ -294,20 +294,22 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             by_release, by_unseen = one.by_release[learner, chosen], one.by_unseen[learner, chosen]
             pair = area(by_release[has], by_release[~has]), area(by_unseen[has], by_unseen[~has])
             areas[one.modality].append(pair)
-        values += _disclosure_values(pair, target, one.modality, len(chosen), reason)
+        values += _disclosure_values(pair, target, one.modality, len(chosen), reason, least)
     for modality, pairs in areas.items():
         reason = "no sensitive attribute could be attacked"
         if modality == "genomic" and comparison.train.alterations is None:
             reason = attacks.NO_GENOMIC
         mean = np.mean(pairs, axis=0) if pairs else (np.nan, np.nan)
         pair = float(mean[0]), float(mean[1])
-        values += _disclosure_values(pair, "all", modality, len(rows), "" if pairs else reason)
+        values += _disclosure_values(pair, "all", modality, len(rows), "" if pairs else reason, least)
     return values
 
 
-def _disclosure_values(pair: tuple[float, float], target: str, modality: str, n: int, reason: str) -> list[Value]:
+def _disclosure_values(
+    pair: tuple[float, float], target: str, modality: str, n: int, reason: str, least: float
+) -> list[Value]:
     # Where unseen patients tell the attribute with certainty there is nothing left to disclose.
-    excess = np.nan if reason else 0.0 if pair[1] >= 1 else attacks.risk(*pair)
+    excess = np.nan if reason else 0.0 if pair[1] >= 1 else attacks.risk(*pair, least)
     numbers = {"disclosure_excess": excess, "disclosure_auc": pair[0], "disclosure_auc_unseen": pair[1]}
     return [Value(name, number, target, modality, n, reason) for name, number in numbers.items()]
 

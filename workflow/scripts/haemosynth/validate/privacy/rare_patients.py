@@ -239,7 +239,7 @@ def _profile_values(prepared: Prepared, chosen: list[Any], comparison: Compariso
         reason = f"fewer than {fewest} training or control patients carry a combination of their own"
     if reason:
         return [Value(name, np.nan, modality="genomic", n=sum(counts), reason=reason) for name in names]
-    numbers = (max(0.0, shares[0] - shares[1]), *shares, float(prepared.rarest))
+    numbers = (max(attacks.least_risk(comparison), shares[0] - shares[1]), *shares, float(prepared.rarest))
     return [Value(name, number, modality="genomic", n=sum(counts)) for name, number in zip(names, numbers, strict=True)]
 
 
