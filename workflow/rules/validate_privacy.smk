@@ -57,6 +57,89 @@ rule validate_audit:
         "logs/validate_audit/{cohort}/{generator}/seed-{seed}.log",
     benchmark:
         "logs/benchmarks/validate_audit/{cohort}/{generator}/seed-{seed}.tsv"
+rule validate_singling_out:
+    """Does the release give away attributes that only one training patient has?"""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/privacy/singling_out.py"),
+    output:
+        **stage_outputs("privacy", "singling_out"),
+    log:
+        "logs/validate_singling_out/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_singling_out/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/attacks.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.privacy.singling_out",
+        settings=stage_settings("singling_out"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_linkability:
+    """Does the release join two data sets that hold different attributes of a patient?"""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/privacy/linkability.py"),
+    output:
+        **stage_outputs("privacy", "linkability"),
+    log:
+        "logs/validate_linkability/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_linkability/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/attacks.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.privacy.linkability",
+        settings=stage_settings("linkability"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_inference:
+    """Does the release tell an attribute of a patient whose other attributes are known?"""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/privacy/inference.py"),
+    output:
+        **stage_outputs("privacy", "inference"),
+    log:
+        "logs/validate_inference/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_inference/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/attacks.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.privacy.inference",
+        settings=stage_settings("inference"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_rare_patients:
+    """Are the patients who stand out of the cohort safe too?"""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/privacy/rare_patients.py"),
+    output:
+        **stage_outputs("privacy", "rare_patients"),
+    log:
+        "logs/validate_rare_patients/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_rare_patients/{cohort}/{generator}/seed-{seed}.tsv"
     conda:
         "../../envs/tabular.yaml"
     resources:
@@ -66,5 +149,10 @@ rule validate_audit:
         job=JOB,
         stage="haemosynth.validate.privacy.audit",
         settings={**stage_settings("audit"), "limits": config["gate"]},
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.privacy.rare_patients",
+        settings=stage_settings("rare_patients"),
     script:
         "../scripts/validate.py"

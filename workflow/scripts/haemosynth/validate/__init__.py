@@ -49,6 +49,10 @@ STAGES = {
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
     "audit": Stage("privacy", ("clinical",)),
+    "singling_out": Stage("privacy", ("clinical",)),
+    "linkability": Stage("privacy", ("clinical",)),
+    "inference": Stage("privacy", ("clinical",)),
+    "rare_patients": Stage("privacy", ("clinical",)),
 }
 
 
