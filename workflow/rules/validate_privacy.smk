@@ -46,17 +46,6 @@ rule validate_membership:
         "../scripts/validate.py"
 
 
-rule validate_audit:
-    """Do the privacy checks stop a planted leak, and let unseen patients pass?"""
-    input:
-        **comparison(),
-        code=package("validate.py", "haemosynth/validate/privacy/audit.py"),
-    output:
-        **stage_outputs("privacy", "audit"),
-    log:
-        "logs/validate_audit/{cohort}/{generator}/seed-{seed}.log",
-    benchmark:
-        "logs/benchmarks/validate_audit/{cohort}/{generator}/seed-{seed}.tsv"
 rule validate_singling_out:
     """Does the release give away attributes that only one training patient has?"""
     input:
@@ -144,15 +133,34 @@ rule validate_rare_patients:
         "../../envs/tabular.yaml"
     resources:
         mem_mb=4000,
-        runtime=60,
-    params:
-        job=JOB,
-        stage="haemosynth.validate.privacy.audit",
-        settings={**stage_settings("audit"), "limits": config["gate"]},
         runtime=30,
     params:
         job=JOB,
         stage="haemosynth.validate.privacy.rare_patients",
         settings=stage_settings("rare_patients"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_audit:
+    """Do the privacy checks stop a planted leak, and let unseen patients pass?"""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/privacy/audit.py"),
+    output:
+        **stage_outputs("privacy", "audit"),
+    log:
+        "logs/validate_audit/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_audit/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.privacy.audit",
+        settings={**stage_settings("audit"), "limits": config["gate"]},
     script:
         "../scripts/validate.py"
