@@ -19,13 +19,13 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from haemosynth.ingest import ingest  # noqa: E402
-from haemosynth.split import split  # noqa: E402
-from haemosynth.streams import stream  # noqa: E402
-from haemosynth.study import expanded  # noqa: E402
-from haemosynth.validate.classes import fit_classes, named  # noqa: E402
-from haemosynth.validate.partitions import adjusted_rand  # noqa: E402
-from haemosynth.validate.utility.dirichlet import DEFAULTS, with_known  # noqa: E402
+from haemosynth.ingest import ingest
+from haemosynth.split import split
+from haemosynth.streams import stream
+from haemosynth.study import expanded
+from haemosynth.validate.classes import fit_classes, named
+from haemosynth.validate.partitions import adjusted_rand
+from haemosynth.validate.utility.dirichlet import DEFAULTS, with_known
 
 UNCLASSIFIED = ("No_class", "No_drivers", "Ambiguous_classification")
 

@@ -56,3 +56,10 @@ def rank_statistics(scores: Vector, member: Labels, rates: tuple[float, ...]) ->
         low, high = true[rows, before], true[rows, after]
         found[:, column] = (low + share * (high - low)) / members[:, 0]
     return area, found
+
+
+def area(members: Vector, others: Vector) -> float:
+    """Area under the ROC curve: probability that a member scores higher than a non-member, ties half."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, members, side="left") + np.searchsorted(ordered, members, side="right")
+    return float(below.mean() / (2 * len(others)))

@@ -21,8 +21,8 @@ from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
 from haemosynth.figures import BLACK, BLUE, NEUTRAL, ORANGE, SYNTHETIC, new_figure
 from haemosynth.validate import attacks
+from haemosynth.validate.chance import area
 from haemosynth.validate.privacy.distance import unseen_patients
-from haemosynth.validate.privacy.membership import area
 from haemosynth.validate.records import Encoder, Matrix, Vector, fit_encoder
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
