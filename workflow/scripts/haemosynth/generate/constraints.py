@@ -59,7 +59,7 @@ def check(cohort: Cohort) -> list[str]:
         values = clinical[name].to_numpy("float64")
         if column.low is not None:
             note(values < column.low, f"{name} below {column.low:g}")
-        if column.high is not None:
+        if column.high is not None and not _open(column):
             note(values > column.high, f"{name} above {column.high:g}")
         if column.grain:
             note(_off_grain(values, column.grain), f"{name} not in steps of {column.grain:g}")
@@ -95,9 +95,15 @@ def _off_grain(values: np.ndarray, grain: float) -> np.ndarray:
 def _held(values: np.ndarray, column: Column) -> np.ndarray:
     if column.grain:
         values = np.where(_off_grain(values, column.grain), np.rint(values / column.grain) * column.grain, values)
-    if column.low is None and column.high is None:
+    high = None if _open(column) else column.high
+    if column.low is None and high is None:
         return values
-    return np.asarray(np.clip(values, column.low, column.high))
+    return np.asarray(np.clip(values, column.low, high))
+
+
+def _open(column: Column) -> bool:
+    """The longest follow-up of a training patient is no limit: clipping at it would tell it."""
+    return column.kind == "time" and "high" not in column.declared
 
 
 def _carried(alterations: pd.DataFrame, mutations: pd.DataFrame) -> np.ndarray:
