@@ -25,7 +25,7 @@ KEY = "HAEMOSYNTH_NOISE_KEY"
 UNIT = "one training patient added or removed, with everything that is recorded of this patient"
 LEAST_KEY = 32  # characters
 DENOMINATOR = 1 << 20  # variances are rounded up to multiples of 1 / DENOMINATOR
-BLOCK = 1 << 14  # bytes of noise made at once
+BLOCK = 1 << 10  # bytes of noise made at once
 
 
 # -------------------------------------------------------------------- accountant

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import chi2
 
 from haemosynth.generate.privacy import Noise, variance_of
 
 EMPTY = 2.0  # standard deviations of noise up to which a lesser half is taken to be empty
 CONTINGENCY = 0.2  # mean square root contingency that a table of pairs should show as clearly as its noise
+SURE = 0.9  # share of the draws of noise alone after which one-way counts are taken to be even
 SWEEPS = 50  # of iterative proportional fitting
 
 
@@ -116,9 +118,7 @@ def fit_tree(
         return counted(codes[both, i] * width + codes[both, j], len(grouped[i]) * width).reshape(-1, width)
 
     def score(i: int, j: int) -> float:
-        """L1 distance from independence, less what noise and chance would make it: one patient changes it by 1."""
-        e = expected(i, j)
-        return float(np.abs(counts(i, j) - e).sum() - np.sqrt(2 / np.pi) * np.sqrt(e + float(pair_variance)).sum())
+        return gain(counts(i, j), expected(i, j), float(pair_variance))
 
     parent = [-1] * count
     first = [root, *alone] if free and not given else alone
@@ -148,6 +148,15 @@ def counted(levels: np.ndarray, size: int) -> np.ndarray:
     return np.bincount(levels[levels >= 0], minlength=size)
 
 
+def gain(counts: np.ndarray, expected: np.ndarray, variance: float) -> float:
+    """What a pair's counts tell beyond independence: L1 distance from it, less what chance and noise would make of it.
+
+    One patient changes one count by one, and so the gain by at most one.
+    """
+    chance = np.sqrt(2 / np.pi) * np.sqrt(expected + variance).sum()
+    return float(np.abs(counts - expected).sum() - chance)
+
+
 def _totals(noisy: Sequence[np.ndarray], domains: Sequence[Domain]) -> dict[int, float]:
     """Patients of each block: mean of the sums of its tables, weighted by precision; at least 1."""
     found = {}
@@ -172,6 +181,8 @@ def denoised(noisy: np.ndarray, domain: Domain, variance: float, total: float) -
     deviation = sums - total / len(sums)
     energy = float((deviation**2).sum())
     spread = variance * float((size * (1.0 - size / size.sum())).sum())
+    # What nine in ten draws of noise alone stay below: at small budgets a column is even, not all in one level.
+    spread *= float(chi2.ppf(SURE, len(sums) - 1)) / (len(sums) - 1) if len(sums) > 1 else 1.0
     keep = max(0.0, 1.0 - spread / energy) if energy > 0 else 0.0
     sums = onto_simplex(total / len(sums) + keep * deviation, total)
     out = np.zeros(domain.size)

@@ -95,8 +95,8 @@ def _guarantee(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
         f"(zCDP, rho {found['rho']:.4g}).",
         f"- With the number of training patients known, for one patient exchanged for another: epsilon "
         f"{found['exchange']:.4g} at the same delta.",
-        "- It holds for the synthetic patients (`cohort/`, `tables/`, `cbioportal/`). Metrics, figures, scorecard, gate "
-        "and dossier compare them with real patients without noise: they are aggregates outside this guarantee.",
+        "- It holds for the synthetic patients (`cohort/`, `tables/`, `cbioportal/`). Metrics, figures, scorecard, "
+        "gate and dossier compare them with real patients without noise: they are aggregates outside this guarantee.",
         "- It holds for this release; every other release from the same patients adds to it.",
         "- The noise comes from a secret that is not published; who holds the secret can take it away again.",
         f"- Taken as public: {'; '.join(public)}.",
