@@ -169,6 +169,10 @@ class Noise:
             pass
         return found
 
+    def one_of(self, weights: np.ndarray) -> int:
+        """An index, with chances exactly in proportion to whole-numbered weights."""
+        return int(np.searchsorted(np.cumsum(weights), self.below(int(weights.sum())), side="right"))
+
     def _exponential(self, numerator: int, denominator: int) -> bool:
         """True with probability exp(-numerator / denominator), exactly."""
         whole, rest = divmod(numerator, denominator)

@@ -67,11 +67,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     domains += [Domain(3, ((0,), (1,), (2,)), block=int(kind == "gene")) for kind in train.schema.alterations.values()]
     tree = private_tree.fit_tree(levels, domains, spent, noise, bins=3, given=len(parents))
     # One mutation of each patient counts, any with equal chances: one patient changes one cell by one.
-    picked = [
-        int(np.searchsorted(np.cumsum(row), noise.below(int(row.sum())), side="right"))
-        for row in fractions
-        if row.any()
-    ]
+    picked = [noise.one_of(row) for row in fractions if row.any()]
     variance = variance_of(spent["fractions"], 1)
     counts = noise.added(counted(np.array(picked, dtype=np.int64), FRACTIONS + 1), variance)
     domain = Domain(FRACTIONS + 1, ((0,), tuple(range(1, FRACTIONS + 1))))
