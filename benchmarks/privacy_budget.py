@@ -91,7 +91,7 @@ def measured(seed):
 
 def draw(table):
     """One panel a metric: mean and range over seeds against epsilon, references as lines."""
-    figure, axes = new_figure(10, 6, nrows=2, ncols=3)
+    figure, axes = new_figure(10, 6.5, nrows=2, ncols=3)
     at = np.arange(len(EPSILONS))
     for axis, (stage, _, _, title, label, higher) in zip(axes.flat, PANELS, strict=True):
         own = table[table.stage == stage].pivot_table(index="seed", columns="candidate", values="value")
@@ -110,8 +110,8 @@ def draw(table):
         axis.plot(at, private.mean(), color=VERMILION, marker="o", label="private marginals: mean, range over seeds")
         axis.set_xticks(at, [f"{e:g}" if np.isfinite(e) else "\u221e" for e in EPSILONS])
         axis.set_xlabel("epsilon of the release")
-        axis.set_ylabel(f"{label} ({'higher' if higher else 'lower'} is better)")
-        axis.set_title(title)
+        axis.set_ylabel(label)
+        axis.set_title(f"{title}\n({'higher' if higher else 'lower'} is better)")
     handles, labels = axes.flat[-1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
