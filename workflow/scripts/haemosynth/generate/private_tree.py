@@ -110,7 +110,7 @@ def fit_tree(
 
     def expected(i: int, j: int) -> np.ndarray:
         n = min(grouped[i].sum(), grouped[j].sum())
-        return np.outer(grouped[i] / grouped[i].sum(), grouped[j] / grouped[j].sum()) * n
+        return np.asarray(np.outer(grouped[i] / grouped[i].sum(), grouped[j] / grouped[j].sum()) * n)
 
     def counts(i: int, j: int) -> np.ndarray:
         both = (codes[:, i] >= 0) & (codes[:, j] >= 0)

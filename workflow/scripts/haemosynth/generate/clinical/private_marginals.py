@@ -164,12 +164,11 @@ def _knots(low: float, high: float, grain: float | None, cells: int) -> list[np.
     step = grain or 0.0
     values = round((high - low) / step) + 1 if step else cells
     count = 1 << (max(1, min(cells, values)).bit_length() - 1)
-    share = np.linspace(0.0, 1.0, count + 1)
+    share: np.ndarray = np.linspace(0.0, 1.0, count + 1)
     if values > WIDE:
         share = np.expm1(share * np.log1p(WIDE)) / WIDE
-    if not step:
-        edges = low + share * (high - low)
-    else:
+    edges: np.ndarray = low + share * (high - low)
+    if step:
         # At least one recorded value to each cell; the ends lie half a grain beyond the values.
         first = np.maximum.accumulate(np.rint(share * values) - np.arange(count + 1)) + np.arange(count + 1)
         first = np.minimum(first, values - count + np.arange(count + 1))
