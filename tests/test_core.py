@@ -8,7 +8,7 @@ import pytest
 
 from haemosynth.cohort import Cohort, read_cohort, typed, write_cohort
 from haemosynth.errors import InputError
-from haemosynth.files import load_model, replacing, save_model, write_table
+from haemosynth.files import load_model, read_table, replacing, save_model, write_table
 from haemosynth.schema import Column, Schema, column_from, read_schema, write_schema
 from haemosynth.streams import stream
 
@@ -141,3 +141,9 @@ def test_streams_are_reproducible_and_independent():
     draws = np.array([stream(s, *names).random(2000) for s in (1, 2) for names in (("fit",), ("fit", "a"), ("fita",))])
     correlation = np.corrcoef(draws)
     assert np.abs(correlation[~np.eye(len(draws), dtype=bool)]).max() < 0.1
+
+
+@pytest.mark.parametrize("ending", ["tsv", "csv", "parquet"])
+def test_a_table_without_columns_is_read_back(tmp_path, ending):
+    write_table(pd.DataFrame(), tmp_path / f"history.{ending}")
+    assert read_table(tmp_path / f"history.{ending}").empty

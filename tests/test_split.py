@@ -165,3 +165,10 @@ def test_mistakes_are_told(cohort: Cohort) -> None:
     clinical["OS_event"] = 1 - clinical["OS_event"]
     with pytest.raises(InputError, match="4 patients have no event of OS"):
         parts(replace(cohort, clinical=clinical))
+
+
+def test_a_listed_panel_is_declared_and_a_recurrent_one_is_not():
+    cohort = small_cohort(n=500, seed=3)
+    for panel, declared in ((list(cohort.schema.genes), ("panel",)), ({"recurrent": {"min_carriers": 5}}, ())):
+        train, holdout = split(cohort, 0.6, None, panel, stream(1, "split"))
+        assert train.schema.declared == holdout.schema.declared == declared

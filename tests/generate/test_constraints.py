@@ -60,3 +60,19 @@ def test_genes_of_patients_who_were_not_sequenced_are_unknown():
     mended = enforce(replace(cohort, sequenced=sequenced))
     assert mended.alterations[cohort.schema.genes].iloc[:5].isna().all().all()
     assert check(mended) == []
+
+
+def test_inferred_follow_up_of_training_patients_is_no_limit_and_a_declared_one_is():
+    cohort = broken(OS_time=500.0)
+    column = cohort.schema.columns["OS_time"]
+
+    def with_time(column):
+        schema = cohort.schema.with_columns({**cohort.schema.columns, "OS_time": column})
+        return replace(cohort, schema=schema)
+
+    inferred = with_time(replace(column, high=119.7, declared=("kind",)))
+    declared = with_time(replace(column, high=119.7, declared=("kind", "high")))
+    assert check(inferred) == []
+    assert enforce(inferred).clinical["OS_time"].iloc[0] == 500.0
+    assert any("OS_time above" in line for line in check(declared))
+    assert enforce(declared).clinical["OS_time"].max() == 119.7

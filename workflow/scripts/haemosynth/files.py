@@ -52,12 +52,14 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table written by `write_table`."""
+    """Read a table written by `write_table`, also one without columns (a fit that keeps no history)."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
+    if path.stat().st_size < 2:
+        return pd.DataFrame()
     return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", keep_default_na=True)
 
 

@@ -56,6 +56,7 @@ class Schema:
     `endpoints` holds names such as ("OS", "EFS"); the first is the primary one. Endpoint E stands in the
     columns `E_time` (months) and `E_event` (1 event, 0 censored). `alterations` maps each event of the
     alteration matrix to "gene" or "cytogenetic". `excluded` maps source columns to the reason.
+    `declared` holds "panel" where the study listed the genes: otherwise training patients chose the alterations.
     """
 
     cohort: str
@@ -64,6 +65,7 @@ class Schema:
     alterations: Mapping[str, str] = field(default_factory=dict)
     excluded: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    declared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for endpoint in self.endpoints:
@@ -116,6 +118,7 @@ def write_schema(schema: Schema, path: str | Path) -> None:
             "alterations": dict(schema.alterations),
             "excluded": dict(schema.excluded),
             "notes": list(schema.notes),
+            "declared": list(schema.declared),
         },
         path,
     )
@@ -158,4 +161,5 @@ def read_schema(path: str | Path) -> Schema:
         alterations=dict(content.get("alterations") or {}),
         excluded=dict(content.get("excluded") or {}),
         notes=_tuple(content.get("notes")),
+        declared=_tuple(content.get("declared")),
     )

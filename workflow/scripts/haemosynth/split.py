@@ -147,8 +147,13 @@ def learned_schema(train: Cohort, panel: Any) -> Schema:
                 excluded[name] = f"derived from {', '.join(gone)}, which left"
                 del columns[name]
                 dropped = True
+    listed = train.alterations is not None and min_carriers(panel, f"cohorts.{schema.cohort}") is None
     return replace(
-        schema, columns=columns, alterations=alterations, excluded={name: excluded[name] for name in sorted(excluded)}
+        schema,
+        columns=columns,
+        alterations=alterations,
+        excluded={name: excluded[name] for name in sorted(excluded)},
+        declared=("panel",) if listed else (),
     )
 
 

@@ -18,8 +18,8 @@ from typing import Any
 from haemosynth.errors import InputError
 
 ALGORITHMS = {
-    "clinical": ("vae", "forest"),
-    "genomic": ("dirichlet_process", "logistic_chain"),
+    "clinical": ("vae", "forest", "private_marginals"),
+    "genomic": ("dirichlet_process", "logistic_chain", "private_marginals"),
 }
 REFERENCES = ("real", "independent", "uniform", "fresh")
 

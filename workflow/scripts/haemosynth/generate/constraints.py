@@ -57,10 +57,11 @@ def check(cohort: Cohort) -> list[str]:
         if not column.numeric or column.derived is not None:
             continue
         values = clinical[name].to_numpy("float64")
-        if column.low is not None:
-            note(values < column.low, f"{name} below {column.low:g}")
-        if column.high is not None:
-            note(values > column.high, f"{name} above {column.high:g}")
+        low, high = _limits(column)
+        if low is not None:
+            note(values < low, f"{name} below {low:g}")
+        if high is not None:
+            note(values > high, f"{name} above {high:g}")
         if column.grain:
             note(_off_grain(values, column.grain), f"{name} not in steps of {column.grain:g}")
     for endpoint in schema.endpoints:
@@ -95,9 +96,18 @@ def _off_grain(values: np.ndarray, grain: float) -> np.ndarray:
 def _held(values: np.ndarray, column: Column) -> np.ndarray:
     if column.grain:
         values = np.where(_off_grain(values, column.grain), np.rint(values / column.grain) * column.grain, values)
-    if column.low is None and column.high is None:
-        return values
-    return np.asarray(np.clip(values, column.low, column.high))
+    low, high = _limits(column)
+    return values if low is None and high is None else np.asarray(np.clip(values, low, high))
+
+
+def _limits(column: Column) -> tuple[float | None, float | None]:
+    """The limits of a column; not the shortest and longest follow-up of a training patient, which would be told."""
+    if column.kind == "time":
+        return (
+            column.low if "low" in column.declared else None,
+            column.high if "high" in column.declared else None,
+        )
+    return column.low, column.high
 
 
 def _carried(alterations: pd.DataFrame, mutations: pd.DataFrame) -> np.ndarray:

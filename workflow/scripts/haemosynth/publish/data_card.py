@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from haemosynth.cohort import Cohort
+from haemosynth.generate.privacy import UNIT, composed
 from haemosynth.publish.gate import OVERRIDE, overridden
 from haemosynth.report.content import rows
 
@@ -50,6 +51,7 @@ def data_card(
             parameters = int(models[modality].get("parameters", 0))
             per = f", {training_patients / parameters:.2g} training patients per parameter" if parameters else ""
             lines.append(f"- {modality}: {method}, {parameters} fitted numbers{per}")
+    lines += _guarantee(models)
     lines += [
         "",
         "## Distance from real patients",
@@ -86,3 +88,28 @@ def data_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _guarantee(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The section on differential privacy, where any of the models states something about it."""
+    statements = {modality: model.get("privacy") for modality, model in models.items()}
+    if not any(statements.values()):
+        return []
+    lines = ["", "## Differential privacy", ""]
+    found = composed(list(statements.values()))
+    if found is None:
+        without = [modality for modality, told in statements.items() if told is None or told["rho"] is None]
+        return [*lines, f"- None: the model of {', '.join(without)} gives no guarantee, so the release has none."]
+    public = dict.fromkeys(item for told in statements.values() if told for item in told["public"])
+    return [
+        *lines,
+        f"- Epsilon {found['epsilon']:.4g} at delta {found['delta']:g} for {UNIT}; all modalities together "
+        f"(zCDP, rho {found['rho']:.4g}).",
+        f"- With the number of training patients known, for one patient exchanged for another: epsilon "
+        f"{found['exchange']:.4g} at the same delta.",
+        "- It holds for the synthetic patients (`cohort/`, `tables/`, `cbioportal/`). Metrics, figures, scorecard, "
+        "gate and dossier compare them with real patients without noise: they are aggregates outside this guarantee.",
+        "- It holds for this release; every other release from the same patients adds to it.",
+        "- The noise comes from a secret that is not published; who holds the secret can take it away again.",
+        f"- Taken as public: {'; '.join(public)}.",
+    ]
