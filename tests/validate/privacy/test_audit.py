@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures_candidates import compared, independent
+from fixtures_candidates import compared, independent, renamed
 from fixtures_figures import drawn_alike, overlapping
 from fixtures_small import small_cohort
 
@@ -49,7 +49,8 @@ def test_a_battery_that_sees_nothing_fails_its_audit(comparison):
 
 def test_checks_that_stop_unseen_patients_fail_the_audit(comparison):
     """A holdout that the generators have seen: its halves repeat training patients."""
-    split = replace(comparison, real=comparison.train.take(np.arange(200)))
+    seen = renamed(comparison.train.take(np.arange(200)))
+    split = replace(comparison, real=seen, candidate=comparison.control)
     _, found = audited(split, trials=1)
     assert found["audit_stopped", "unseen_patients"] == 1
     assert found["audit_passed", "all"] == 0
