@@ -90,26 +90,31 @@ def scores(
 
 def attack(points: Matrix, released: Matrix) -> dict[str, Vector]:
     """Score every point by the three attacks; each point's population sample is all the other points."""
-    to_released, to_others = nearest(points, released)[:, 0], nearest(points, points, 2)[:, 1]
+    to_others = nearest(points, points, 2)[:, 1]
     width = max(float(np.median(to_others)), NEAR)  # the usual distance between neighbours
+    to_released, density = _nearest_and_log_density(points, released, width)
+    _, density_of_others = _nearest_and_log_density(points, points, width, without_self=True)
     return {
         "distance": -to_released,
         "relative_distance": np.log(to_others + NEAR) - np.log(to_released + NEAR),
-        "density_ratio": _log_density(points, released, width) - _log_density(points, points, width, without_self=True),
+        "density_ratio": density - density_of_others,
     }
 
 
-def _log_density(points: Matrix, others: Matrix, width: float, without_self: bool = False) -> Vector:
-    """Log of the mean Gaussian kernel (up to the same constant for all) at each point."""
-    from scipy.special import logsumexp
-
-    found = np.empty(len(points))
+def _nearest_and_log_density(
+    points: Matrix, others: Matrix, width: float, without_self: bool = False
+) -> tuple[Vector, Vector]:
+    """Distance to the nearest other, and the log of the mean Gaussian kernel (up to the same constant for all)."""
+    near, density = np.empty(len(points)), np.empty(len(points))
     for rows, squared in squared_distances(points, others):
         if without_self:
             squared[np.arange(rows.stop - rows.start), np.arange(rows.start, rows.stop)] = np.inf
-        found[rows] = logsumexp(-squared / (2 * width**2), axis=1)
-    found -= np.log(len(others) - without_self)
-    return found
+        least = squared.min(axis=1)
+        squared -= least[:, None]
+        squared *= -1 / (2 * width**2)
+        near[rows] = np.sqrt(least)
+        density[rows] = np.log(np.exp(squared, out=squared).sum(axis=1)) - least / (2 * width**2)
+    return near, density - np.log(len(others) - without_self)
 
 
 def area(members: Vector, others: Vector) -> float:
