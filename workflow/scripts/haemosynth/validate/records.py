@@ -98,7 +98,9 @@ def squared_distances(points: Matrix, others: Matrix) -> Iterator[tuple[slice, M
     step = max(1, CHUNK // max(1, len(others)))
     for start in range(0, len(points), step):
         part = points[start : start + step]
-        squared = np.einsum("ij,ij->i", part, part)[:, None] + norms[None, :] - 2 * part @ others.T
+        squared = (-2 * part) @ others.T
+        squared += norms
+        squared += np.einsum("ij,ij->i", part, part)[:, None]
         squared[squared < ROUNDING] = 0.0
         yield slice(start, start + len(part)), squared
 

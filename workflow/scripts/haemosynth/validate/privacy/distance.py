@@ -253,11 +253,13 @@ def _identical_share(
 ) -> tuple[float, float]:
     """Share of points with a training point within `apart` in the first block; in both blocks."""
     first = both = 0
-    parts = (squared_distances(points[:, block], train[:, block]) for block in blocks)
-    for (_, clinical), (_, genomic) in zip(*parts, strict=True):
-        same = clinical <= apart**2
-        first += int(same.any(axis=1).sum())
-        both += int((same & (genomic <= apart**2)).any(axis=1).sum())
+    clinical, genomic = blocks
+    for rows, squared in squared_distances(points[:, clinical], train[:, clinical]):
+        same = squared <= apart**2
+        found = np.flatnonzero(same.any(axis=1))
+        first += len(found)
+        for some, others in squared_distances(points[rows][found][:, genomic], train[:, genomic]):
+            both += int((same[found[some]] & (others <= apart**2)).any(axis=1).sum())
     return first / len(points), both / len(points)
 
 
