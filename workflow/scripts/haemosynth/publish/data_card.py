@@ -9,7 +9,7 @@ import pandas as pd
 
 from haemosynth.cohort import Cohort
 from haemosynth.generate.privacy import UNIT, composed
-from haemosynth.publish.gate import OVERRIDE, overridden
+from haemosynth.publish.gate import OVERRIDE, outcomes, overridden
 from haemosynth.report.content import rows
 
 
@@ -68,9 +68,9 @@ def data_card(
         "| check | value | limit | by chance | passed |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for row in rows(gate[gate["check"] != OVERRIDE]):
+    checks = gate[gate["check"] != OVERRIDE]
+    for row, passed in zip(rows(checks), outcomes(checks), strict=True):
         value, chance = ("" if pd.isna(x) else f"{x:.3g}" for x in (row.value, row.chance))
-        passed = "yes" if row.passed else "no"
         lines.append(f"| {row.check} | {value or 'not measured'} | {row.limit:.3g} | {chance} | {passed} |")
     if overridden(gate):
         lines += ["", f"**The gate was overruled:** {overridden(gate)}"]

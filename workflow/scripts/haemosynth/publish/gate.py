@@ -168,6 +168,13 @@ def overridden(checks: pd.DataFrame) -> str:
     return " ".join(checks.loc[checks["check"] == OVERRIDE, "meaning"])
 
 
+def outcomes(checks: pd.DataFrame) -> list[str]:
+    """Of each check yes, no, or nothing where it was not measured and does not count."""
+    made = checks["value"].notna() | (checks["check"] == OVERRIDE)
+    words = zip(checks["passed"].astype(bool), made, strict=True)
+    return ["no" if not passed else "yes" if known else "" for passed, known in words]
+
+
 def verdict(checks: pd.DataFrame) -> bool:
     """Whether the release may leave: every check was made and passed, or a named person overruled those that did not.
 

@@ -108,6 +108,7 @@ def publish(
             "metrics.tsv": content.metrics,
             "metrics_dictionary.tsv": content.dictionary,
             "scorecard.tsv": content.scorecard,
+            "stages.tsv": content.stages,
             "composites.tsv": content.composites,
             "against_baseline.tsv": content.baseline,
             "gate.tsv": gate,

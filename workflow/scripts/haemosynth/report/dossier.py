@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from haemosynth import __version__
 from haemosynth.figures import STYLE
 from haemosynth.impute.assess import figure as assessment_figure
-from haemosynth.publish.gate import OVERRIDE, failure, overridden, verdict
+from haemosynth.publish.gate import OVERRIDE, failure, outcomes, overridden, verdict
 from haemosynth.report.content import Content, rows
 from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure
 
@@ -289,7 +289,7 @@ def _tally(contest: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _gate(gate: pd.DataFrame) -> pd.DataFrame:
     table = gate[["generator", "check", "modality", "value", "limit", "chance", "passed", "meaning"]].copy()
-    table["passed"] = table["passed"].astype(bool).map({True: "yes", False: "no"})
+    table["passed"] = outcomes(gate)
     return table.fillna({"modality": ""})
 
 
