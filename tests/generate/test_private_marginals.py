@@ -18,6 +18,7 @@ from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.privacy import KEY, Noise, composed, rho_of
 from haemosynth.generate.private_tree import Domain, denoised, fitted_pair, gain
 from haemosynth.publish.data_card import data_card
+from haemosynth.publish.gate import COLUMNS
 from haemosynth.split import split
 from haemosynth.streams import stream
 
@@ -313,7 +314,7 @@ def card(models: dict[str, Fitted]) -> str:
     train = train_patients()
     told = {modality: model.description for modality, model in models.items()}
     recipe = dict.fromkeys(models, "private_marginals")
-    gate = pd.DataFrame(columns=["check", "value", "limit", "passed"])
+    gate = pd.DataFrame(columns=COLUMNS)
     composites = pd.DataFrame(columns=["pillar", "modality", "relative", "low", "high"])
     return data_card(train, "small", "private", recipe, told, len(train), gate, composites)
 
