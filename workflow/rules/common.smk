@@ -26,6 +26,8 @@ FILES = {
     "clinical": ["schema.yaml", "clinical.parquet"],
     "genomic": ["alterations.parquet", "mutations.parquet"],
 }
+# Drawn for patients who have the others: in files of their own, which only what reads them depends on.
+FURTHER = {"transcriptomic": "expression.h5ad", "imaging": "images.zarr"}
 # A cohort without a modality that another cohort of the study has writes that modality's tables without content.
 MODALITIES = [m for m in FILES if any(m in modalities(config, name) for name in SOURCES)]
 SIMULATED = [name for name, entry in SOURCES.items() if entry["format"] == "simulated"]
@@ -114,13 +116,19 @@ def fitted(modality):
     return {"weights": part("model.safetensors"), "description": part("model.json")}
 
 
-def comparison():
-    """A candidate, the holdout it is compared with, and for privacy the training patients and a control."""
+def comparison(*further):
+    """A candidate, the holdout it is compared with, and for privacy the training patients and a control.
+
+    `further` names modalities that a stage reads besides the clinical and the genomic one.
+    """
+    folders = {"candidate": "synthetic/{generator}", "holdout": "holdout", "train": "train", "control": "control"}
+    files = [FURTHER[modality] for modality in further]
     return {
-        "candidate": list(cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}").values()),
-        "holdout": list(cohort_files(f"{SEED_FOLDER}/holdout").values()),
-        "train": list(cohort_files(f"{SEED_FOLDER}/train").values()),
-        "control": list(cohort_files(f"{SEED_FOLDER}/control").values()),
+        name: [
+            *cohort_files(f"{SEED_FOLDER}/{folder}").values(),
+            *(f"{SEED_FOLDER}/{folder}/{file}" for file in files),
+        ]
+        for name, folder in folders.items()
     }
 
 

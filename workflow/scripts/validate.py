@@ -14,11 +14,15 @@ with job(snakemake) as work:
 
     stage = import_module(snakemake.params.stage)
     settings = stage_settings(stage, snakemake.params.settings, snakemake.params.stage.split(".")[-1])
+
+    def patients(files):
+        return read_cohort(Path(files[0]).parent, snakemake.params.get("modalities", ()))
+
     comparison = Comparison(
-        real=read_cohort(Path(snakemake.input.holdout[0]).parent),
-        candidate=read_cohort(Path(snakemake.input.candidate[0]).parent),
-        train=read_cohort(Path(snakemake.input.train[0]).parent),
-        control=read_cohort(Path(snakemake.input.control[0]).parent),
+        real=patients(snakemake.input.holdout),
+        candidate=patients(snakemake.input.candidate),
+        train=patients(snakemake.input.train),
+        control=patients(snakemake.input.control),
     )
 
     # The streams leave the generator out: all candidates meet the same real patients.

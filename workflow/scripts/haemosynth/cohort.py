@@ -6,13 +6,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from haemosynth.errors import InputError
-from haemosynth.files import read_table, write_table
+from haemosynth.files import read_table, replacing, write_table
+from haemosynth.images import Images, read_images
 from haemosynth.schema import Schema, read_schema, write_schema
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 MUTATION_COLUMNS = (
     "patient_id", "gene", "chromosome", "variant_class", "hgvsp", "alt_count", "ref_count", "vaf", "copy_number",
@@ -20,8 +25,37 @@ MUTATION_COLUMNS = (
 
 
 @dataclass(frozen=True)
+class _Rows:
+    """The rows of a long table, patient by patient: rows order[start:start + count] belong to a patient.
+
+    order: (rows,); start and count: (patients,), in the order of the patients' table.
+    """
+
+    order: np.ndarray
+    start: np.ndarray
+    count: np.ndarray
+
+    @staticmethod
+    def owned(owners: Any, patients: pd.Index) -> _Rows:
+        """The rows of a table whose row i belongs to patient owners[i]."""
+        codes, known = pd.factorize(pd.Series(np.asarray(owners, dtype=object)))
+        sizes = np.bincount(codes, minlength=len(known))
+        group = pd.Index(known).get_indexer(patients)  # -1 for a patient without rows
+        starts, sizes = np.append(np.cumsum(sizes) - sizes, 0), np.append(sizes, 0)
+        return _Rows(np.argsort(codes, kind="stable"), starts[group], sizes[group])
+
+    def of(self, positions: np.ndarray) -> np.ndarray:
+        """The rows of the patients at these positions, one patient after the other; again for each repetition."""
+        count = self.count[positions]
+        ends = np.cumsum(count)
+        # Rows start, start + 1, ... of each patient, one patient after the other.
+        steps = np.arange(count.sum()) - np.repeat(ends - count, count)
+        return self.order[np.repeat(self.start[positions], count) + steps]
+
+
+@dataclass(frozen=True)
 class Cohort:
-    """Patients with their clinical record, mutations and alterations.
+    """Patients with their clinical record, mutations, alterations, gene expression and images.
 
     clinical: (patients, columns), index `patient_id`. Numbers are float64; levels (categorical, ordinal, binary)
         are pandas categoricals with the schema's categories in order. Missing is NaN, never a value.
@@ -29,6 +63,9 @@ class Cohort:
         Genes of a patient who was not sequenced are NaN.
     sequenced: (patients,) bool, same index; None without a genomic modality.
     mutations: long table with MUTATION_COLUMNS, only of patients in `clinical`; None without a genomic modality.
+    expression: one row for each patient whose expression was measured, named by `patient_id`, in table order; None
+        without a transcriptomic modality.
+    images: of patients in `clinical`, who may own several or none; None without an imaging modality.
     """
 
     schema: Schema
@@ -36,6 +73,8 @@ class Cohort:
     alterations: pd.DataFrame | None = None
     sequenced: pd.Series | None = None
     mutations: pd.DataFrame | None = None
+    expression: AnnData | None = None
+    images: Images | None = None
 
     def __post_init__(self) -> None:
         if list(self.clinical.columns) != list(self.schema.columns):
@@ -57,35 +96,33 @@ class Cohort:
     def take(self, positions: Sequence[int] | np.ndarray) -> Cohort:
         """The patients at these positions (0-based), in this order; a position may stand more than once."""
         positions = np.asarray(positions, dtype=np.intp)
-        clinical = self.clinical.iloc[positions]
-        if self.alterations is None or self.sequenced is None or self.mutations is None:
-            return replace(self, clinical=clinical)
-        order, start, count = self._mutation_rows
-        count = count[positions]
-        ends = np.cumsum(count)
-        # Rows start, start + 1, ... of each patient, one patient after the other.
-        steps = np.arange(count.sum()) - np.repeat(ends - count, count)
-        rows = order[np.repeat(start[positions], count) + steps]
-        return replace(
-            self,
-            clinical=clinical,
-            alterations=self.alterations.iloc[positions],
-            sequenced=self.sequenced.iloc[positions],
-            mutations=self.mutations.iloc[rows].reset_index(drop=True),
-        )
+        parts: dict[str, Any] = {"clinical": self.clinical.iloc[positions]}
+        if self.alterations is not None and self.sequenced is not None and self.mutations is not None:
+            rows = self._mutation_rows.of(positions)
+            parts["alterations"] = self.alterations.iloc[positions]
+            parts["sequenced"] = self.sequenced.iloc[positions]
+            parts["mutations"] = self.mutations.iloc[rows].reset_index(drop=True)
+        if self.expression is not None:
+            parts["expression"] = self.expression[self._expression_rows.of(positions)]
+        if self.images is not None:
+            parts["images"] = self.images.take(self._image_rows.of(positions))
+        return replace(self, **parts)
+
+    # Kept, since a cohort is resampled many times.
+    @cached_property
+    def _mutation_rows(self) -> _Rows:
+        assert self.mutations is not None
+        return _Rows.owned(self.mutations["patient_id"], self.patients)
 
     @cached_property
-    def _mutation_rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows of `mutations` patient by patient, and where those of each patient of the table start, and how many.
+    def _expression_rows(self) -> _Rows:
+        assert self.expression is not None
+        return _Rows.owned(self.expression.obs_names, self.patients)
 
-        Kept, since a cohort is resampled many times.
-        """
-        assert self.mutations is not None
-        codes, owners = pd.factorize(self.mutations["patient_id"])
-        sizes = np.bincount(codes, minlength=len(owners))
-        group = pd.Index(owners).get_indexer(self.clinical.index)  # -1 for a patient without mutations
-        starts, sizes = np.append(np.cumsum(sizes) - sizes, 0), np.append(sizes, 0)
-        return np.argsort(codes, kind="stable"), starts[group], sizes[group]
+    @cached_property
+    def _image_rows(self) -> _Rows:
+        assert self.images is not None
+        return _Rows.owned(self.images.patient_id, self.patients)
 
     def clinical_only(self) -> Cohort:
         """The cohort without its genomic modality."""
@@ -147,8 +184,8 @@ def write_genomic(
     write_table(mutations, long_path)
 
 
-def read_cohort(folder: str | Path) -> Cohort:
-    """Read a canonical cohort folder.
+def read_cohort(folder: str | Path, modalities: Collection[str] = ("clinical", "genomic")) -> Cohort:
+    """Read a canonical cohort folder: its clinical and genomic modality, expression and images where named.
 
     Raises:
         InputError: a file is missing, a patient stands twice, or tables disagree about the patients.
@@ -156,7 +193,35 @@ def read_cohort(folder: str | Path) -> Cohort:
     folder = Path(folder)
     genomic = [folder / "alterations.parquet", folder / "mutations.parquet"]
     present = read_schema(folder / "schema.yaml").alterations
-    return read_parts(folder / "schema.yaml", folder / "clinical.parquet", *(genomic if present else ()))
+    cohort = read_parts(folder / "schema.yaml", folder / "clinical.parquet", *(genomic if present else ()))
+    if "transcriptomic" in modalities:
+        cohort = replace(cohort, expression=read_expression(folder / "expression.h5ad"))
+    if "imaging" in modalities:
+        cohort = replace(cohort, images=read_images(folder / "images.zarr"))
+    return cohort
+
+
+def read_expression(path: str | Path) -> AnnData:
+    """Read gene expression: one row per patient.
+
+    Raises:
+        InputError: the file is missing, or a patient stands twice.
+    """
+    import anndata
+
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    expression = anndata.read_h5ad(path)
+    if expression.obs_names.has_duplicates:
+        repeated = expression.obs_names[expression.obs_names.duplicated()][0]
+        raise InputError(f"{path}: patient {repeated} stands more than once")
+    return expression
+
+
+def write_expression(expression: AnnData, path: str | Path) -> None:
+    """Write gene expression as h5ad."""
+    with replacing(path) as temporary:
+        expression.write_h5ad(temporary, compression="gzip")
 
 
 def read_clinical(clinical: str | Path, schema: str | Path) -> Cohort:
