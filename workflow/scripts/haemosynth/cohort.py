@@ -50,7 +50,8 @@ class _Rows:
         ends = np.cumsum(count)
         # Rows start, start + 1, ... of each patient, one patient after the other.
         steps = np.arange(count.sum()) - np.repeat(ends - count, count)
-        return self.order[np.repeat(self.start[positions], count) + steps]
+        rows: np.ndarray = self.order[np.repeat(self.start[positions], count) + steps]
+        return rows
 
 
 @dataclass(frozen=True)
