@@ -1,0 +1,1 @@
+"""Generators of gene expression, given the clinical record and the alterations."""

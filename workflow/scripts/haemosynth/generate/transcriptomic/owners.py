@@ -1,0 +1,100 @@
+"""Who has expression, at which library size and in which batch: the same for every transcriptomic generator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from haemosynth.cohort import Cohort
+from haemosynth.errors import InputError
+from haemosynth.expression import LEAST_PATIENTS
+from haemosynth.generate.fitted import Fitted
+from haemosynth.generate.transcriptomic import record
+from haemosynth.generate.transcriptomic.regression import ridge
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+GRID = 101  # quantiles of what the record leaves of log library size
+
+
+def learn(train: Cohort) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the patients who have expression, in its order, and the features of all training patients.
+
+    Raises:
+        InputError: too few training patients have expression.
+    """
+    found = 0 if train.expression is None else train.expression.n_obs
+    if found < LEAST_PATIENTS:
+        raise InputError(f"{found} training patients have expression; a model needs {LEAST_PATIENTS} or more")
+    assert train.expression is not None
+    return train.patients.get_indexer(train.expression.obs_names), record.transform(record.learn(train), train)
+
+
+def description(train: Cohort, seed: int) -> dict[str, Any]:
+    """What sampling must know of the training patients, as plain data: features, presence, genes, declarations."""
+    assert train.expression is not None
+    known = record.learn(train)
+    present = train.patients.isin(train.expression.obs_names)
+    uns = train.expression.uns
+    return {
+        "record": known,
+        "presence": record.learn_presence(record.transform(known, train), present, seed),
+        "values": str(uns["values"]),
+        "library": float(uns.get("library", 1.0)),
+        "batch": str(uns.get("batch", "")),
+        "genes": list(train.expression.var_names),
+        "highly_variable": [bool(v) for v in train.expression.var["highly_variable"]],
+    }
+
+
+def learn_library(train: Cohort, features: np.ndarray) -> dict[str, np.ndarray]:
+    """Log library size on the record, and the quantiles of what is left; nothing for values that are no counts."""
+    assert train.expression is not None
+    if train.expression.uns["values"] != "counts":
+        return {}
+    size = np.log(train.expression.obs["library_size"].to_numpy(dtype=np.float64))
+    slope = ridge(features, size[:, None])[:, 0]
+    rest = size - (features - features.mean(axis=0)) @ slope
+    return {
+        "library.slope": slope, "library.middle": features.mean(axis=0),
+        "library.rest": np.quantile(rest, np.linspace(0, 1, GRID)),
+    }  # fmt: skip
+
+
+def drawn(known: Mapping[str, Any], given: Cohort, rng: np.random.Generator) -> tuple[pd.Index, np.ndarray]:
+    """The patients of `given` who get expression, and their features."""
+    features = record.transform(known["record"], given)
+    chosen = record.drawn_presence(known["presence"], features, rng)
+    return given.patients[chosen], features[chosen]
+
+
+def drawn_obs(
+    fitted: Fitted, given: Cohort, patients: pd.Index, features: np.ndarray, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Library size (counts) and batch of each patient."""
+    obs = pd.DataFrame(index=patients)
+    a, known = fitted.arrays, fitted.description
+    if known["values"] == "counts":
+        rest = np.interp(rng.random(len(patients)), np.linspace(0, 1, GRID), a["library.rest"])
+        obs["library_size"] = np.rint(np.exp(rest + (features - a["library.middle"]) @ a["library.slope"]))
+    if known["batch"]:
+        obs["batch"] = batches(given, known["batch"], patients)
+    return obs
+
+
+def batches(given: Cohort, column: str, patients: pd.Index) -> pd.Categorical:
+    """The batch of each patient: the clinical column that names it, unknown as `unknown`."""
+    return pd.Categorical(given.clinical[column].reindex(patients).astype(object).fillna("unknown").astype(str))
+
+
+def like(known: Mapping[str, Any]) -> AnnData:
+    """An empty AnnData with the genes and declarations that a model was fitted with."""
+    import anndata
+
+    var = pd.DataFrame({"highly_variable": known["highly_variable"]}, index=pd.Index(known["genes"], dtype=object))
+    uns = {key: known[key] for key in ("values", "library", "batch")}
+    return anndata.AnnData(np.zeros((0, len(var)), dtype=np.float32), pd.DataFrame(), var, uns=uns)
