@@ -1,9 +1,10 @@
 """Gene expression of simulated patients, from the published programmes in `resources/<disease>/`.
 
-The log2 mean of a gene is its own mean, plus the fold changes of its programmes (`programmes.tsv`) times how active each
-is in the patient (`programme_drivers.tsv`: events 0/1, laboratory values as normal scores, noise), plus hidden modules
-of other genes, plus a shift of the patient's centre, plus the library size. Counts are negative binomial with dispersion
-a0 + a1 / mean (Love et al., Genome Biol 2014;15:550). Only a part of the patients has expression; more in some centres.
+The log2 mean of a gene is its own mean, plus the fold changes of its programmes (`programmes.tsv`) times how active
+each is in the patient (`programme_drivers.tsv`: events 0/1, laboratory values as normal scores, noise), plus hidden
+modules of other genes, plus a shift of the patient's centre, plus the library size. Counts are negative binomial with
+dispersion a0 + a1 / mean (Love et al., Genome Biol 2014;15:550). Only a part of the patients has expression; more in
+some centres.
 """
 
 from __future__ import annotations

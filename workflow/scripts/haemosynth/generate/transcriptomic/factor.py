@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from haemosynth.cohort import Cohort
 from haemosynth.expression import made
@@ -42,8 +43,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     who, given = owners.learn(train)
     assert train.expression is not None
     features = given[who]
-    values = scores.rates(train.expression)
-    score = scores.normal_scores(values, rng)
+    values = scores.rates(train.expression, rng)
+    score = scores.normal_scores(values)
     slope = ridge(features, score)
     middle = features.mean(axis=0)
     explained = (features - middle) @ slope
@@ -75,8 +76,8 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> AnnData:
     score = ((features - a["middle"]) @ a["slope"]).astype(np.float32)
     score += rng.standard_normal((len(features), a["loading"].shape[1]), dtype=np.float32) @ a["loading"].T
     score += rng.standard_normal(score.shape, dtype=np.float32) * a["noise"]
-    values = scores.restored(score, a["quantiles"])
+    values = scores.carried(score, ndtri(scores.LEVELS), a["quantiles"])
     obs = owners.drawn_obs(fitted, given, patients, features, rng)
     if known["values"] == "counts":
-        values = scores.counted(values, obs["library_size"].to_numpy(), float(known["library"]), rng)
+        values = scores.counted(values, obs["library_size"].to_numpy(), float(known["library"]))
     return made(values, owners.like(known), patients, obs)

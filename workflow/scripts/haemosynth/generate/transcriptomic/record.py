@@ -34,7 +34,7 @@ def learn(train: Cohort) -> dict[str, Any]:
         elif column.kind == "time":
             continue
         elif column.numeric:
-            if known.nunique() > 1:
+            if len(known) and known.min() < known.max():
                 grid = known.quantile(np.linspace(0, 1, GRID)).tolist()
                 features.append({"kind": "number", "column": name, "grid": grid})
         else:

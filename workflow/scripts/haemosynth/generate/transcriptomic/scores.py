@@ -1,59 +1,66 @@
-"""Expression on the scale that a generator learns, and back: normal scores of each gene, library sizes, whole counts."""
+"""Expression on the scale that a generator learns, and back: rates, normal scores of each gene, its distribution."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
 from haemosynth.expression import dense
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-GRID = 101  # quantiles that describe a gene
+LEVELS = np.linspace(0.001, 0.999, 101)  # of the quantiles that describe a gene
 CHUNK = 2000  # genes at once
 
 
-def rates(expression: AnnData) -> np.ndarray:
-    """(patients, genes) float32: counts at the median library size of train; other values as they are."""
+def rates(expression: AnnData, rng: np.random.Generator) -> np.ndarray:
+    """(patients, genes) float32: counts at the median library size of train; other values as they are.
+
+    A count is spread evenly up to the next one, so that equal counts, such as zeros, are no ties.
+    """
     values = dense(expression.X)
     if expression.uns["values"] != "counts":
         return values
     share = float(expression.uns["library"]) / expression.obs["library_size"].to_numpy(dtype=np.float32)
-    return np.asarray(values * share[:, None])
+    return np.asarray((values + rng.random(values.shape, dtype=np.float32)) * share[:, None])
 
 
-def counted(rate: np.ndarray, library: np.ndarray, median: float, rng: np.random.Generator) -> np.ndarray:
-    """Whole counts at these library sizes, rounded up or down by chance, so that means stay."""
-    expected = rate * (library / median)[:, None].astype(np.float32)
-    return np.asarray(np.floor(expected + rng.random(expected.shape, dtype=np.float32)), dtype=np.float32)
+def counted(rate: np.ndarray, library: np.ndarray, median: float) -> np.ndarray:
+    """Whole counts at these library sizes: the inverse of `rates`."""
+    return np.asarray(np.floor(np.maximum(rate, 0) * (library / median)[:, None]), dtype=np.float32)
 
 
-def normal_scores(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(patients, genes) float32 normal score of each value among its gene's; ties, such as zeros, broken by chance."""
+def normal_scores(values: np.ndarray) -> np.ndarray:
+    """(patients, genes) float32 normal score of each value among its gene's."""
     n, genes = values.shape
     scored = np.empty((n, genes), dtype=np.float32)
     score = ndtri((np.arange(n) + 0.5) / n).astype(np.float32)
     for start in range(0, genes, CHUNK):
-        block = values[:, start : start + CHUNK].astype(np.float64)
-        block += rng.random(block.shape) * 1e-7 * (block.std(axis=0) + 1e-12)
-        np.put_along_axis(scored[:, start : start + CHUNK], block.argsort(axis=0), score[:, None], axis=0)
+        order = values[:, start : start + CHUNK].argsort(axis=0, kind="stable")
+        np.put_along_axis(scored[:, start : start + CHUNK], order, score[:, None], axis=0)
     return scored
 
 
 def quantiles(values: np.ndarray) -> np.ndarray:
-    """(GRID, genes) float32 quantiles of each gene."""
-    at = np.linspace(0, 1, GRID)
-    found = [np.quantile(values[:, s : s + CHUNK], at, axis=0) for s in range(0, values.shape[1], CHUNK)]
+    """(levels, genes) float32 quantiles of each gene."""
+    found = [np.quantile(values[:, s : s + CHUNK], LEVELS, axis=0) for s in range(0, values.shape[1], CHUNK)]
     return np.hstack(found).astype(np.float32)
 
 
-def restored(score: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """(patients, genes) float32 values with these normal scores, by linear interpolation between quantiles."""
-    at = ndtr(score) * (GRID - 1)
-    below = np.minimum(at.astype(np.intp), GRID - 2)
-    low = np.take_along_axis(grid, below, axis=0)
-    high = np.take_along_axis(grid, below + 1, axis=0)
-    return np.asarray(low + (at - below).astype(np.float32) * (high - low), dtype=np.float32)
+def carried(values: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(patients, genes) values moved from each gene's quantiles `source` to `target`, straight on beyond the ends.
+
+    source: (levels, genes), or (levels,) for all genes.
+    """
+    moved = np.empty(values.shape, dtype=np.float32)
+    for gene in range(values.shape[1]):
+        x, to = values[:, gene], target[:, gene]
+        at = source if source.ndim == 1 else source[:, gene]
+        y = np.interp(x, at, to)
+        for end, inner, beyond in ((0, 1, np.minimum(x - at[0], 0)), (-1, -2, np.maximum(x - at[-1], 0))):
+            y += beyond * (to[end] - to[inner]) / max(at[end] - at[inner], 1e-9, key=abs)
+        moved[:, gene] = y
+    return moved
