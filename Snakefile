@@ -35,10 +35,13 @@ rule all:
 
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/split.smk"
+include: "workflow/rules/ingest_transcriptomic.smk"
+include: "workflow/rules/split_transcriptomic.smk"
 include: "workflow/rules/impute.smk"
 include: "workflow/rules/generate_clinical.smk"
 include: "workflow/rules/generate_genomic.smk"
 include: "workflow/rules/generate_cohort.smk"
+include: "workflow/rules/generate_transcriptomic.smk"
 include: "workflow/rules/validate_fidelity.smk"
 include: "workflow/rules/validate_diversity.smk"
 include: "workflow/rules/validate_utility.smk"
@@ -76,5 +79,6 @@ rule synthetic:
             for seed in config["seeds"]
             for generator in config["generators"]
             for cohort in SOURCES
-            for file in cohort_files(f"results/{cohort}/seed-{seed}/synthetic/{generator}").values()
+            for folder in [f"results/{cohort}/seed-{seed}/synthetic/{generator}"]
+            for file in [*cohort_files(folder).values(), *further_files(cohort, folder)]
         ],

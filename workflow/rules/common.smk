@@ -59,6 +59,23 @@ def source_files(cohort):
     return sorted(str(file) for file in files if file.is_file() and "path" in SOURCES[cohort])
 
 
+def having(modality):
+    """The cohorts that have this modality."""
+    return [name for name in SOURCES if modality in modalities(config, name)]
+
+
+def further_files(cohort, folder):
+    """The files of a cohort's further modalities in this folder."""
+    return [f"{folder}/{file}" for modality, file in FURTHER.items() if modality in modalities(config, cohort)]
+
+
+def expression_source(cohort):
+    """The file of a cohort's expression, so that a changed one is seen; without a name, the tables of its folder."""
+    folder, name = Path(SOURCES[cohort]["path"]), (SOURCES[cohort].get("expression") or {}).get("path")
+    named = (folder if folder.is_dir() else folder.parent) / os.path.expandvars(str(name))
+    return [str(named)] if name and named.is_file() else source_files(cohort)
+
+
 @cache
 def imported(path):
     """The project's modules that a Python file imports, found from its syntax tree."""

@@ -7,6 +7,10 @@ rule publish:
                 f"results/{wildcards.cohort}/seed-{config['seeds'][0]}/synthetic/{wildcards.generator}"
             ).values()
         ),
+        further=lambda wildcards: further_files(
+            wildcards.cohort,
+            f"results/{wildcards.cohort}/seed-{config['seeds'][0]}/synthetic/{wildcards.generator}",
+        ),
         template="workflow/report/dossier.html.j2",
         code=package("publish.py"),
     output:
@@ -23,5 +27,6 @@ rule publish:
     params:
         job=JOB,
         config=config,
+        modalities=lambda wildcards: modalities(config, wildcards.cohort),
     script:
         "../scripts/publish.py"

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from haemosynth.cohort import Cohort
 
 FORMATS = ("cbioportal", "tables")
+MODALITIES = ("clinical", "genomic", "transcriptomic")
 KEYS = {
     "format", "path", "endpoint", "milestones", "modalities", "panel", "columns", "exclude", "alterations", "variants",
-    "sequenced", "winsorise", "stratify", "repair", "id",
+    "sequenced", "winsorise", "stratify", "repair", "id", "expression",
 }  # fmt: skip
 TABLE_KEYS = {"clinical", "mutations", "matrix"}
 PANEL = {"recurrent": {"min_carriers": 10}}
@@ -88,8 +89,8 @@ def _check_shapes(name: str, source: Mapping[str, Any]) -> None:
         if source.get(key) is not None and not isinstance(source[key], types):
             raise InputError(f"{where}.{key}: expected {expected}, found {source[key]!r}")
     for modality in source.get("modalities") or ["clinical"]:
-        if modality not in ("clinical", "genomic"):
-            raise InputError(f"{where}.modalities: {modality!r} is unknown here; expected clinical and genomic")
+        if modality not in MODALITIES:
+            raise InputError(f"{where}.modalities: {modality!r} is unknown; expected some of {', '.join(MODALITIES)}")
     if "clinical" not in (source.get("modalities") or ["clinical"]):
         raise InputError(f"{where}.modalities: clinical is missing; every cohort has it")
     for column, declared in (source.get("columns") or {}).items():

@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "modalities": ["clinical", "genomic"],
     "missing": True,
     "panel": None,
+    "expression": None,
 }
 
 
@@ -33,7 +34,8 @@ def simulate_cohort(
     """Simulate the cohort `name` from the aggregates in `resources/<disease>/`.
 
     source: the study's entry for the cohort: `disease`, `patients` (how many), `endpoint` (OS, PFS or both, OS first),
-    `modalities` (clinical, or clinical and genomic), `missing` (false: a complete cohort). A `panel` is accepted and
+    `modalities` (clinical, genomic, transcriptomic), `missing` (false: a complete cohort); `expression` is checked by
+    `ingest.expression`. A `panel` is accepted and
     changes nothing here: panels are chosen after the split, from training patients.
 
     Returns:
@@ -55,7 +57,7 @@ def simulate_cohort(
     if not isinstance(chosen["missing"], bool):
         raise InputError(f"{where}.missing: {chosen['missing']!r}; expected true or false")
     endpoints = _choice(chosen["endpoint"], ("OS", "PFS"), f"{where}.endpoint")
-    modalities = _choice(chosen["modalities"], ("clinical", "genomic"), f"{where}.modalities")
+    modalities = _choice(chosen["modalities"], ("clinical", "genomic", "transcriptomic"), f"{where}.modalities")
     if endpoints == ("PFS", "OS"):
         raise InputError(f"{where}.endpoint: OS stands before PFS: no endpoint may be longer than the first")
     if "clinical" not in modalities:

@@ -23,7 +23,7 @@ from haemosynth.files import read_table
 if TYPE_CHECKING:
     from anndata import AnnData
 
-DEFAULTS = {"genes": 1500}  # how many are simulated; `variable` and `keep` are used after the split
+GENES = 1500  # where the study does not say how many
 TABLES = {
     "programmes": ("programme", "gene", "log2_fold_change", "source"),
     "programme_drivers": ("programme", "driver", "coefficient", "source"),

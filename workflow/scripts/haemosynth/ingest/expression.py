@@ -1,0 +1,300 @@
+"""Gene expression from its source format: cBioPortal files, matrices, h5ad; single cells summed per patient.
+
+Nothing is learned here: what leaves, leaves by itself (a gene without a name, a patient without reads), and is listed
+with its reason. Normalisation constants and variable genes are learned after the split, from training patients.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from haemosynth.cohort import Cohort
+from haemosynth.errors import InputError
+from haemosynth.expression import VALUES
+from haemosynth.ingest.source import Table, read, suffix, suggestion
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+DEFAULTS: dict[str, Any] = {
+    "path": None,  # file, relative to the cohort's path; null: the expression file of a cBioPortal study folder
+    "values": None,  # counts, normalised or log; null: as the meta file of cBioPortal says
+    "genes": None,  # how many are kept after the split, those that vary most in train; null: all
+    "variable": 500,  # how many are marked as highly variable
+    "batch": None,  # the clinical column that names centre, plate or platform
+    "patient": None,  # h5ad: the column of obs that names the patient; null: patient_id, or the names of the rows
+    "min_library": 0.1,  # counts: least library size, as a share of the median
+    "min_detected": 0.5,  # counts: least number of detected genes, as a share of the median
+}
+# What a spreadsheet makes of MARCH1, SEPT2 or DEC1.
+DATE = re.compile(r"\d{1,2}-(Mar|Sep|Sept|Dec|Oct|Apr|Feb|Jan)|(Mar|Sep|Dec)-\d{1,2}|\d{4}-\d{2}-\d{2}.*", re.I)
+LEFT = ("what", "name", "reason")
+
+
+def settings(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The key `expression` of a cohort's entry, with its defaults.
+
+    Raises:
+        InputError: a key or value that is not known.
+    """
+    chosen = entry.get("expression") or {}
+    where = f"cohorts.{name}.expression"
+    if not isinstance(chosen, Mapping):
+        raise InputError(f"{where}: expected a mapping such as {{path: expression.tsv, values: counts}}")
+    for key in chosen:
+        if key not in DEFAULTS:
+            raise InputError(f"{where}: unknown key {key!r}; {suggestion(str(key), list(DEFAULTS))}")
+    result = {**DEFAULTS, **chosen}
+    if result["values"] not in (None, *VALUES):
+        raise InputError(f"{where}.values: {result['values']!r} is unknown; expected one of {', '.join(VALUES)}")
+    for key in ("genes", "variable"):
+        value = result[key]
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise InputError(f"{where}.{key}: {value!r}; expected a whole number from 1")
+    return result
+
+
+def ingest_expression(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tuple[AnnData, pd.DataFrame]:
+    """Expression of those patients of the cohort who have it, in table order, and what left with its reason.
+
+    Args:
+        name: of the cohort; entry: its entry of the study; cohort: its ingested clinical record.
+
+    Raises:
+        InputError: the file or the entry holds a mistake, or a patient of the file is not in the cohort.
+    """
+    import scanpy as sc
+
+    chosen = settings(name, entry)
+    path, declared = _file(name, entry, chosen)
+    left: list[tuple[str, str, str]] = []
+    if suffix(path) == ".h5ad":
+        found = _h5ad(path, chosen, cohort, left)
+    else:
+        found = _matrix(path, _samples(entry), cohort, left)
+    values = chosen["values"] or declared or found.uns.get("values")
+    if values not in VALUES:
+        raise InputError(
+            f"cohorts.{name}.expression.values is missing; say whether {path.name} holds {', '.join(VALUES)}"
+        )
+    found = _genes(found, left)
+    _check_values(found, values, path)
+    found = found[cohort.patients[cohort.patients.isin(found.obs_names)]].copy()
+    found.uns = {"values": values, "batch": chosen["batch"] or ""}
+    if values == "counts":
+        sc.pp.calculate_qc_metrics(found, percent_top=None, log1p=False, inplace=True)
+        total, detected = (found.obs[key].to_numpy(dtype=float) for key in ("total_counts", "n_genes_by_counts"))
+        found.obs = pd.DataFrame({"library_size": total}, index=found.obs_names)
+        found.var = found.var[[]]
+        small = total < chosen["min_library"] * np.median(total)
+        few = detected < chosen["min_detected"] * np.median(detected)
+        for patient, reads, genes in zip(
+            found.obs_names[small | few], total[small | few], detected[small | few], strict=True
+        ):
+            left.append(("patient", str(patient), f"library size {reads:.0f}, {genes:.0f} genes detected"))
+        found = found[~(small | few)].copy()
+    constant = np.ptp(found.X, axis=0) == 0
+    left += [("gene", str(gene), "the same value in every patient") for gene in found.var_names[constant]]
+    found = found[:, ~constant].copy()
+    if found.n_obs == 0 or found.n_vars == 0:
+        raise InputError(f"{path}: no patient or no gene is left after quality control")
+    if chosen["batch"]:
+        from haemosynth.generate.transcriptomic.owners import batches
+
+        if chosen["batch"] not in cohort.clinical:
+            there = suggestion(chosen["batch"], list(cohort.clinical.columns))
+            raise InputError(f"cohorts.{name}.expression.batch: no clinical column {chosen['batch']!r}; {there}")
+        found.obs["batch"] = batches(cohort, chosen["batch"], found.obs_names)
+    return found, pd.DataFrame(left, columns=list(LEFT))
+
+
+def _file(name: str, entry: Mapping[str, Any], chosen: Mapping[str, Any]) -> tuple[Path, str | None]:
+    """The expression file, and what its meta file says of its values."""
+    folder = Path(entry["path"]) if Path(entry["path"]).is_dir() else Path(entry["path"]).parent
+    meta = {}
+    for file in sorted(folder.glob("meta_*.txt")):
+        lines = dict(line.partition(":")[::2] for line in file.read_text(encoding="utf-8").splitlines())
+        lines = {key.strip(): value.strip() for key, value in lines.items()}
+        if lines.get("genetic_alteration_type") == "MRNA_EXPRESSION" and "data_filename" in lines:
+            meta[lines["data_filename"]] = lines.get("datatype", "")
+    if chosen["path"]:
+        path = folder / os.path.expanduser(os.path.expandvars(str(chosen["path"])))
+    else:
+        usable = [file for file, kind in meta.items() if kind.upper() != "Z-SCORE" and (folder / file).is_file()]
+        usable = usable or [
+            f.name for pattern in ("data_mrna_seq_*.txt", "data_expression*.txt") for f in sorted(folder.glob(pattern))
+        ]
+        if len(usable) != 1:
+            told = "no expression file" if not usable else f"{' and '.join(usable[:2])} could both be meant"
+            raise InputError(f"cohorts.{name}.expression.path is missing: {told} in {folder}; name one")
+        path = folder / usable[0]
+    if not path.is_file():
+        raise InputError(f"{path}: no such file (named under cohorts.{name}.expression.path)")
+    kind = meta.get(path.name, "").upper()
+    if kind == "Z-SCORE" or "zscores" in path.name.lower():
+        raise InputError(
+            f"{path}: z-scores against other samples are no expression values; name the file they are from"
+        )
+    return path, "log" if kind == "LOG2-VALUE" else None
+
+
+def _samples(entry: Mapping[str, Any]) -> dict[str, str]:
+    """The patient of each sample of a cBioPortal study, in the order of its sample file."""
+    file = Path(entry["path"]) / "data_clinical_sample.txt"
+    if entry["format"] != "cbioportal" or not file.is_file():
+        return {}
+    table = read(file, quoted=False)
+    return dict(zip(table.frame["SAMPLE_ID"], table.frame["PATIENT_ID"], strict=True))
+
+
+def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: list[tuple[str, str, str]]) -> AnnData:
+    """One row per patient; several rows of a patient (cells) are summed where they are counts, else averaged."""
+    import anndata
+    import scanpy as sc
+
+    try:
+        whole = anndata.read_h5ad(path)
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read as h5ad: {' '.join(str(error).split())}") from None
+    column = chosen["patient"] or ("patient_id" if "patient_id" in whole.obs else None)
+    if column is not None and column not in whole.obs:
+        raise InputError(
+            f"{path}: obs has no column {column!r}; {suggestion(column, list(map(str, whole.obs.columns)))}"
+        )
+    owners = whole.obs_names if column is None else whole.obs[column]
+    if pd.isna(np.asarray(owners, dtype=object)).any():
+        raise InputError(f"{path}: column {column} of obs is empty in a row; every row needs its patient")
+    whole.obs["patient"] = pd.Categorical(np.asarray(owners).astype(str))
+    _known(whole.obs["patient"].cat.categories, cohort, path)
+    values = chosen["values"] or whole.uns.get("values")
+    if whole.obs["patient"].is_unique:
+        made = anndata.AnnData(_full(whole.X), pd.DataFrame(index=np.asarray(whole.obs["patient"])), whole.var[[]])
+    else:
+        function = "sum" if values == "counts" else "mean"
+        whole.var_names_make_unique("\x1f")  # repeated names are told below, not here
+        sums = sc.get.aggregate(whole, by="patient", func=function)
+        whole.var_names = [str(gene).split("\x1f")[0] for gene in whole.var_names]
+        made = anndata.AnnData(
+            _full(sums.layers[function]), pd.DataFrame(index=sums.obs_names), pd.DataFrame(index=whole.var_names)
+        )
+        cells = whole.obs["patient"].value_counts()
+        left += [("cells", str(patient), f"{n} cells: {function} taken") for patient, n in cells.sort_index().items()]
+    made.uns["values"] = values
+    return made
+
+
+def _full(matrix: Any) -> np.ndarray:
+    return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float32)
+
+
+def _matrix(path: Path, samples: Mapping[str, str], cohort: Cohort, left: list[tuple[str, str, str]]) -> AnnData:
+    """A matrix of genes by patients or of patients by genes: the side that holds the patients is found by itself."""
+    import anndata
+
+    table = read(path, quoted=False)
+    frame = table.frame
+    owner = {**dict(zip(cohort.patients, cohort.patients, strict=True)), **samples}
+    first = str(frame.columns[0])
+    across = [c for c in map(str, frame.columns) if c in owner]
+    down = int(frame[first].isin(list(owner)).sum())
+    if not across and not down:
+        raise InputError(
+            f"{path}: neither its header nor its column {first} holds a patient or sample of the cohort; "
+            f"expected identifiers such as {cohort.patients[0]}"
+        )
+    if len(across) >= down:
+        names = [c for c in frame.columns if c != first and str(c).lower() not in ("entrez_gene_id", "gene_id")]
+        genes = frame[first].tolist()
+        numbers = _numbers(frame[names], table, genes).T
+    else:
+        names = frame[first].tolist()
+        genes = [c for c in frame.columns if c != first]
+        numbers = _numbers(frame[genes], table, names)
+    unknown = [n for n in names if n not in owner]
+    if unknown:
+        raise InputError(f"{path}: {unknown[0]!r} is no patient or sample of the cohort ({len(unknown)} such)")
+    at = {sample: i for i, sample in enumerate(owner)}  # the order of the sample file
+    order = sorted(range(len(names)), key=lambda i: at[names[i]])
+    taken: dict[str, int] = {}
+    for i in order:
+        patient = owner[names[i]]
+        if patient in taken:
+            left.append(("sample", str(names[i]), f"another sample of {patient} is kept: {names[taken[patient]]}"))
+        else:
+            taken[patient] = i
+    _known(list(taken), cohort, path)
+    genes = ["" if gene is None else str(gene) for gene in genes]
+    return anndata.AnnData(
+        numbers[list(taken.values())].astype(np.float32), pd.DataFrame(index=list(taken)), pd.DataFrame(index=genes)
+    )
+
+
+def _numbers(frame: pd.DataFrame, table: Table, rows: list[Any]) -> np.ndarray:
+    """The cells as numbers, missing NaN.
+
+    Raises:
+        InputError: a cell that is no number; the line says where it stands.
+    """
+    numbers = frame.apply(pd.to_numeric, errors="coerce")
+    wrong = numbers.isna().to_numpy() & frame.notna().to_numpy()
+    if wrong.any():
+        i, j = (int(k[0]) for k in np.nonzero(wrong))
+        raise InputError(f"{table.row(i)} ({rows[i]}), column {frame.columns[j]}: {frame.iloc[i, j]!r} is no number")
+    return numbers.to_numpy(dtype=np.float64)
+
+
+def _known(patients: Any, cohort: Cohort, path: Path) -> None:
+    unknown = [p for p in patients if p not in cohort.patients]
+    if unknown:
+        raise InputError(f"{path}: patient {unknown[0]!r} is not in the clinical record ({len(unknown)} such)")
+
+
+def _genes(found: AnnData, left: list[tuple[str, str, str]]) -> AnnData:
+    """Genes with a usable name and no missing value; of several rows of a gene the one with the highest mean."""
+    names = [str(name).strip() for name in found.var_names]
+    mean = np.nan_to_num(np.asarray(found.X).mean(axis=0), nan=-np.inf)
+    missing = np.isnan(np.asarray(found.X)).sum(axis=0)
+    best: dict[str, int] = {}
+    for j, name in enumerate(names):
+        if not name or name.lower() == "nan":
+            left.append(("gene", f"row {j + 1}", "no name"))
+        elif DATE.fullmatch(name):
+            left.append(("gene", name, "a date: a spreadsheet overwrote the gene's name"))
+        elif missing[j]:
+            left.append(("gene", name, f"missing in {missing[j]} patients"))
+        elif name in best and mean[best[name]] >= mean[j]:
+            left.append(("gene", name, "stands more than once; the row with the highest mean is kept"))
+        else:
+            if name in best:
+                left.append(("gene", name, "stands more than once; the row with the highest mean is kept"))
+            best[name] = j
+    keep = sorted(best.values())
+    found.var_names = [f"{j}" for j in range(len(names))]
+    one = found[:, keep].copy()
+    one.var_names = [names[j] for j in keep]
+    return one
+
+
+def _check_values(found: AnnData, values: str, path: Path) -> None:
+    """The values must be what they are declared to be.
+
+    Raises:
+        InputError: a value that contradicts the declaration; the line names patient and gene.
+    """
+    x = np.asarray(found.X)
+    wrong = ~np.isfinite(x)
+    told = "is no finite number"
+    if not wrong.any() and values != "log":
+        wrong, told = x < 0, f"is negative, but the values are declared {values}"
+    if not wrong.any() and values == "counts":
+        wrong, told = np.abs(x - np.rint(x)) > 1e-3, "is no whole number, but the values are declared counts"
+    if wrong.any():
+        i, j = (int(k[0]) for k in np.nonzero(wrong))
+        raise InputError(f"{path}: patient {found.obs_names[i]}, gene {found.var_names[j]}: {x[i, j]:g} {told}")
