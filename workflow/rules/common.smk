@@ -233,6 +233,12 @@ def pages(wildcards):
         "captions": [f"workflow/report/{stage}.rst" for stage in stages_of(wildcards.cohort)],
         "models": [f"{folder}/models/{modality}/{method}/model.json" for modality, method in recipes],
         "histories": [f"{folder}/models/{modality}/{method}/history.tsv" for modality, method in recipes],
+        "expression": [
+            f"{folder}/expression/{generator}.{edition}.svg"
+            for generator in shown
+            for edition in ("release", "working")
+            if "transcriptomic" in modalities(config, wildcards.cohort)
+        ],
         "assessment": f"{folder}/imputed/assessment.tsv",
         "metrics": f"results/{wildcards.cohort}/metrics.tsv",
         "dictionary": f"results/{wildcards.cohort}/metrics_dictionary.tsv",

@@ -82,3 +82,30 @@ rule dossier:
         config=config,
     script:
         "../scripts/dossier.py"
+
+
+rule expression_figure:
+    """Draw the patients with expression: the synthetic ones alone for the release, beside the real ones to work with."""
+    input:
+        synthetic=[
+            *cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}").values(),
+            f"{SEED_FOLDER}/synthetic/{{generator}}/expression.h5ad",
+        ],
+        train=[*cohort_files(f"{SEED_FOLDER}/train").values(), f"{SEED_FOLDER}/train/expression.h5ad"],
+        code=package("expression_figure.py"),
+    output:
+        release=f"{SEED_FOLDER}/expression/{{generator}}.release.svg",
+        working=f"{SEED_FOLDER}/expression/{{generator}}.working.svg",
+    log:
+        "logs/expression_figure/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/expression_figure/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        job=JOB,
+    script:
+        "../scripts/expression_figure.py"

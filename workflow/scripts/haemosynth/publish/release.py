@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth import __version__
-from haemosynth.cohort import Cohort, write_cohort
+from haemosynth.cohort import Cohort, write_cohort, write_expression
 from haemosynth.errors import InputError
 from haemosynth.files import write_json, write_table, write_text, write_yaml
 from haemosynth.publish.cbioportal import write_study
@@ -48,6 +48,8 @@ def release_config(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     entry = dict(config["cohorts"][cohort])
     if "path" in entry:
         entry["path"] = WITHHELD
+    if "path" in (entry.get("expression") or {}):
+        entry["expression"] = {**entry["expression"], "path": WITHHELD}
     return {**config, "cohorts": {cohort: entry}}
 
 
@@ -153,6 +155,11 @@ def write_release(
         matrix.insert(0, "sequenced", cohort.sequenced.astype("Int8"))
         write_table(matrix.rename_axis("patient_id").reset_index(), part / "tables" / "alterations.tsv")
         write_table(cohort.mutations, part / "tables" / "mutations.tsv")
+    if cohort.expression is not None:
+        from haemosynth.publish.multimodal import write_mudata
+
+        write_expression(cohort.expression, part / "cohort" / "expression.h5ad")
+        write_mudata(released, part / "cohort.h5mu")
     write_study(released, part / "cbioportal", f"{study}_synthetic", f"Synthetic patients after {study}")
     for name, table in tables.items():
         write_table(table, part / name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ class Content:
     """The results that a dossier shows.
 
     models: (modality, method) -> description of the fitted model. histories: the same -> curves of the fit.
-    captions: stage -> text. The tables are those of the results folder.
+    captions: stage -> text. expression: (generator, edition) -> picture as SVG text. The tables are
+    those of the results folder.
     """
 
     cohort: str
@@ -47,6 +48,7 @@ class Content:
     composites: pd.DataFrame
     baseline: pd.DataFrame
     gate: pd.DataFrame
+    expression: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
@@ -67,6 +69,10 @@ def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
         captions={Path(p).stem: Path(p).read_text(encoding="utf-8").strip() for p in files["captions"]},
         models={model(p): json.loads(Path(p).read_text(encoding="utf-8")) for p in files["models"]},
         histories={model(p): read_table(p) for p in files["histories"]},
+        expression={
+            (Path(p).name.split(".")[0], Path(p).name.split(".")[1]): Path(p).read_text(encoding="utf-8")
+            for p in files.get("expression", [])
+        },
         **{name: read_table(files[name]) for name in tables},
     )
 

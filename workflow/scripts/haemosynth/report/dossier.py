@@ -112,6 +112,11 @@ def render(
             for (modality, method), history in content.histories.items()
             if len(history)
         ],
+        expression=[
+            {"generator": generator, "image": _data(svg)}
+            for (generator, edition), svg in content.expression.items()
+            if generator in generators and edition == ("release" if release else "working")
+        ],
         scorecard_image=_picture(scorecard_figure(content.stages, content.scorecard, shown)),
         scorecard=_table(_scores(content.scorecard, shown)),
         contest=_table(contest),

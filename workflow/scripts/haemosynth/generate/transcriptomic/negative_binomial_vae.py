@@ -62,6 +62,7 @@ LEAST_NOISE = 0.05  # of a normal score's variance
 # linear effect is not trained: leave-one-out chose its penalty gene by gene, and training would undo that.
 EASE = {"bias": 1.0, "last": 1.0, "out": 0.03}
 FIXED = "slope"
+PHASES = ("stopping", "everybody")  # where to stop is found on a part of the patients; then all are learned from
 PARTS = ("weights", "average", "best", "first", "second")  # of a run that can be taken up again
 
 
@@ -118,8 +119,9 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     chosen = rng.integers(len(who), size=CALIBRATION)
     arrays["drawn"] = scores.quantiles(_drawn(arrays, counts, features[chosen], offset[chosen], rng))
     if checkpoint is not None:
-        for path in _checkpoint_files(checkpoint):
-            path.unlink(missing_ok=True)
+        for phase in PHASES:
+            for path in _checkpoint_files(checkpoint, phase):
+                path.unlink(missing_ok=True)
     fitted = sum(parameters[name].size for name in parameters if name != "slope")
     plain = {
         "parameters": int(fitted + np.count_nonzero(start["slope"])),
@@ -231,19 +233,20 @@ def _train(
     out = max(1, round(float(settings["held_back"]) * n))
     inside, held = np.sort(order[out:]), np.sort(order[:out])
     start, seen = _start(level, rate, data, inside, latent, hidden, seed)
-    first = _State(start, settings, seed, "stopping", prefix, seen)
+    first = _State(start, settings, seed, PHASES[0], prefix, seen)
     first.run(inside, held, int(settings["steps"]))
     history = pd.DataFrame(first.history, columns=["step", "train", "validation", "kl"])
     if n >= int(settings["refit_below"]):
         return start, first.best, seen, history
     start, seen = _start(level, rate, data, np.arange(n), latent, hidden, seed)
-    again = _State(start, settings, seed, f"everybody {first.best_step}", prefix, seen)
+    again = _State(start, settings, seed, PHASES[1], prefix, seen)
     again.run(np.arange(n), None, first.best_step)
     return start, again.average, seen, history
 
 
-def _checkpoint_files(prefix: Path) -> tuple[Path, Path]:
-    return prefix.with_name(prefix.name + ".safetensors"), prefix.with_name(prefix.name + ".json")
+def _checkpoint_files(prefix: Path, phase: str) -> tuple[Path, Path]:
+    name = f"{prefix.name}_{phase}"
+    return prefix.with_name(name + ".safetensors"), prefix.with_name(name + ".json")
 
 
 class _State:
@@ -273,9 +276,9 @@ class _State:
     def resume(self) -> None:
         import torch
 
-        if self.prefix is None or not all(path.is_file() for path in _checkpoint_files(self.prefix)):
+        if self.prefix is None or not all(path.is_file() for path in _checkpoint_files(self.prefix, self.phase)):
             return
-        arrays, plain = load_model(*_checkpoint_files(self.prefix))
+        arrays, plain = load_model(*_checkpoint_files(self.prefix, self.phase))
         if plain["identity"] != self.identity or plain["step"] != int(arrays["step"][0]):
             return
         for part in PARTS:
@@ -293,7 +296,7 @@ class _State:
             "identity": self.identity, "step": self.step, "best_step": self.best_step, "best_bound": self.best_bound,
             "history": self.history,
         }  # fmt: skip
-        save_model(arrays, plain, *_checkpoint_files(self.prefix))
+        save_model(arrays, plain, *_checkpoint_files(self.prefix, self.phase))
 
     def run(self, inside: np.ndarray, held: np.ndarray | None, steps: int) -> None:
         """Take steps on the patients `inside`; with patients held back, until their bound stops rising."""
@@ -359,6 +362,7 @@ class _State:
                 self._take(w, average, first, second)
                 self.save()
         self._take(w, average, first, second)
+        self.save()
 
     def _take(self, w: Any, average: Any, first: Any, second: Any) -> None:
         self.weights = {name: tensor.detach().numpy().copy() for name, tensor in w.items()}

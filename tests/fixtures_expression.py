@@ -1,0 +1,36 @@
+"""A small simulated cohort with expression for everybody's tests."""
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from anndata import AnnData
+from fixtures_small import RESOURCES
+
+from haemosynth.cohort import Cohort
+from haemosynth.expression import learned
+from haemosynth.simulate import simulate_cohort
+from haemosynth.simulate.expression import simulate_expression
+from haemosynth.split import split
+from haemosynth.streams import stream
+
+
+@cache
+def simulated(n: int = 400, genes: int = 300) -> tuple[Cohort, AnnData, dict[str, Any]]:
+    """Patients, their expression, and the truth of it; treat all as read-only."""
+    source = {"format": "simulated", "disease": "myeloma", "patients": n, "endpoint": ["OS", "PFS"]}
+    cohort, truth = simulate_cohort("small", source, RESOURCES, stream(1, "with expression", n))
+    expression, told = simulate_expression(cohort, truth, genes, RESOURCES / "myeloma", stream(1, "expression", n))
+    return cohort, expression, told
+
+
+@cache
+def halves(n: int = 400, genes: int = 300) -> tuple[Cohort, Cohort]:
+    """Train and holdout with expression; treat both as read-only."""
+    cohort, expression, _ = simulated(n, genes)
+    parts = split(
+        cohort, train_fraction=0.6, stratify=None, panel={"recurrent": {"min_carriers": 5}}, rng=stream(1, "split")
+    )
+    own = [expression[expression.obs_names.isin(part.patients)].copy() for part in parts]
+    train, holdout = learned(*own, genes=None, variable=100)
+    return replace(parts[0], expression=train), replace(parts[1], expression=holdout)

@@ -1,0 +1,169 @@
+"""Expression from every source format gives the same patients and values; mistakes are told in one line."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from fixtures_small import small_cohort
+
+from haemosynth.errors import InputError
+from haemosynth.ingest.expression import ingest_expression, settings
+
+GENES = ["TP53", "KRAS", "NPM1", "FLT3", "MYC"]
+
+
+@pytest.fixture
+def cohort():
+    return small_cohort(60)
+
+
+def counts(cohort, n: int = 20) -> pd.DataFrame:
+    drawn = np.random.default_rng(1).poisson(200, size=(n, len(GENES)))
+    return pd.DataFrame(drawn, index=pd.Index(cohort.patients[5 : 5 + n], name="patient_id"), columns=GENES)
+
+
+def entry(folder, **expression):
+    return {"format": "tables", "path": str(folder), "expression": expression}
+
+
+def told(folder, cohort, match, **expression):
+    with pytest.raises(InputError, match=match) as caught:
+        ingest_expression("mine", entry(folder, **expression), cohort)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_orientation_and_format_gives_the_same(tmp_path, cohort):
+    table = counts(cohort)
+    table.to_csv(tmp_path / "rows.csv")
+    table.T.rename_axis("gene").to_csv(tmp_path / "columns.tsv", sep="\t")
+    table.reset_index().to_parquet(tmp_path / "rows.parquet")
+    sparse = anndata.AnnData(scipy.sparse.csr_matrix(table.to_numpy(dtype=float)), obs=table[[]], var=table.T[[]])
+    sparse.write_h5ad(tmp_path / "whole.h5ad")
+    found = [
+        ingest_expression("mine", entry(tmp_path, path=name, values="counts"), cohort)[0]
+        for name in ("rows.csv", "columns.tsv", "rows.parquet", "whole.h5ad")
+    ]
+    for one in found:
+        assert list(one.obs_names) == list(table.index)
+        np.testing.assert_array_equal(one.to_df()[GENES], table)
+        np.testing.assert_array_equal(one.obs["library_size"], table.sum(axis=1))
+        assert one.uns["values"] == "counts"
+
+
+def test_patients_stand_in_the_order_of_the_clinical_table(tmp_path, cohort):
+    counts(cohort)[::-1].to_csv(tmp_path / "e.csv")
+    found, _ = ingest_expression("mine", entry(tmp_path, path="e.csv", values="counts"), cohort)
+    assert list(found.obs_names) == list(cohort.patients[5:25])
+
+
+def test_cells_are_summed_per_patient(tmp_path, cohort):
+    table = counts(cohort)
+    halves = [table // 3, table - table // 3]
+    cells = anndata.AnnData(pd.concat(halves).to_numpy(dtype=float), var=table.T[[]])
+    cells.obs["donor"] = list(table.index) * 2
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    found, left = ingest_expression(
+        "mine", entry(tmp_path, path="cells.h5ad", values="counts", patient="donor"), cohort
+    )
+    np.testing.assert_array_equal(found.to_df()[GENES], table)
+    assert (left["what"] == "cells").sum() == len(table)
+
+
+def test_a_cbioportal_study_is_read_by_its_meta_file(tmp_path, cohort):
+    table = np.log2(counts(cohort) + 1.0)
+    patients = table.index
+    samples = pd.DataFrame({"PATIENT_ID": [*patients, patients[0]], "SAMPLE_ID": [*(patients + "-01"), "second"]})
+    samples.to_csv(tmp_path / "data_clinical_sample.txt", sep="\t", index=False)
+    matrix = table.set_axis(patients + "-01").T.rename_axis("Hugo_Symbol")
+    matrix["second"] = 0.0
+    matrix.insert(0, "Entrez_Gene_Id", range(len(GENES)))
+    matrix.to_csv(tmp_path / "data_mrna_seq_rpkm.txt", sep="\t")
+    meta = "genetic_alteration_type: MRNA_EXPRESSION\ndatatype: {}\ndata_filename: {}\n"
+    (tmp_path / "meta_a.txt").write_text(meta.format("LOG2-VALUE", "data_mrna_seq_rpkm.txt"))
+    (tmp_path / "meta_b.txt").write_text(meta.format("Z-SCORE", "data_mrna_seq_rpkm_zscores.txt"))
+    found, left = ingest_expression("mine", entry(tmp_path) | {"format": "cbioportal"}, cohort)
+    assert found.uns["values"] == "log"
+    np.testing.assert_allclose(found.to_df()[GENES], table, rtol=1e-6)
+    assert left.to_dict("records")[0]["name"] == "second"
+
+
+def test_what_leaves_is_listed_with_its_reason(tmp_path, cohort):
+    table = counts(cohort)
+    table["1-Mar"], table["2001-09-01"], table["CONSTANT"] = 5, table["MYC"] + 1, 0
+    table.iloc[3] = table.iloc[3] // 100
+    long = table.T.rename_axis("gene").reset_index()
+    long.loc[len(long)] = ["KRAS", *([1] * len(table))]
+    long.loc[len(long)] = ["", *range(len(table))]
+    long.to_csv(tmp_path / "e.csv", index=False)
+    found, left = ingest_expression("mine", entry(tmp_path, path="e.csv", values="counts"), cohort)
+    assert list(found.var_names) == GENES
+    np.testing.assert_array_equal(found[:, "KRAS"].X[:, 0], np.delete(table["KRAS"].to_numpy(), 3))
+    reasons = dict(zip(left["name"], left["reason"], strict=True))
+    assert "spreadsheet" in reasons["1-Mar"]
+    assert "spreadsheet" in reasons["2001-09-01"]
+    assert "more than once" in reasons["KRAS"]
+    assert "same value" in reasons["CONSTANT"]
+    assert "library size" in reasons[table.index[3]]
+    assert "no name" in set(left["reason"])
+
+
+def test_a_gene_with_missing_values_leaves(tmp_path, cohort):
+    table = counts(cohort).astype(float)
+    table.iloc[2, 1] = np.nan
+    table.to_csv(tmp_path / "e.csv")
+    found, left = ingest_expression("mine", entry(tmp_path, path="e.csv", values="counts"), cohort)
+    assert "KRAS" not in found.var_names
+    assert left["reason"].tolist() == ["missing in 1 patients"]
+
+
+def test_the_batch_is_shown(tmp_path, cohort):
+    counts(cohort).to_csv(tmp_path / "e.csv")
+    found, _ = ingest_expression("mine", entry(tmp_path, path="e.csv", values="counts", batch="centre"), cohort)
+    recorded = cohort.clinical.loc[found.obs_names, "centre"].astype(object).fillna("unknown")
+    assert list(found.obs["batch"]) == list(recorded)
+    told(tmp_path, cohort, "no clinical column 'center'", path="e.csv", values="counts", batch="center")
+
+
+def test_mistakes_are_told_in_one_line(tmp_path, cohort):
+    table = counts(cohort)
+    table.to_csv(tmp_path / "e.csv")
+    told(tmp_path, cohort, "values is missing", path="e.csv")
+    told(tmp_path, cohort, "no such file", path="f.csv", values="counts")
+    told(tmp_path, cohort, "unknown key 'value'", path="e.csv", value="counts")
+    told(tmp_path, cohort, "whole number", path="e.csv", values="counts", genes=0)
+    told(tmp_path, cohort, "no expression file", values="counts")
+    table.rename(index={table.index[4]: "STRANGER"}).to_csv(tmp_path / "stranger.csv")
+    told(tmp_path, cohort, "'STRANGER' is no patient", path="stranger.csv", values="counts")
+    (table + 0.5).to_csv(tmp_path / "half.csv")
+    told(tmp_path, cohort, "TP53.*no whole number", path="half.csv", values="counts")
+    (table * -1).to_csv(tmp_path / "negative.csv")
+    told(tmp_path, cohort, "negative", path="negative.csv", values="normalised")
+    worded = table.astype(object)
+    worded.iloc[1, 2] = "many"
+    worded.to_csv(tmp_path / "text.csv")
+    told(tmp_path, cohort, "NPM1: 'many' is no number", path="text.csv", values="counts")
+    table.rename(index=lambda patient: f"X{patient}").to_csv(tmp_path / "nobody.csv")
+    told(tmp_path, cohort, "holds a patient or sample", path="nobody.csv", values="counts")
+
+
+def test_no_expression_key_means_the_defaults():
+    assert settings("mine", {})["values"] is None
+
+
+def test_the_arrays_of_aml(real_data):
+    import yaml
+    from fixtures_small import RESOURCES
+
+    from haemosynth.ingest import ingest
+
+    if not (real_data / "aml_arrays").is_dir():
+        pytest.skip("$HAEMOSYNTH_DATA/aml_arrays is not there: see resources/README.md")
+    study = yaml.safe_load((RESOURCES.parent / "config/studies/aml_arrays.yaml").read_text())
+    source = study["cohorts"]["aml_arrays"] | {"path": str(real_data / "aml_arrays")}
+    cohort = ingest("aml_arrays", source)
+    found, left = ingest_expression("aml_arrays", source, cohort)
+    assert found.shape == (116, 6283)
+    assert left.empty
+    inversion = cohort.alterations.loc[found.obs_names, "CYTO_inv16"].to_numpy() == 1
+    assert inversion.sum() == 15
