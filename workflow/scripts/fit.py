@@ -11,9 +11,11 @@ with job(snakemake) as work:
 
     modality, chosen = snakemake.params.modality, dict(snakemake.params.settings)
     algorithm = generate.load(modality, chosen.pop("algorithm"))
-    chosen.pop("given", None)
+    given = chosen.pop("given", [])
     settings = generate.settings_of(algorithm, chosen, f"config: methods.{modality}.{snakemake.wildcards.method}")
     train = read_cohort(Path(snakemake.input.train[0]).parent, (modality,))
+    if modality == "transcriptomic":
+        train = generate.visible(train, given)
     checkpoint = Path(snakemake.output.weights).with_name("checkpoint")
     model = algorithm.fit(train, settings, work.stream(), checkpoint)
     save(model, snakemake.output.weights, snakemake.output.description, snakemake.output.history)

@@ -246,3 +246,16 @@ def test_the_factor_copula_tells_its_size():
     model = factor.fit(halves()[0], factor.DEFAULTS | {"factors": 3}, stream(1), None)
     assert model.description["factors"] == 3
     assert model.description["parameters"] > 3 * halves()[0].expression.n_vars
+
+
+def test_a_method_sees_only_what_it_is_given():
+    train, _ = halves()
+    alone = record.names(record.learn(generate.visible(train, ["genomic"])))
+    assert all(name.startswith(("alteration", "sequenced")) for name in alone)
+    assert record.names(record.learn(generate.visible(train, []))) == []
+    clinical = generate.visible(train, ["clinical"])
+    assert not any(name.startswith("alteration") for name in record.names(record.learn(clinical)))
+    model = factor.fit(generate.visible(train, []), factor.DEFAULTS, stream(1), None)
+    assert factor.sample(model, train, stream(2)).n_vars == train.expression.n_vars
+    with pytest.raises(InputError, match="'imaging' is unknown"):
+        generate.visible(train, ["imaging"])

@@ -11,12 +11,15 @@ This file imports nothing heavy: the workflow reads the tables while it builds i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from haemosynth.errors import InputError
+
+if TYPE_CHECKING:
+    from haemosynth.cohort import Cohort
 
 ALGORITHMS = {
     "clinical": ("vae", "forest", "private_marginals"),
@@ -36,6 +39,32 @@ def load(modality: str, algorithm: str) -> ModuleType:
         known = ", ".join(ALGORITHMS.get(modality, ()))
         raise InputError(f"methods.{modality}: no algorithm {algorithm!r}; expected one of {known}")
     return import_module(f"haemosynth.generate.{modality}.{algorithm}")
+
+
+def visible(train: Cohort, given: Collection[str]) -> Cohort:
+    """The training patients with those modalities that a method is `given`, and their expression.
+
+    Raises:
+        InputError: a modality that expression cannot be given.
+    """
+    from dataclasses import replace
+
+    wrong = [name for name in given if name not in ("clinical", "genomic")]
+    if wrong:
+        raise InputError(f"methods.transcriptomic: given: {wrong[0]!r} is unknown; expected clinical and genomic")
+    schema, clinical = train.schema, train.clinical
+    if "clinical" not in given:
+        schema, clinical = replace(schema, columns={}, endpoints=()), clinical[[]]
+    if "genomic" not in given:
+        return replace(
+            train,
+            schema=replace(schema, alterations={}),
+            clinical=clinical,
+            alterations=None,
+            sequenced=None,
+            mutations=None,
+        )
+    return replace(train, schema=schema, clinical=clinical)
 
 
 def settings_of(module: ModuleType, chosen: Mapping[str, Any], where: str) -> dict[str, Any]:

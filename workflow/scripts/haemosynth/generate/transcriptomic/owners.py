@@ -97,4 +97,6 @@ def like(known: Mapping[str, Any]) -> AnnData:
 
     var = pd.DataFrame({"highly_variable": known["highly_variable"]}, index=pd.Index(known["genes"], dtype=object))
     uns = {key: known[key] for key in ("values", "library", "batch")}
-    return anndata.AnnData(np.zeros((0, len(var)), dtype=np.float32), pd.DataFrame(), var, uns=uns)
+    return anndata.AnnData(
+        np.zeros((0, len(var)), dtype=np.float32), pd.DataFrame(index=pd.Index([], dtype=str)), var, uns=uns
+    )
