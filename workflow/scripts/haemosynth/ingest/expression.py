@@ -247,7 +247,7 @@ def _numbers(frame: pd.DataFrame, table: Table, rows: list[Any]) -> np.ndarray:
     if wrong.any():
         i, j = (int(k[0]) for k in np.nonzero(wrong))
         raise InputError(f"{table.row(i)} ({rows[i]}), column {frame.columns[j]}: {frame.iloc[i, j]!r} is no number")
-    return numbers.to_numpy(dtype=np.float64)
+    return np.asarray(numbers, dtype=np.float64)
 
 
 def _known(patients: Any, cohort: Cohort, path: Path) -> None:

@@ -81,7 +81,7 @@ def _events(cohort: Cohort, patients: pd.Index) -> list[str]:
         return [OTHER] * len(patients)
     kinds = cohort.schema.alterations
     found = cohort.alterations[[name for name, kind in kinds.items() if kind == "cytogenetic"]].reindex(patients)
-    usable = [name for name in found if FEWEST <= found[name].sum() <= 0.4 * len(found)]
+    usable = [str(name) for name in found if FEWEST <= found[name].sum() <= 0.4 * len(found)]
     usable.sort(key=lambda name: (not name.startswith(("t(", "inv")), found[name].sum()))
     told = pd.Series(OTHER, index=patients, dtype=object)
     for name in reversed(usable):

@@ -53,6 +53,7 @@ DEFAULTS: dict[str, Any] = {
     "refit_below": 1000,  # patients: smaller cohorts are trained again on everybody
     "mixture": [1, 2, 4],  # components of the latent distribution; the best BIC is taken
     "checkpoint_every": 100,  # steps
+    "device": "cpu",  # or cuda: the same code; other last digits
 }
 EVALUATE_EVERY = 10  # steps
 CHUNK = 512  # patients drawn at once
@@ -164,7 +165,7 @@ def _start(
     posterior = np.log(noise / (np.diag(gram) + noise))
 
     def random(*shape: int) -> np.ndarray:
-        return draw.standard_normal(shape) / np.sqrt(shape[0])
+        return np.asarray(draw.standard_normal(shape) / np.sqrt(shape[0]))
 
     start = {
         "bias": middle - features[inside].mean(axis=0) @ slope, "slope": slope,
@@ -307,12 +308,20 @@ class _State:
         genes, batch = len(self.start["bias"]), min(int(settings["batch"]), len(inside))
         latent = self.start["loading"].shape[0]
         rate, spread = float(settings["learning_rate"]), float(settings["spread"])
-        w = {name: torch.tensor(array, requires_grad=name != FIXED) for name, array in self.weights.items()}
+        device = torch.device(str(settings["device"]))
+
+        def there(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+            return {name: torch.tensor(array, device=device) for name, array in arrays.items()}
+
+        def rows_of(at: np.ndarray) -> tuple[torch.Tensor, ...]:
+            return tuple(part.to(device) for part in data.rows(at))
+
+        w = {name: tensor.requires_grad_(name != FIXED) for name, tensor in there(self.weights).items()}
         trained = [name for name in w if name != FIXED]
-        origin = {name: torch.tensor(array) for name, array in self.start.items()}
-        first = {name: torch.tensor(array) for name, array in self.first.items()}
-        second = {name: torch.tensor(array) for name, array in self.second.items()}
-        average = {name: torch.tensor(array) for name, array in self.average.items()}
+        origin = there(self.start)
+        first = there(self.first)
+        second = there(self.second)
+        average = there(self.average)
         ease = {name: EASE.get(name, 0.1) for name in w}
 
         def held_bound() -> float:
@@ -321,8 +330,8 @@ class _State:
             with torch.no_grad():
                 alike = torch.Generator().manual_seed(0)  # the same latent noise at every step
                 for s in range(0, len(held), batch):
-                    rows = data.rows(held[s : s + batch])
-                    noise = torch.randn(len(rows[1]), latent, generator=alike)
+                    rows = rows_of(held[s : s + batch])
+                    noise = torch.randn(len(rows[1]), latent, generator=alike).to(device)
                     fit_term, kl = _bound(average, rows, data.counts, noise)
                     total += (fit_term - kl).item() * len(rows[1])
             return total / len(held) / genes
@@ -336,8 +345,8 @@ class _State:
 
         for _ in progress(remaining(), "autoencoder", steps - self.step):
             chosen = torch.randint(len(inside), (batch,), generator=self.generator).numpy()
-            noise = torch.randn(batch, latent, generator=self.generator)
-            fit_term, kl = _bound(w, data.rows(inside[chosen]), data.counts, noise)
+            noise = torch.randn(batch, latent, generator=self.generator).to(device)
+            fit_term, kl = _bound(w, rows_of(inside[chosen]), data.counts, noise)
             away = torch.stack([((w[name] - origin[name]) ** 2).sum() * ease[name] ** -2 for name in trained]).sum()
             loss = (kl - fit_term + away / (2 * (10 * spread) ** 2 * len(inside))) / genes
             gradients = torch.autograd.grad(loss, [w[name] for name in trained])
@@ -357,7 +366,7 @@ class _State:
                 self.history.append([self.step, (fit_term - kl).item() / genes, bound, kl.item()])
                 if bound > self.best_bound:
                     self.best_bound, self.best_step = bound, self.step
-                    self.best = {name: tensor.numpy().copy() for name, tensor in average.items()}
+                    self.best = {name: tensor.cpu().numpy().copy() for name, tensor in average.items()}
             if self.step % int(settings["checkpoint_every"]) == 0:
                 self._take(w, average, first, second)
                 self.save()
@@ -365,10 +374,10 @@ class _State:
         self.save()
 
     def _take(self, w: Any, average: Any, first: Any, second: Any) -> None:
-        self.weights = {name: tensor.detach().numpy().copy() for name, tensor in w.items()}
-        self.average = {name: tensor.numpy().copy() for name, tensor in average.items()}
-        self.first = {name: tensor.numpy() for name, tensor in first.items()}
-        self.second = {name: tensor.numpy() for name, tensor in second.items()}
+        self.weights = {name: tensor.detach().cpu().numpy().copy() for name, tensor in w.items()}
+        self.average = {name: tensor.cpu().numpy().copy() for name, tensor in average.items()}
+        self.first = {name: tensor.cpu().numpy() for name, tensor in first.items()}
+        self.second = {name: tensor.cpu().numpy() for name, tensor in second.items()}
 
 
 def _prior(

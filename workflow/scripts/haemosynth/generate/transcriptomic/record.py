@@ -59,7 +59,7 @@ def transform(known: Mapping[str, Any], cohort: Cohort) -> np.ndarray:
     """(patients, features) float64: standardised, unknown 0."""
     columns = [(_raw(f, cohort) - f["mean"]) / f["sd"] for f in known["features"]]
     table = np.column_stack(columns) if columns else np.zeros((len(cohort), 0))
-    return np.nan_to_num(np.clip(table, -6, 6))
+    return np.asarray(np.nan_to_num(np.clip(table, -6, 6)))
 
 
 def names(known: Mapping[str, Any]) -> list[str]:
