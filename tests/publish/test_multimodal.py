@@ -41,3 +41,11 @@ def test_a_release_with_expression_is_the_same_bytes_twice_and_opens_with_scanpy
     sc.pp.log1p(opened)
     sc.pp.pca(opened, mask_var="highly_variable", n_comps=5)
     assert opened.obsm["X_pca"].shape == (cohort.expression.n_obs, 5)
+
+
+def test_the_data_card_tells_how_many_have_expression():
+    from haemosynth.publish.data_card import _expression
+
+    cohort, _ = halves()
+    assert f"of {cohort.expression.n_obs} patients" in _expression(cohort)[0]
+    assert _expression(small_cohort(60)) == []

@@ -42,6 +42,7 @@ def data_card(
         f"- endpoints: {', '.join(schema.endpoints) or 'none'} (months; event 1, censored 0)",
         f"- alterations: {len(schema.alterations)} ({len(schema.genes)} genes)",
         "- missing values mean: not recorded. Genes of patients who were not sequenced are missing, not absent.",
+        *_expression(cohort),
         "",
         "## How it was made",
         "",
@@ -88,6 +89,17 @@ def data_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _expression(cohort: Cohort) -> list[str]:
+    """The line on gene expression, where the cohort has it."""
+    if cohort.expression is None:
+        return []
+    patients, genes = cohort.expression.shape
+    return [
+        f"- gene expression ({cohort.expression.uns['values']}): {genes} genes of {patients} patients; the others have "
+        "none. `cohort.h5mu` holds record, alterations and expression together."
+    ]
 
 
 def _guarantee(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
