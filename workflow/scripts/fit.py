@@ -13,7 +13,7 @@ with job(snakemake) as work:
     algorithm = generate.load(modality, chosen.pop("algorithm"))
     chosen.pop("given", None)
     settings = generate.settings_of(algorithm, chosen, f"config: methods.{modality}.{snakemake.wildcards.method}")
-    train = read_cohort(Path(snakemake.input.train[0]).parent)
+    train = read_cohort(Path(snakemake.input.train[0]).parent, ("clinical", "genomic", modality))
     checkpoint = Path(snakemake.output.weights).with_name("checkpoint")
     model = algorithm.fit(train, settings, work.stream(), checkpoint)
     save(model, snakemake.output.weights, snakemake.output.description, snakemake.output.history)

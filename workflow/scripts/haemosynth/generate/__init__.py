@@ -5,6 +5,7 @@ An algorithm is a module `generate/<modality>/<algorithm>.py` with
     fit       (train, settings, rng, checkpoint) -> Fitted; `checkpoint` is a path prefix to resume from, or None
     sample    clinical: (fitted, schema, n, rng) -> clinical table, typed, derived columns still missing
               genomic:  (fitted, given, rng) -> Genomic, one patient for each patient of the cohort `given`
+              imaging:  (fitted, given, rng) -> Images, owned by patients of the cohort `given`
 This file imports nothing heavy: the workflow reads the tables while it builds its graph.
 """
 
@@ -20,6 +21,7 @@ from haemosynth.errors import InputError
 ALGORITHMS = {
     "clinical": ("vae", "forest", "private_marginals"),
     "genomic": ("dirichlet_process", "logistic_chain", "private_marginals"),
+    "imaging": ("diffusion", "autoencoder", "principal_components"),
 }
 REFERENCES = ("real", "independent", "uniform", "fresh")
 

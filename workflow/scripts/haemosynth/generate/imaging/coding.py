@@ -138,6 +138,13 @@ def rows_of_owners(images: Images, cohort: Cohort) -> npt.NDArray[np.intp]:
     return np.asarray(cohort.patients.get_indexer(pd.Index(images.patient_id)), dtype=np.intp)
 
 
+def left_out(rows: npt.NDArray[np.intp], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """(images,) whether an image is left out of training, patient by patient; none where there are too few."""
+    patients = rng.permutation(np.unique(rows))
+    count = max(1, round(share * len(patients))) if len(patients) > 3 else 0
+    return np.isin(rows, patients[:count])
+
+
 def compressed(pixels: Planes, windows: tuple[tuple[float, float], ...]) -> Planes:
     """The window of each channel as -1..1; beyond it values grow with the logarithm (a hot lesion, metal)."""
     low, high = (np.array([window[i] for window in windows], dtype=np.float32)[:, None, None] for i in (0, 1))

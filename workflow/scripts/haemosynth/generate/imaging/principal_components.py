@@ -36,43 +36,58 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     coding = Coding.learn(train)
     assert train.images is not None
     rows = rows_of_owners(train.images, train)
-    arrays = components(coding.encode(train.images), int(settings["components"]))
+    arrays = components(coding.encode(train.images), rows, int(settings["components"]))
     arrays |= regression(arrays.pop("scores"), coding.condition(train)[rows], rows)
     parameters = sum(array.size for array in arrays.values())
     return Fitted(arrays, {"coding": dict(coding.plain), "parameters": int(parameters)}, pd.DataFrame())
 
 
-def components(planes: Planes, most: int) -> dict[str, np.ndarray]:
+def components(planes: Planes, owners: npt.NDArray[np.intp], most: int) -> dict[str, np.ndarray]:
     """Principal components of coded images.
 
     Args:
         planes: (images, planes, H, W).
+        owners: (images,) patient of each image.
         most: components at most; never more than a third of the images, so that none is a single image.
 
     Returns:
         `mean` (pixels,), `axes` (components, pixels) orthonormal, `variance` (components,), `scores`
-        (images, components), and `noise` (planes,), the variance in each plane that no component explains.
+        (images, components), and `noise` (planes,), the variance of a pixel that the components of other patients
+        do not explain: those of the same patients explain much of the noise, too.
     """
     flat = planes.reshape(len(planes), -1).astype(np.float64)
-    mean = flat.mean(axis=0)
-    centred = flat - mean
     count = min(most, len(flat) // 3)
-    # Of the images' Gram matrix, which is the smaller one.
-    values, vectors = np.linalg.eigh(centred @ centred.T)
-    order = np.argsort(-values)[:count]
-    values = np.maximum(values[order], 1e-9)
-    axes = (vectors[:, order] / np.sqrt(values)).T @ centred
-    axes *= np.where(axes[np.arange(count), np.abs(axes).argmax(axis=1)] < 0, -1.0, 1.0)[:, None] if count else 1.0
-    scores = centred @ axes.T
-    left = (centred - scores @ axes).reshape(planes.shape)
-    noise = np.maximum((left**2).mean(axis=(0, 2, 3)), 1e-5)
+    mean, axes = _axes(flat, count)
+    scores = (flat - mean) @ axes.T
+    left = np.zeros_like(flat)
+    _, order = np.unique(owners, return_inverse=True)
+    for part in range(FOLDS):
+        out = order % FOLDS == part
+        if out.any() and not out.all():
+            center, other = _axes(flat[~out], count)
+            left[out] = flat[out] - center
+            left[out] -= left[out] @ other.T @ other
+    noise = np.maximum((left.reshape(planes.shape) ** 2).mean(axis=(0, 2, 3)), 1e-5)
     return {
         "mean": mean.astype(np.float32),
         "axes": axes.astype(np.float32),
-        "variance": (values / len(flat)).astype(np.float32),
+        "variance": scores.var(axis=0).astype(np.float32),
         "scores": scores,
         "noise": noise.astype(np.float32),
     }
+
+
+def _axes(flat: Matrix, count: int) -> tuple[Matrix, Matrix]:
+    """Mean (pixels,) and leading principal axes (components, pixels) of images (images, pixels)."""
+    mean = flat.mean(axis=0)
+    centred = flat - mean
+    # Of the images' Gram matrix, which is the smaller one.
+    values, vectors = np.linalg.eigh(centred @ centred.T)
+    order = np.argsort(-values)[:count]
+    axes = (vectors[:, order] / np.sqrt(np.maximum(values[order], 1e-9))).T @ centred
+    # The sign that an eigenvector comes with is arbitrary: the largest entry is positive.
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
+    return mean, np.asarray(axes * np.where(largest < 0, -1.0, 1.0))
 
 
 def regression(scores: Matrix, condition: Matrix, owners: npt.NDArray[np.intp]) -> dict[str, np.ndarray]:
