@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,9 @@ def learn(images: Images, steps: int, batch: int, rate: float, seed: int) -> Cal
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net: Any = UNet(2, x.shape[1], 1, channels=(16, 32, 64, 96), strides=(2, 2, 2), num_res_units=1).to(device)
+        # Batch normalisation keeps the level of intensities, which instance normalisation takes away.
+        shape = {"channels": (16, 32, 64, 96), "strides": (2, 2, 2), "num_res_units": 1, "norm": "BATCH"}
+        net: Any = UNet(2, x.shape[1], 1, **shape).to(device)
     sides = [-n % 8 for n in x.shape[2:]]  # to sizes that halve three times
     generator = torch.Generator().manual_seed(seed)
     optimiser, overlap = torch.optim.Adam(net.parameters(), lr=rate), DiceLoss(sigmoid=True, batch=True)
@@ -86,9 +89,10 @@ def hausdorff(true: Masks, found: Masks, spacing: tuple[float, float]) -> Vector
     both = np.flatnonzero(true.any(axis=(1, 2)) & found.any(axis=(1, 2)))
     if len(both):
         pair = (torch.tensor(side[both][:, None].astype(np.float32)) for side in (found, true))
-        distances[both] = compute_hausdorff_distance(
-            *pair, include_background=True, percentile=95, spacing=list(spacing)
-        )[:, 0].numpy()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of MONAI, about its own arguments
+            result = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=list(spacing))
+        distances[both] = result[:, 0].numpy()
     return distances
 
 

@@ -167,9 +167,9 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     fig, axis = new_figure(7, 2.9)
     table = values[(values.status == "ok") & (values.target == "all")].set_index("metric")
     rows = [
-        ("class_auc_real", "real -> held-out real"),
-        ("class_auc_synthetic", f"{label} -> held-out real"),
-        ("class_auc_reverse", f"held-out real -> {label}"),
+        ("class_auc_real", "trained on real,\ntested on held-out real"),
+        ("class_auc_synthetic", f"trained on {label},\ntested on held-out real"),
+        ("class_auc_reverse", f"trained on held-out real,\ntested on {label}"),
     ]
     rows = [row for row in rows if row[0] in table.index]
     if not rows:

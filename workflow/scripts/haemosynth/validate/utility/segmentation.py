@@ -23,7 +23,7 @@ from haemosynth.validate.segmenter import Masks, Vector, dice, hausdorff, learn,
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {
-    "steps": 300,  # of each training
+    "steps": 500,  # of each training
     "batch": 12,
     "learning_rate": 3e-3,
     "shares": [0.25, 1.0],  # of the training patients that are joined with all synthetic ones
@@ -57,9 +57,9 @@ METRICS = (
     ),
     Metric(
         "structure_found", "descriptive", "share", (0, 1), JOINT, "bootstrap",
-        "share of the pixels of a structure that the U-Net trained on synthetic images marks, mean over structures;"
-        " target small, medium, large: thirds of the area of training structures; real~small and so on: U-Net trained on"
-        " real images",
+        "share of the pixels of a structure that the U-Net trained on synthetic images marks, mean over structures; by"
+        " target: small, medium, large, thirds of the area of training structures; real~small and so on, by the U-Net"
+        " trained on real images",
         "this project",
     ),
     Metric(
@@ -204,6 +204,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     gains = [("dice_gain", "all", "all real", SYNTHETIC)]
     dots(axes[1], [*gains, *(("dice_gain", f"share {s:g}", f"{100 * s:g} % of real", SYNTHETIC) for s in shares)])
     axes[1].axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
+    axes[1].locator_params(axis="x", nbins=4)
     axes[1].set_xlabel("change of Dice; 95 % interval")
     axes[1].set_title(f"{label} added to")
     for k, (prefix, name, colour) in enumerate((("real~", "all real", REAL), ("", label, SYNTHETIC))):
