@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts .venv/bin/python benchmarks/imaging_quality.py [folder]
 
-300 training patients, 200 held out. The record of the synthetic patients is that of further phantoms, so that images alone
-are compared. CPU seconds of one process. Models, the table and pictures of the samples are written to `folder`.
+300 training patients, 200 held out. The record of the synthetic patients is that of further phantoms, so that images
+alone are compared. CPU seconds of one process. Models, the table and pictures of samples are written to `folder`.
 """
 
 import sys
@@ -77,7 +77,7 @@ def main(folder: Path) -> None:
             rows.append(values[values.target == "all"].assign(candidate=name))
     table = pd.concat(rows)
     table["shown"] = [f"{r.value:.3g} ({r.low:.3g} to {r.high:.3g})" for r in table.itertuples()]
-    wide = table.pivot(index="metric", columns="candidate", values="shown")[list(candidates)]
+    wide = table.pivot_table("shown", "metric", "candidate", aggfunc="first")[list(candidates)]
     wide.to_csv(folder / "table.tsv", sep="\t")
     print(wide.to_string())
 

@@ -1,7 +1,7 @@
-"""Phantoms for the benchmarks of imaging: an oval body with a spine, hot lesions by the patient's `burden`, two scanners.
+"""Phantoms for the benchmarks of imaging: an oval body with a spine, hot lesions by `burden`, two scanners.
 
-Simple shapes with known truth and realistic difficulties (noise, blur, lesions of a few pixels); not the trunk phantoms of
-the simulated cohort, and not patients.
+Simple shapes with known truth and realistic difficulties (noise, blur, lesions of a few pixels); not the trunk phantoms
+of the simulated cohort, and not patients.
 """
 
 import numpy as np
