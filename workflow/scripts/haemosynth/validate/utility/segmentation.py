@@ -91,7 +91,8 @@ def _usable(cohort: Cohort, least: int) -> Images | None:
     return images
 
 
-def _joined(first: Images, second: Images) -> Images:
+def joined(first: Images, second: Images) -> Images:
+    """The images of both, with their masks."""
     assert first.mask is not None
     assert second.mask is not None
     return replace(
@@ -114,7 +115,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     sets = {"synthetic": candidate}
     for share in settings["shares"]:
         part = train if share == 1 else train.of(patients[: max(1, round(share * len(patients)))])
-        sets[f"real {share:g}"], sets[f"both {share:g}"] = part, _joined(part, candidate)
+        sets[f"real {share:g}"], sets[f"both {share:g}"] = part, joined(part, candidate)
     sets.setdefault("real 1", train)
     chosen = int(settings["steps"]), int(settings["batch"]), float(settings["learning_rate"])
     found = {name: learn(images, *chosen, seed)(real) for name, images in sets.items()}
