@@ -60,7 +60,9 @@ def check_header(shape: tuple[int, ...], affine: Array, where: str) -> None:
         InputError: not three dimensions, too large, or spacings that no scanner has.
     """
     if len(shape) != 3 or min(shape) < 1:
-        raise InputError(f"{where}: {' x '.join(map(str, shape)) or 'no'} voxels; expected a volume of three dimensions")
+        raise InputError(
+            f"{where}: {' x '.join(map(str, shape)) or 'no'} voxels; expected a volume of three dimensions"
+        )
     if np.prod(shape, dtype=float) > MOST_VOXELS:
         raise InputError(f"{where}: {' x '.join(map(str, shape))} voxels are more than {MOST_VOXELS}; crop it first")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -159,9 +161,9 @@ def cut(
         inside = np.argwhere(mask.values > 0) @ mask.affine[:3, :3].T + mask.affine[:3, 3]
         if grid.centre == "lesion":
             centre = inside.mean(axis=0)
-        holds[np.unique(np.rint((inside[:, 2] - heights[0]) / abs(_step(first))).astype(int).clip(0, len(heights) - 1))] = (
-            True
-        )
+        holds[
+            np.unique(np.rint((inside[:, 2] - heights[0]) / abs(_step(first))).astype(int).clip(0, len(heights) - 1))
+        ] = True
     rows, kinds = chosen_slices(holds, grid)
     points = _points(centre, heights[rows], grid)
     pixels = np.empty((len(rows), len(channels), *grid.size), dtype=np.float32)

@@ -83,10 +83,14 @@ def gallery(groups: Mapping[str, tuple[Images, Sequence[int]]], title: str = "")
     first = next(iter(groups.values()))[0]
     shown = views(first)
     most = max(len(rows) for _, rows in groups.values())
-    fig, axes = new_figure(
-        PANEL * most + 1.6, PANEL * len(shown) * len(groups) + 0.45,
-        nrows=len(shown) * len(groups), ncols=most, squeeze=False,
+    fig, grid = new_figure(
+        PANEL * most + 1.3, PANEL * len(shown) * len(groups) + 0.45,
+        nrows=len(shown) * len(groups), ncols=most + 1, squeeze=False,
+        gridspec_kw={"width_ratios": [*[1] * most, 0.08]},
     )  # fmt: skip
+    axes, bars = grid[:, :most], grid[:, most]
+    for bar in bars:
+        bar.axis("off")
     for axis in axes.flat:
         axis.axis("off")
     for g, (name, (images, rows)) in enumerate(groups.items()):
@@ -102,22 +106,22 @@ def gallery(groups: Mapping[str, tuple[Images, Sequence[int]]], title: str = "")
     for v, view in enumerate(shown):
         if view in (FUSED, COLOUR):
             continue
-        _colour_bar(fig, axes[v :: len(shown), :], first, first.channels.index(view))
+        _colour_bar(fig, bars[v], first, first.channels.index(view))
     if title:
         fig.suptitle(title, fontsize=10, fontweight="bold")
     return fig
 
 
-def _colour_bar(fig: Figure, axes: Any, images: Images, channel: int) -> None:
+def _colour_bar(fig: Figure, axis: Any, images: Images, channel: int) -> None:
     """The values that the greys of a channel mean."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     unit = images.units[channel]
-    scale = ScalarMappable(Normalize(*images.windows[channel]), MAPS.get(unit, "gray"))
-    bar = fig.colorbar(scale, ax=axes[0, :].tolist(), fraction=0.05, pad=0.02, aspect=12)
+    axis.axis("on")
+    bar = fig.colorbar(ScalarMappable(Normalize(*images.windows[channel]), MAPS.get(unit, "gray")), cax=axis)
     bar.set_label(f"{images.channels[channel]} ({unit})" if unit != "1" else images.channels[channel], fontsize=7)
-    bar.ax.tick_params(labelsize=6)
+    axis.tick_params(labelsize=6)
 
 
 def spread_rows(images: Images, count: int, outlined: bool = True) -> list[int]:
