@@ -35,6 +35,7 @@ rule all:
 
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/split.smk"
+include: "workflow/rules/images.smk"
 include: "workflow/rules/impute.smk"
 include: "workflow/rules/generate_clinical.smk"
 include: "workflow/rules/generate_genomic.smk"

@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts .venv/bin/python benchmarks/imaging.py [size] [width ...]
 
-Three planes (CT, PET, mask), batches of 16. On a GPU both run in bfloat16, memory is the peak that torch allocated, and
-the share of the card's peak counts the multiplications of convolutions and matrices (PyTorch's own count); on a CPU it is
-one thread, CPU seconds, and memory is not told apart. MONAI's network is the usual one, on single pixels.
+Three planes (CT, PET, mask), batches of 16. On a GPU both run in bfloat16, memory is the peak that torch allocated,
+and the share of the card's peak counts the multiplications of convolutions and matrices (PyTorch's own count); on a
+CPU it is one thread, CPU seconds, and memory is not told apart. MONAI's network is the usual one, on single pixels.
 """
 
 import sys
@@ -40,7 +40,7 @@ def timed(device, run, repeats):
 
 
 def same_size(count):
-    """MONAI's network whose number of weights is nearest to `count`: two or three resolutions, attention in the last."""
+    """MONAI's network whose number of weights is nearest to `count`, attention at the coarsest of three resolutions."""
     found = []
     for width in range(16, 161, 8):
         channels = (width, 2 * width, 3 * width)
