@@ -60,7 +60,7 @@ def main(size, width):
     train = phantoms(200, 1, size)
     coding = Coding.learn(train)
     planes, rows = coding.encode(train.images), rows_of_owners(train.images, train)
-    condition = coding.condition(train)[rows]
+    condition = coding.conditions(train, rows)
     linear = components(planes, rows, 64)
     linear |= regression(linear.pop("scores"), condition, rows)
     shape = diffusion.network_shape(planes.shape[1:], condition.shape[1], diffusion.DEFAULTS | {"width": width})

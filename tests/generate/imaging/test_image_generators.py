@@ -73,6 +73,21 @@ def test_patients_without_images_keep_their_share_given_the_record():
     assert abs(len(drawn) / len(train.images) - 1) < 0.15
 
 
+@pytest.mark.parametrize(("count", "features"), [(2, 1), (6, 2)])
+def test_the_first_image_of_a_patient_is_told_from_the_last(count, features):
+    one = pictured(40, 2, size=12, record=False, without=0.0)
+    first = one.images.take(np.unique(one.images.patient_id, return_index=True)[1])
+    every = first.take(np.repeat(np.arange(len(first)), count))
+    place = np.tile(np.arange(count), len(first))
+    every = replace(every, pixels=every.pixels + np.float32(2) * place[:, None, None, None])
+    train = replace(one, images=every)
+    fitted = principal_components.fit(train, principal_components.DEFAULTS, stream(1), None)
+    assert Coding(fitted.description["coding"]).conditions(train, np.repeat(np.arange(40), count)).shape[1] == features
+    drawn = principal_components.sample(fitted, without_images(train), stream(2))
+    means = drawn.pixels[:, 1].mean(axis=(1, 2)).reshape(-1, count).mean(axis=0)
+    assert (np.diff(means) > 0).all()
+
+
 @pytest.mark.parametrize("name", QUICK)
 def test_images_belong_to_given_patients_and_are_the_same_for_the_same_seed(name, tmp_path):
     algorithm, settings = quick(name)

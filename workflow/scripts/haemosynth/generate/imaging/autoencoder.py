@@ -59,7 +59,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     net, history = _train(planes, out, shape, settings, torch_seed(rng))
     with torch.no_grad():
         means, log_variances = (torch.cat(part).double().numpy() for part in zip(*_encoded(net, planes), strict=True))
-    arrays = regression(means, coding.condition(train)[rows], rows)
+    arrays = regression(means, coding.conditions(train, rows), rows)
     spread = arrays["residual"] @ arrays["residual"].T + np.diag(np.exp(log_variances).mean(axis=0))
     arrays["residual"] = np.linalg.cholesky(spread).astype(np.float32)
     arrays["center"] = means.mean(axis=0).astype(np.float32)
@@ -76,7 +76,7 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Images:
     rows = coding.owners(given, rng)
     arrays = fitted.arrays
     normal = rng.normal(size=(len(rows), len(arrays["residual"])))
-    z = arrays["center"] + coding.condition(given)[rows] @ arrays["slope"] + normal @ arrays["residual"].T
+    z = arrays["center"] + coding.conditions(given, rows) @ arrays["slope"] + normal @ arrays["residual"].T
     net = Autoencoder(fitted.description["network"])
     net.load_state_dict({k.removeprefix("net."): torch.tensor(v) for k, v in arrays.items() if k.startswith("net.")})
     with torch.no_grad():

@@ -18,6 +18,7 @@ from haemosynth.images import Images
 Planes = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 LEAST_CARRIERS = 10  # training patients with and without an alteration that conditions images
+MOST_PLACES = 4  # images of a patient up to which each is told apart from the others
 DEVIATION = 0.5  # standard deviation of every coded plane over training images, as in Karras et al., NeurIPS 2022
 
 
@@ -27,7 +28,9 @@ class Coding:
 
     plain: JSON; `windows`, `channels`, `units`, `spacing`, `size` of the images, `center` and `scale` of each coded
         plane, `limits` of coded pixels, `record` and `alterations` that condition the images, `any_image` (intercept
-        and coefficients of the log odds that a patient has images) and `counts` (how many an owner has).
+        and coefficients of the log odds that a patient has images), `counts` (how many an owner has) and `places`
+        (share of training images that stand first, second, ... of their patient; empty where there is one each, or
+        where they are many).
     """
 
     plain: Mapping[str, Any]
@@ -70,6 +73,10 @@ class Coding:
         plain["scale"] = np.maximum(spread / DEVIATION, 0.05).tolist()
         counts = pd.Series(images.patient_id).value_counts().reindex(train.patients, fill_value=0)
         plain["counts"] = [int(n) for n in counts[counts > 0]]
+        most = max(plain["counts"])
+        place = _places(rows_of_owners(images, train))[0]
+        plain["places"] = [float((place == k).mean()) for k in range(most)] if 1 < most <= MOST_PLACES else []
+        plain["sequence"] = most > MOST_PLACES
         coding = Coding(plain)
         plain["any_image"] = _log_odds(coding.condition(train), counts.to_numpy() > 0)
         return coding
@@ -90,6 +97,20 @@ class Coding:
             known = ~np.isnan(values)
             blocks.append(np.column_stack([np.where(known, values - alteration["share"], 0.0), known - 1.0]))
         return np.column_stack(blocks)
+
+    def conditions(self, cohort: Cohort, rows: npt.NDArray[np.intp]) -> Matrix:
+        """(images, features): the record of the patients at positions `rows`, and which of a patient's images each is.
+
+        Studies often take the same images of each patient in the same order (trunk, pelvis; slices from the head
+        down): the first, second, ... are told apart as levels, many as their relative place and its square.
+        """
+        place, count = _places(rows)
+        blocks = [self.condition(cohort)[rows]]
+        blocks += [((place == k) - share)[:, None] for k, share in enumerate(self.plain["places"][1:], 1)]
+        if self.plain["sequence"]:
+            along = 2 * place / np.maximum(count - 1, 1) - (count > 1)
+            blocks.append(np.column_stack([1.7 * along, 3.4 * (along**2 - 1 / 3)]))
+        return np.hstack(blocks)
 
     def encode(self, images: Images) -> Planes:
         """(images, planes, H, W): pixels and mask, each plane with mean 0 and deviation DEVIATION over training."""
@@ -122,7 +143,7 @@ class Coding:
         )
 
     def owners(self, given: Cohort, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-        """Positions of the patients who own the images to draw, one entry for each image.
+        """Positions of the patients who own the images to draw, one entry for each image, patient by patient.
 
         Whether a patient has images is drawn given the record, how many from the training patients who have some.
         """
@@ -136,6 +157,12 @@ class Coding:
 def rows_of_owners(images: Images, cohort: Cohort) -> npt.NDArray[np.intp]:
     """(images,) position in the cohort of the patient who owns each image."""
     return np.asarray(cohort.patients.get_indexer(pd.Index(images.patient_id)), dtype=np.intp)
+
+
+def _places(rows: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """(images,) how many images of the same patient stand before each, and how many the patient has."""
+    grouped = pd.Series(rows).groupby(rows)
+    return grouped.cumcount().to_numpy(dtype=np.intp), grouped.transform("size").to_numpy(dtype=np.intp)
 
 
 def left_out(rows: npt.NDArray[np.intp], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

@@ -77,7 +77,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     coding = Coding.learn(train)
     assert train.images is not None
     planes, rows = coding.encode(train.images), rows_of_owners(train.images, train)
-    condition = coding.condition(train)[rows].astype(np.float32)
+    condition = coding.conditions(train, rows).astype(np.float32)
     out = left_out(rows, float(settings["left_out"]), rng)
     seed = torch_seed(rng)
     linear = components(planes[~out], rows[~out], int(settings["components"]))
@@ -100,7 +100,7 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Images:
 
     coding = Coding(fitted.description["coding"])
     rows = coding.owners(given, rng)
-    condition = torch.tensor(coding.condition(given)[rows].astype(np.float32))
+    condition = torch.tensor(coding.conditions(given, rows).astype(np.float32))
     linear = {k.removeprefix("linear."): v for k, v in fitted.arrays.items() if k.startswith("linear.")}
     device = _device()
     model = Denoiser(linear, fitted.description["network"]).to(device)

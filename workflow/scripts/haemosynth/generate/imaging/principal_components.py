@@ -37,7 +37,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     assert train.images is not None
     rows = rows_of_owners(train.images, train)
     arrays = components(coding.encode(train.images), rows, int(settings["components"]))
-    arrays |= regression(arrays.pop("scores"), coding.condition(train)[rows], rows)
+    arrays |= regression(arrays.pop("scores"), coding.conditions(train, rows), rows)
     parameters = sum(array.size for array in arrays.values())
     return Fitted(arrays, {"coding": dict(coding.plain), "parameters": int(parameters)}, pd.DataFrame())
 
@@ -131,7 +131,7 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Images:
     rows = coding.owners(given, rng)
     arrays = fitted.arrays
     normal = rng.normal(size=(len(rows), len(arrays["residual"])))
-    scores = coding.condition(given)[rows] @ arrays["slope"] + normal @ arrays["residual"].T
+    scores = coding.conditions(given, rows) @ arrays["slope"] + normal @ arrays["residual"].T
     size = (len(rows), coding.planes, *coding.plain["size"])
     planes = (arrays["mean"] + scores.astype(np.float32) @ arrays["axes"]).reshape(size)
     deviation = np.sqrt(arrays["noise"])[:, None, None]
