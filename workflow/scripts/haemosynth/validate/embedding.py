@@ -45,7 +45,7 @@ def weights(path: str | None = None) -> dict[str, torch.Tensor]:
 
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file of weights")
-    named = load_file(path)
+    named: dict[str, torch.Tensor] = load_file(path)
     for name, tensor in weights().items():
         if not name.startswith("_fc.") and (name not in named or named[name].shape != tensor.shape):
             raise InputError(f"{path}: no weights of EfficientNet-Lite0 ({name} is missing or of another shape)")

@@ -24,8 +24,8 @@ def learn(images: Images, steps: int, batch: int, rate: float, seed: int) -> Cal
     same seed, images and settings give the same one (on a CPU).
     """
     import torch
-    from monai.losses import DiceLoss
-    from monai.networks.nets import UNet
+    from monai.losses.dice import DiceLoss
+    from monai.networks.nets.unet import UNet
     from torch.nn import functional as f
 
     assert images.mask is not None
@@ -34,7 +34,12 @@ def learn(images: Images, steps: int, batch: int, rate: float, seed: int) -> Cal
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         # Batch normalisation keeps the level of intensities, which instance normalisation takes away.
-        shape = {"channels": (16, 32, 64, 96), "strides": (2, 2, 2), "num_res_units": 1, "norm": "BATCH"}
+        shape: dict[str, Any] = {
+            "channels": (16, 32, 64, 96),
+            "strides": (2, 2, 2),
+            "num_res_units": 1,
+            "norm": "BATCH",
+        }
         net: Any = UNet(2, x.shape[1], 1, **shape).to(device)
     sides = [-n % 8 for n in x.shape[2:]]  # to sizes that halve three times
     generator = torch.Generator().manual_seed(seed)
@@ -60,7 +65,7 @@ def learn(images: Images, steps: int, batch: int, rate: float, seed: int) -> Cal
         with torch.no_grad():
             parts = [
                 net(f.pad(part, (0, sides[1], 0, sides[0]), mode="replicate").to(device))[:, 0].cpu().numpy() > 0
-                for part in pixels.split(CHUNK)
+                for part in torch.split(pixels, CHUNK)
             ]
         height, width = further.pixels.shape[2:]
         return np.concatenate(parts)[:, :height, :width] if parts else np.empty((0, height, width), dtype=bool)
@@ -82,16 +87,16 @@ def hausdorff(true: Masks, found: Masks, spacing: tuple[float, float]) -> Vector
         spacing: distance of pixels along rows and columns, the unit of the result.
     """
     import torch
-    from monai.metrics import compute_hausdorff_distance
+    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
 
     diagonal = float(np.hypot(*(side * step for side, step in zip(true.shape[1:], spacing, strict=True))))
     distances = np.where(true.any(axis=(1, 2)), diagonal, np.nan)
     both = np.flatnonzero(true.any(axis=(1, 2)) & found.any(axis=(1, 2)))
     if len(both):
-        pair = (torch.tensor(side[both][:, None].astype(np.float32)) for side in (found, true))
+        first, second = (torch.tensor(side[both][:, None].astype(np.float32)) for side in (found, true))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of MONAI, about its own arguments
-            result = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=list(spacing))
+            result = compute_hausdorff_distance(first, second, True, percentile=95, spacing=list(spacing))
         distances[both] = result[:, 0].numpy()
     return distances
 

@@ -80,7 +80,7 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Images:
     net = Autoencoder(fitted.description["network"])
     net.load_state_dict({k.removeprefix("net."): torch.tensor(v) for k, v in arrays.items() if k.startswith("net.")})
     with torch.no_grad():
-        parts = [net.decode(part) for part in torch.tensor(z, dtype=torch.float32).split(64)]
+        parts = [net.decode(part) for part in torch.split(torch.tensor(z, dtype=torch.float32), 64)]
         size = (len(rows), coding.planes, *coding.plain["size"])
         planes = torch.cat(parts).numpy() if len(rows) else np.empty(size, dtype=np.float32)
         deviation = (0.5 * net.log_noise).exp().numpy()[:, None, None]
@@ -124,7 +124,8 @@ def Autoencoder(shape: Mapping[str, Any]) -> Any:
             h = f.silu(self.point(z)).reshape(-1, widths[-1], *inner)
             for layer in self.up:
                 h = f.silu(layer(h))
-            return self.leave(h)[:, :, :height, :width]
+            decoded: torch.Tensor = self.leave(h)[:, :, :height, :width]
+            return decoded
 
     return Net()
 

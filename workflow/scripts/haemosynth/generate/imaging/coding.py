@@ -162,7 +162,7 @@ def rows_of_owners(images: Images, cohort: Cohort) -> npt.NDArray[np.intp]:
 def _places(rows: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """(images,) how many images of the same patient stand before each, and how many the patient has."""
     grouped = pd.Series(rows).groupby(rows)
-    return grouped.cumcount().to_numpy(dtype=np.intp), grouped.transform("size").to_numpy(dtype=np.intp)
+    return np.asarray(grouped.cumcount(), dtype=np.intp), np.asarray(grouped.transform("size"), dtype=np.intp)
 
 
 def left_out(rows: npt.NDArray[np.intp], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

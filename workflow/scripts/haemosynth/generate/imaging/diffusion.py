@@ -159,7 +159,8 @@ def Denoiser(linear: Mapping[str, np.ndarray], shape: Mapping[str, Any]) -> Any:
             scale, shift = self.modulation(e)[:, :, None, None].chunk(2, dim=1)
             h = self.first(f.silu(self.first_norm(x)))
             h = self.second(f.silu(self.second_norm(h) * (1 + scale) + shift))
-            return self.skip(x) + h
+            summed: torch.Tensor = self.skip(x) + h
+            return summed
 
     class Attention(nn.Module):
         """Self-attention over all positions of the coarsest resolution."""
@@ -173,9 +174,19 @@ def Denoiser(linear: Mapping[str, np.ndarray], shape: Mapping[str, Any]) -> Any:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             q, k, v = self.mix(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=-1)
             seen = f.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
-            return x + self.out(seen)
+            summed: torch.Tensor = x + self.out(seen)
+            return summed
 
     class Net(nn.Module):
+        mean: torch.Tensor
+        axes: torch.Tensor
+        slope: torch.Tensor
+        residual: torch.Tensor
+        noise_variance: torch.Tensor
+        shares: torch.Tensor
+        spread: torch.Tensor
+        place: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             for name, array in linear.items():
@@ -195,12 +206,12 @@ def Denoiser(linear: Mapping[str, np.ndarray], shape: Mapping[str, Any]) -> Any:
             self.enter = nn.Conv2d((2 * planes + 2) * patch**2, widths[0], 3, padding=1)
             steps = list(zip(widths, [*widths[1:], widths[-1]], strict=True))
             self.down = nn.ModuleList(Block(a, b) for a, b in steps)
-            self.middle = nn.ModuleList([Block(widths[-1], widths[-1]), Attention(widths[-1])])
+            self.middle: Any = nn.ModuleList([Block(widths[-1], widths[-1]), Attention(widths[-1])])
             self.up = nn.ModuleList(Block(2 * b, a) for a, b in reversed(steps))
             self.leave_norm = nn.GroupNorm(8, widths[0])
             self.leave = nn.Conv2d(widths[0], planes * patch**2, 3, padding=1)
             nn.init.zeros_(self.leave.weight)
-            nn.init.zeros_(self.leave.bias)
+            nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
         def put(self, flat: torch.Tensor) -> None:
             """Take these weights."""

@@ -144,7 +144,7 @@ def translate(
     generator = torch.Generator().manual_seed(torch_seed(rng))
     parts: list[npt.NDArray[np.float32]] = []
     with torch.no_grad():
-        for part in x.split(CHUNK):
+        for part in torch.split(x, CHUNK):
             noise = torch.randn((len(part), 1, *part.shape[2:]), generator=generator)
             parts.append(net(part.to(device), noise.to(device)).cpu().numpy())
     pixels = expanded(np.concatenate(parts), windows) if len(images) else images.pixels
@@ -163,7 +163,7 @@ def Translator(shape: Mapping[str, Any]) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.enter = nn.Conv2d(planes + 1, width, 5, padding=2, padding_mode="reflect")
-            self.blocks = nn.ModuleList(
+            self.blocks: Any = nn.ModuleList(
                 nn.ModuleList(nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect") for _ in range(2))
                 for _ in range(shape["blocks"])
             )
@@ -173,7 +173,7 @@ def Translator(shape: Mapping[str, Any]) -> Any:
 
         def forward(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
             h = f.silu(self.enter(torch.cat([x, noise], dim=1)))
-            for first, second in self.blocks:  # type: ignore[misc]
+            for first, second in self.blocks:
                 h = h + second(f.silu(first(h)))
             changed: torch.Tensor = x + self.leave(f.silu(h))
             return changed

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, interval_rows, new_figure
 from haemosynth.validate import image_features
 from haemosynth.validate.diversity.coverage import neighbourhoods
 from haemosynth.validate.image_features import EXTRACTOR, Matrix, Points, points
@@ -100,25 +100,20 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     """The metrics with their intervals, and the spread of both sides along each direction."""
     known: Prepared = comparison.prepared
     fig, axes = new_figure(10.5, 3.9, ncols=2)
-    table = values[(values.target == "all") & (values.status == "ok")].set_index("metric")
-    names = [metric.name for metric in METRICS if metric.name in table.index]
-    if not names:
+    if not (values.status == "ok").any():
         for axis in axes:
             axis.axis("off")
         axes[0].text(0.5, 0.5, "too few images on one side", ha="center", va="center", color=NEUTRAL)
         return fig
-    y = np.arange(len(names))
-    axes[0].hlines(y, table.low[names], table.high[names], color=SYNTHETIC, lw=1.6)
-    axes[0].plot(table.value[names], y, "o", color=SYNTHETIC, ms=6)
+    rows = [(metric.name, "all", metric.name.removeprefix("image_"), SYNTHETIC) for metric in METRICS]
+    interval_rows(axes[0], values, rows)
     axes[0].axvline(1, color=NEUTRAL, lw=0.8, zorder=0)
-    axes[0].set_yticks(y, [name.removeprefix("image_") for name in names])
-    axes[0].set_ylim(len(names) - 0.5, -0.5)
     axes[0].set_xlim(left=0)
     axes[0].set_xlabel("share or ratio, 1 is best; 95 % interval")
     axes[0].set_title(f"{label}: real images reached")
-    rows = known.real.rows(comparison.real), known.candidate.rows(comparison.candidate)
+    shown = known.real.rows(comparison.real), known.candidate.rows(comparison.candidate)
     for part, coordinates, name, colour in zip(
-        rows, known.coordinates, ("real", label), (REAL, SYNTHETIC), strict=True
+        shown, known.coordinates, ("real", label), (REAL, SYNTHETIC), strict=True
     ):
         side = coordinates[part]
         axes[1].plot(

@@ -91,8 +91,8 @@ def variables(cohort: Cohort, train: Cohort, least: int) -> pd.DataFrame:
         for level in kept[1:] if len(counts) == 2 else kept:
             found[f"{name} {level}"] = np.where(values.isna(), np.nan, values.astype(str) == level)
     if train.alterations is not None and cohort.alterations is not None:
-        carried, known = train.alterations.sum(), train.alterations.notna().sum()
-        for name in train.alterations.columns[(carried >= least) & (known - carried >= least)]:
+        carried, told = train.alterations.sum(), train.alterations.notna().sum()
+        for name in train.alterations.columns[(carried >= least) & (told - carried >= least)]:
             found[str(name)] = cohort.alterations[name].to_numpy(dtype=float)
     return pd.DataFrame(found, index=cohort.patients, dtype=float)
 
@@ -123,7 +123,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     readers, held = _readers(features, truth.loc[features.index], fold)
     n = truth.loc[features.index].notna().sum()
     skill = _correlations(truth.loc[features.index], held)
-    readable = tuple(v for v in truth if skill[v] * np.sqrt(n[v]) >= float(settings["evidence"]))
+    readable = tuple(v for v in map(str, truth) if skill[v] * np.sqrt(n[v]) >= float(settings["evidence"]))
 
     def read(cohort: Cohort) -> tuple[pd.DataFrame, pd.DataFrame]:
         side = points(cohort.images, settings)

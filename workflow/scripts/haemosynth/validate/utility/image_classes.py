@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
-from haemosynth.figures import NEUTRAL, SYNTHETIC, new_figure
+from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, interval_rows, new_figure
 from haemosynth.validate import image_features
 from haemosynth.validate.image_features import EXTRACTOR, Matrix, points
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
@@ -86,8 +86,8 @@ def classes(cohort: Cohort, column: str | None) -> Any:
     if column not in cohort.schema.columns or cohort.schema.columns[column].numeric:
         raise InputError(f"config: validation.image_classes.column: no column of levels {column!r} in the record")
     level = cohort.clinical[column].astype("object")
-    level = level[~level.index.duplicated()]
-    return level.where(level.notna(), None).reindex(images.patient_id).to_numpy(dtype=object)
+    known = dict(zip(level.index, level, strict=True))
+    return np.array([None if pd.isna(known[owner]) else known[owner] for owner in images.patient_id], dtype=object)
 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared:
@@ -165,24 +165,17 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
     """The areas with their intervals."""
     fig, axis = new_figure(7, 2.9)
-    table = values[(values.status == "ok") & (values.target == "all")].set_index("metric")
-    rows = [
-        ("class_auc_real", "trained on real,\ntested on held-out real"),
-        ("class_auc_synthetic", f"trained on {label},\ntested on held-out real"),
-        ("class_auc_reverse", f"trained on held-out real,\ntested on {label}"),
-    ]
-    rows = [row for row in rows if row[0] in table.index]
-    if not rows:
+    if comparison.prepared.reason:
         axis.axis("off")
         axis.text(0.5, 0.5, comparison.prepared.reason, ha="center", va="center", color=NEUTRAL)
         return fig
-    for y, (metric, _) in enumerate(rows):
-        row = table.loc[metric]
-        axis.hlines(y, row.low, row.high, color=SYNTHETIC, lw=1.6)
-        axis.plot(row.value, y, "o", color=SYNTHETIC, ms=6)
+    rows = [
+        ("class_auc_real", "all", "trained on real,\ntested on held-out real", REAL),
+        ("class_auc_synthetic", "all", f"trained on {label},\ntested on held-out real", SYNTHETIC),
+        ("class_auc_reverse", "all", f"trained on held-out real,\ntested on {label}", SYNTHETIC),
+    ]
+    interval_rows(axis, values, rows)
     axis.axvline(0.5, color=NEUTRAL, lw=0.8, zorder=0)
-    axis.set_yticks(range(len(rows)), [text for _, text in rows])
-    axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlabel("area under the ROC curve of the image's class; 95 % interval")
     axis.set_title(settings["column"] or "with or without a masked structure")
     return fig

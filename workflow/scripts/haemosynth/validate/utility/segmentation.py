@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth.cohort import Cohort
-from haemosynth.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, interval_rows, new_figure
 from haemosynth.images import Images
 from haemosynth.streams import torch_seed
 from haemosynth.validate.segmenter import Masks, Vector, dice, hausdorff, learn, structures
@@ -111,7 +111,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         nothing = pd.DataFrame()
         return Prepared(nothing, nothing, f"fewer than {least} images with a masked structure on one side")
     seed = torch_seed(rng)
-    patients = rng.permutation(np.unique(train.patient_id))
+    patients = [str(name) for name in rng.permutation(np.unique(train.patient_id))]
     sets = {"synthetic": candidate}
     for share in settings["shares"]:
         part = train if share == 1 else train.of(patients[: max(1, round(share * len(patients)))])
@@ -143,23 +143,23 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     if known.reason:
         return [Value(m.name, np.nan, modality="imaging", n=n, reason=known.reason) for m in METRICS[:4]]
     times = comparison.real.patients.value_counts()
-    weight = times.reindex(known.images["patient_id"], fill_value=0).to_numpy(dtype=float)
+    weight: Vector = np.asarray(times.reindex(known.images["patient_id"], fill_value=0), dtype=float)
 
-    def mean(values: Any, weights: Vector = weight) -> float:
+    def mean(values: Any, weights: Vector) -> float:
         numbers = np.asarray(values, dtype=float)
         use = ~np.isnan(numbers) & (weights > 0)
         return float(np.average(numbers[use], weights=weights[use])) if use.any() else np.nan
 
     images, found = known.images, []
-    found.append(("dice_synthetic", "all", mean(images["dice synthetic"])))
-    found.append(("hausdorff_synthetic", "all", mean(images["hausdorff"])))
-    found.append(("dice_real", "all", mean(images["dice real 1"])))
+    found.append(("dice_synthetic", "all", mean(images["dice synthetic"], weight)))
+    found.append(("hausdorff_synthetic", "all", mean(images["hausdorff"], weight)))
+    found.append(("dice_real", "all", mean(images["dice real 1"], weight)))
     for share in settings["shares"]:
         real, both = images[f"dice real {share:g}"], images[f"dice both {share:g}"]
         target = "all" if share == 1 else f"share {share:g}"
-        found.append(("dice_gain", target, mean(both - real)))
+        found.append(("dice_gain", target, mean(both - real, weight)))
         if share != 1:
-            found.append(("dice_real", target, mean(real)))
+            found.append(("dice_real", target, mean(real, weight)))
     owned = times.reindex(known.lesions["patient_id"], fill_value=0).to_numpy(dtype=float)
     for size in SIZES:
         part = (known.lesions["size"] == size).to_numpy()
@@ -167,7 +167,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             found.append(
                 ("structure_found", prefix + size, mean(known.lesions[column].where(part), np.asarray(owned * part)))
             )
-    found.append(("false_alarm", "all", mean(images["alarm"])))
+    found.append(("false_alarm", "all", mean(images["alarm"], weight)))
     reason = "no such image or structure among the held-out patients"
     return [
         Value(name, value, target, "imaging", n, reason if np.isnan(value) else "") for name, target, value in found
@@ -183,39 +183,27 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
             axis.axis("off")
         axes[1].text(0.5, 0.5, known.reason, ha="center", va="center", color=NEUTRAL)
         return fig
-    table = values[values.status == "ok"].set_index(["metric", "target"])
-
-    def dots(axis: Any, rows: list[tuple[str, str, str, str]]) -> None:
-        shown = [row for row in rows if (row[0], row[1]) in table.index]
-        for y, (metric, target, _, colour) in enumerate(shown):
-            row = table.loc[(metric, target)]
-            axis.hlines(y, row.low, row.high, color=colour, lw=1.6)
-            axis.plot(row.value, y, "o", color=colour, ms=6)
-        axis.set_yticks(range(len(shown)), [text for _, _, text, _ in shown])
-        axis.set_ylim(len(shown) - 0.5, -0.5)
-        axis.tick_params(axis="y", length=0)
-
     shares = [share for share in settings["shares"] if share != 1]
     rows = [("dice_real", "all", "all real", REAL)]
     rows += [("dice_real", f"share {share:g}", f"{100 * share:g} % of real", BLUE) for share in shares]
-    dots(axes[0], [*rows, ("dice_synthetic", "all", label, SYNTHETIC)])
+    interval_rows(axes[0], values, [*rows, ("dice_synthetic", "all", label, SYNTHETIC)])
     axes[0].set_xlim(0, 1)
     axes[0].set_xlabel("Dice on held-out images; 95 % interval")
     axes[0].set_title("trained on")
     gains = [("dice_gain", "all", "all real", SYNTHETIC)]
-    dots(axes[1], [*gains, *(("dice_gain", f"share {s:g}", f"{100 * s:g} % of real", SYNTHETIC) for s in shares)])
+    gains += [("dice_gain", f"share {share:g}", f"{100 * share:g} % of real", SYNTHETIC) for share in shares]
+    interval_rows(axes[1], values, gains)
     axes[1].axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
     axes[1].locator_params(axis="x", nbins=4)
     axes[1].set_xlabel("change of Dice; 95 % interval")
     axes[1].set_title(f"{label} added to")
+    found = values[(values.metric == "structure_found") & (values.status == "ok")].set_index("target")
     for k, (prefix, name, colour) in enumerate((("real~", "all real", REAL), ("", label, SYNTHETIC))):
-        for i, size in enumerate(SIZES):
-            if ("structure_found", prefix + size) in table.index:
-                row = table.loc[("structure_found", prefix + size)]
-                x = i + 0.16 * (2 * k - 1)
-                axes[2].vlines(x, row.low, row.high, color=colour, lw=1.6)
-                axes[2].plot(x, row.value, "o", color=colour, ms=6)
-        axes[2].plot([], [], "o", color=colour, label=f"trained on {name}")
+        present = [size for size in SIZES if prefix + size in found.index]
+        value, low, high = found.loc[[prefix + size for size in present], ["value", "low", "high"]].to_numpy(float).T
+        x = np.array([SIZES.index(size) for size in present]) + 0.16 * (2 * k - 1)
+        axes[2].vlines(x, low, high, color=colour, lw=1.6)
+        axes[2].plot(x, value, "o", color=colour, ms=6, label=f"trained on {name}")
     counts = known.lesions["size"].value_counts()
     axes[2].set_xticks(range(3), [f"{size}\n(n = {counts.get(size, 0)})" for size in SIZES])
     axes[2].set_ylim(0, 1.02)
