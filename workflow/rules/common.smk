@@ -29,7 +29,8 @@ FILES = {
 # Drawn for patients who have the others: in files of their own, which only what reads them depends on.
 FURTHER = {"transcriptomic": "expression.h5ad", "imaging": "images.zarr"}
 # A cohort without a modality that another cohort of the study has writes that modality's tables without content.
-MODALITIES = [m for m in FILES if any(m in modalities(config, name) for name in SOURCES)]
+# The patients of a cohort of images alone are a clinical table without columns.
+MODALITIES = [m for m in FILES if m == "clinical" or any(m in modalities(config, name) for name in SOURCES)]
 SIMULATED = [name for name, entry in SOURCES.items() if entry["format"] == "simulated"]
 SEED_FOLDER = "results/{cohort}/seed-{seed}"
 JOB = {"seed": config["seed"], "threads": config["numerical_threads"]}
@@ -50,6 +51,16 @@ wildcard_constraints:
 def cohort_files(folder):
     """The files of a canonical cohort in this folder, by name."""
     return {name.split(".")[0]: f"{folder}/{name}" for modality in MODALITIES for name in FILES[modality]}
+
+
+def without_record(cohort):
+    """Whether a cohort has images and no clinical record."""
+    return "clinical" not in modalities(config, cohort)
+
+
+def pictured():
+    """The cohorts with images."""
+    return [name for name in SOURCES if "imaging" in modalities(config, name)]
 
 
 def source_files(cohort):
@@ -199,7 +210,7 @@ def imputed_draws():
     draws = [f"{draw:02d}" for draw in range(1, config["imputation"]["draws"] + 1)]
     return expand(
         f"{SEED_FOLDER}/imputed/{config['imputation']['complete_with']}/draw-{{draw}}/clinical.parquet",
-        cohort=SOURCES,
+        cohort=[name for name in SOURCES if not without_record(name)],
         seed=config["seeds"],
         draw=draws,
     )
@@ -208,6 +219,8 @@ def imputed_draws():
 def parts(wildcards):
     """The sampled modalities of one recipe for one cohort."""
     folder = f"{SEED_FOLDER}/synthetic/{{generator}}/parts".format(**wildcards)
+    if without_record(wildcards.cohort):
+        return [f"{SEED_FOLDER}/train/clinical.parquet".format(**wildcards)]
     names = ["clinical"] + (["alterations", "mutations"] if "genomic" in modalities(config, wildcards.cohort) else [])
     return [f"{folder}/{name}.parquet" for name in names]
 
@@ -239,7 +252,10 @@ def pages(wildcards):
             for edition in ("release", "working")
             if "transcriptomic" in modalities(config, wildcards.cohort)
         ],
-        "assessment": f"{folder}/imputed/assessment.tsv",
+        "assessment": [] if without_record(wildcards.cohort) else f"{folder}/imputed/assessment.tsv",
+        "images": [f"{folder}/{part}/{FURTHER['imaging']}" for part in ("train", *(f"synthetic/{g}" for g in shown))]
+        if wildcards.cohort in pictured()
+        else [],
         "metrics": f"results/{wildcards.cohort}/metrics.tsv",
         "dictionary": f"results/{wildcards.cohort}/metrics_dictionary.tsv",
         "scorecard": f"results/{wildcards.cohort}/scorecard.tsv",

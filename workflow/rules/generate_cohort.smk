@@ -20,6 +20,8 @@ rule assemble:
     params:
         job=JOB,
         modalities=MODALITIES,
+        patients=config["synthetic_patients"],
+        alone=lambda wildcards: without_record(wildcards.cohort),
     script:
         "../scripts/assemble.py"
 

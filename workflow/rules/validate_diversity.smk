@@ -69,3 +69,28 @@ rule validate_features:
         settings=stage_settings("features"),
     script:
         "../scripts/validate.py"
+
+
+rule validate_image_coverage:
+    """Real images that have synthetic ones near them, and the spread of both."""
+    input:
+        **comparison("imaging"),
+        code=package("validate.py", "haemosynth/validate/diversity/image_coverage.py"),
+    output:
+        **stage_outputs("diversity", "image_coverage"),
+    log:
+        "logs/validate_image_coverage/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_image_coverage/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.diversity.image_coverage",
+        modalities=("clinical", "genomic", "imaging"),
+        settings=stage_settings("image_coverage"),
+    script:
+        "../scripts/validate.py"

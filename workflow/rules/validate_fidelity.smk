@@ -188,3 +188,53 @@ rule validate_clonality:
         settings=stage_settings("clonality"),
     script:
         "../scripts/validate.py"
+
+
+rule validate_image_quality:
+    """The distribution of images in the features of a network and of radiomic measurements."""
+    input:
+        **comparison("imaging"),
+        code=package("validate.py", "haemosynth/validate/fidelity/image_quality.py"),
+    output:
+        **stage_outputs("fidelity", "image_quality"),
+    log:
+        "logs/validate_image_quality/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_image_quality/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.image_quality",
+        modalities=("clinical", "genomic", "imaging"),
+        settings=stage_settings("image_quality"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_image_coherence:
+    """The record read from the images: as well as in real patients, and not better."""
+    input:
+        **comparison("imaging"),
+        code=package("validate.py", "haemosynth/validate/fidelity/image_coherence.py"),
+    output:
+        **stage_outputs("fidelity", "image_coherence"),
+    log:
+        "logs/validate_image_coherence/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_image_coherence/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.image_coherence",
+        modalities=("clinical", "genomic", "imaging"),
+        settings=stage_settings("image_coherence"),
+    script:
+        "../scripts/validate.py"

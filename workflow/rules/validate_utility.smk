@@ -212,3 +212,54 @@ rule validate_control_arm:
         settings=stage_settings("control_arm"),
     script:
         "../scripts/validate.py"
+
+
+rule validate_segmentation:
+    """Networks that learn from synthetic images outline the structures of real ones."""
+    input:
+        **comparison("imaging"),
+        code=package("validate.py", "haemosynth/validate/utility/segmentation.py"),
+    output:
+        **stage_outputs("utility", "segmentation"),
+    log:
+        "logs/validate_segmentation/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_segmentation/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=6000,
+        runtime=120,
+        gpu=config["gpus"],
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.segmentation",
+        modalities=("clinical", "genomic", "imaging"),
+        settings=stage_settings("segmentation"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_image_classes:
+    """Classes of images, learned from synthetic ones and told in real ones."""
+    input:
+        **comparison("imaging"),
+        code=package("validate.py", "haemosynth/validate/utility/image_classes.py"),
+    output:
+        **stage_outputs("utility", "image_classes"),
+    log:
+        "logs/validate_image_classes/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_image_classes/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.image_classes",
+        modalities=("clinical", "genomic", "imaging"),
+        settings=stage_settings("image_classes"),
+    script:
+        "../scripts/validate.py"

@@ -7,6 +7,11 @@ from job import job
 with job(snakemake):
     from haemosynth.cohort import read_parts, write_cohort
     from haemosynth.generate.constraints import enforce
+    from haemosynth.generate.reference import bare
 
-    cohort = enforce(read_parts(snakemake.input.schema, *snakemake.input.parts))
+    if snakemake.params.alone:  # images of patients without a record: identifiers are all that a patient has
+        train = read_parts(snakemake.input.schema, *snakemake.input.parts)
+        cohort = bare(train.schema, snakemake.params.patients or len(train))
+    else:
+        cohort = enforce(read_parts(snakemake.input.schema, *snakemake.input.parts))
     write_cohort(cohort, Path(snakemake.output.schema).parent, snakemake.params.modalities)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth.files import replacing
@@ -41,6 +43,26 @@ def new_figure(width: float, height: float, **subplots: Any) -> tuple[Figure, An
     matplotlib.rcParams.update(STYLE)
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(**subplots)
+
+
+def interval_rows(axis: Any, values: pd.DataFrame, rows: Sequence[tuple[str, str, str, str]]) -> None:
+    """Metrics as dots with their intervals, one row each, from the top.
+
+    values: as a stage's results (metric, target, status, value, low, high). rows: (metric, target, text, colour); those
+    without a value are left out.
+    """
+    known = values[values["status"] == "ok"]
+    numbers = {
+        (row.metric, row.target): (row.value, row.low, row.high) for row in known.itertuples(index=False, name="Row")
+    }
+    shown = [row for row in rows if (row[0], row[1]) in numbers]
+    for y, (metric, target, _, colour) in enumerate(shown):
+        value, low, high = numbers[metric, target]
+        axis.hlines(y, low, high, color=colour, lw=1.6)
+        axis.plot(value, y, "o", color=colour, ms=6)
+    axis.set_yticks(range(len(shown)), [text for _, _, text, _ in shown])
+    axis.set_ylim(len(shown) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:

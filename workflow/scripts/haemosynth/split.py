@@ -20,6 +20,7 @@ from haemosynth.preprocess import winsorising_limits
 from haemosynth.schema import Column, Schema
 
 LEAST_PATIENTS = 20  # on either side
+LEAST_PICTURED = 3  # where they have no record: images of a few patients are many
 LEAST_OF_CLASS = 5  # patients with an event, and censored ones, in the whole cohort
 BINS = 4  # quantile groups of a factor that is a number
 
@@ -73,10 +74,11 @@ def _draw(cohort: Cohort, fraction: float, stratify: str | None, rng: np.random.
     if not 0 < fraction < 1:
         raise InputError(f"split.train_fraction is {fraction}; expected a number between 0 and 1")
     wanted = round(fraction * n)
-    if min(wanted, n - wanted) < LEAST_PATIENTS:
+    least = LEAST_PATIENTS if cohort.schema.columns else LEAST_PICTURED
+    if min(wanted, n - wanted) < least:
         raise InputError(
             f"cohort {name}: {n} patients give {wanted} to train and {n - wanted} to holdout; "
-            f"the split needs {LEAST_PATIENTS} on either side"
+            f"the split needs {least} on either side"
         )
     strata = pd.Series("", index=range(n))
     if cohort.schema.endpoints:

@@ -124,6 +124,8 @@ def expanded(entry: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     Raises:
         InputError: the path names an environment variable that is not set.
     """
+    if isinstance(entry.get("images"), Mapping) and "path" in entry["images"]:
+        entry = {**entry, "images": expanded(entry["images"], f"{cohort}.images")}
     if "path" not in entry:
         return dict(entry)
     path = os.path.expanduser(os.path.expandvars(str(entry["path"])))

@@ -6,6 +6,7 @@ An algorithm is a module `generate/<modality>/<algorithm>.py` with
     sample    clinical: (fitted, schema, n, rng) -> clinical table, typed, derived columns still missing
               genomic:  (fitted, given, rng) -> Genomic, one patient for each patient of the cohort `given`
               transcriptomic: (fitted, given, rng) -> AnnData, of those patients of `given` who get expression
+              imaging:  (fitted, given, rng) -> Images, owned by patients of the cohort `given`
 This file imports nothing heavy: the workflow reads the tables while it builds its graph.
 """
 
@@ -25,6 +26,7 @@ ALGORITHMS = {
     "clinical": ("vae", "forest", "private_marginals"),
     "genomic": ("dirichlet_process", "logistic_chain", "private_marginals"),
     "transcriptomic": ("negative_binomial_vae", "factor"),
+    "imaging": ("diffusion", "autoencoder", "principal_components"),
 }
 REFERENCES = ("real", "independent", "uniform", "fresh")
 

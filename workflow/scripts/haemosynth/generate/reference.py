@@ -11,6 +11,7 @@ from haemosynth.cell_fraction import copies, male, x_linked
 from haemosynth.cohort import Cohort, typed
 from haemosynth.errors import InputError
 from haemosynth.generate.clinical.encoding import synthetic_ids
+from haemosynth.schema import Schema
 
 
 def reference(kind: str, train: Cohort, n: int, rng: np.random.Generator) -> Cohort:
@@ -45,6 +46,11 @@ def halves(holdout: Cohort, rng: np.random.Generator) -> tuple[Cohort, Cohort]:
     order = rng.permutation(len(holdout))
     half = len(holdout) // 2
     return holdout.take(np.sort(order[:half])), holdout.take(np.sort(order[half:]))
+
+
+def bare(schema: Schema, n: int) -> Cohort:
+    """n synthetic patients of a cohort without a record: identifiers and nothing else."""
+    return Cohort(schema, pd.DataFrame(index=synthetic_ids(n)))
 
 
 def _independent(train: Cohort, n: int, rng: np.random.Generator) -> Cohort:

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from haemosynth.cohort import Cohort
 
 FORMATS = ("cbioportal", "tables")
-MODALITIES = ("clinical", "genomic", "transcriptomic")
+IMAGES_ALONE = ("nifti", "dicom", "pictures")  # a cohort of these has images and no record
 KEYS = {
     "format", "path", "endpoint", "milestones", "modalities", "panel", "columns", "exclude", "alterations", "variants",
-    "sequenced", "winsorise", "stratify", "repair", "id", "expression",
+    "sequenced", "winsorise", "stratify", "repair", "id", "expression", "images", "note",
 }  # fmt: skip
 TABLE_KEYS = {"clinical", "mutations", "matrix"}
+MODALITIES = ("clinical", "genomic", "transcriptomic", "imaging")
 PANEL = {"recurrent": {"min_carriers": 10}}
 
 
@@ -38,6 +39,8 @@ def ingest(name: str, source: Mapping[str, Any]) -> Cohort:
     from haemosynth.ingest import cbioportal, tables
     from haemosynth.ingest.canonical import assemble
 
+    if source.get("format") in IMAGES_ALONE:
+        return _bare(name, source)
     _check_keys(name, source)
     _check_shapes(name, source)
     reader = {"cbioportal": cbioportal, "tables": tables}[source["format"]]
@@ -45,6 +48,27 @@ def ingest(name: str, source: Mapping[str, Any]) -> Cohort:
     modalities = source.get("modalities")
     genomic = None if modalities is None else "genomic" in modalities
     return assemble(name, source, reader.read_source(source, genomic), genomic)
+
+
+def _bare(name: str, source: Mapping[str, Any]) -> Cohort:
+    """A cohort of images without a record: patients and no columns."""
+    import pandas as pd
+
+    from haemosynth.cohort import Cohort
+    from haemosynth.ingest.images import image_patients
+    from haemosynth.ingest.source import suggestion
+    from haemosynth.schema import Schema
+
+    known = ("format", "path", "modalities", "images", "note", "panel")
+    for key in source:
+        if key not in known:
+            raise InputError(
+                f"cohorts.{name}: unknown key {key!r} of a cohort of images; {suggestion(str(key), known)}"
+            )
+    if source.get("modalities") != ["imaging"]:
+        raise InputError(f"cohorts.{name}.modalities: a cohort of {source['format']} has images alone: [imaging]")
+    patients = pd.Index(image_patients(name, source), name="patient_id")
+    return Cohort(Schema(name, {}), pd.DataFrame(index=patients))
 
 
 def _check_keys(name: str, source: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from haemosynth.files import read_table
 from haemosynth.study import suggestion
 
 DISEASES = ("myeloma",)
+MODALITIES = ("clinical", "genomic", "transcriptomic", "imaging")
 DEFAULTS: dict[str, Any] = {
     "format": "simulated",
     "disease": "myeloma",
@@ -25,6 +26,8 @@ DEFAULTS: dict[str, Any] = {
     "missing": True,
     "panel": None,
     "expression": None,
+    "images": None,
+    "note": None,
 }
 
 
@@ -57,7 +60,7 @@ def simulate_cohort(
     if not isinstance(chosen["missing"], bool):
         raise InputError(f"{where}.missing: {chosen['missing']!r}; expected true or false")
     endpoints = _choice(chosen["endpoint"], ("OS", "PFS"), f"{where}.endpoint")
-    modalities = _choice(chosen["modalities"], ("clinical", "genomic", "transcriptomic"), f"{where}.modalities")
+    modalities = _choice(chosen["modalities"], MODALITIES, f"{where}.modalities")
     if endpoints == ("PFS", "OS"):
         raise InputError(f"{where}.endpoint: OS stands before PFS: no endpoint may be longer than the first")
     if "clinical" not in modalities:

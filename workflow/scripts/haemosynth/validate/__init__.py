@@ -53,6 +53,11 @@ STAGES = {
     "linkability": Stage("privacy", ("clinical",)),
     "inference": Stage("privacy", ("clinical",)),
     "rare_patients": Stage("privacy", ("clinical",)),
+    "image_quality": Stage("fidelity", ("imaging",)),
+    "image_coherence": Stage("fidelity", ("imaging",)),
+    "image_coverage": Stage("diversity", ("imaging",)),
+    "segmentation": Stage("utility", ("imaging",)),
+    "image_classes": Stage("utility", ("imaging",)),
 }
 
 
