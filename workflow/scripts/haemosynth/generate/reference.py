@@ -10,8 +10,8 @@ import pandas as pd
 from haemosynth.cell_fraction import copies, male, x_linked
 from haemosynth.cohort import Cohort, typed
 from haemosynth.errors import InputError
-from haemosynth.schema import Schema
 from haemosynth.generate.clinical.encoding import synthetic_ids
+from haemosynth.schema import Schema
 
 
 def reference(kind: str, train: Cohort, n: int, rng: np.random.Generator) -> Cohort:

@@ -68,7 +68,7 @@ def read_picture(path: Path, patient: str) -> npt.NDArray[np.float32]:
                     f"{where}: {height} x {width} pixels; expected {LEAST_SIDE} a side at least and {MOST_PIXELS} in all"
                 )
             if picture.mode in ("1", "P", "RGBA", "CMYK", "LA", "PA", "YCbCr"):
-                picture = picture.convert("L" if picture.mode in ("1", "LA") else "RGB")  # noqa: PLW2901
+                picture = picture.convert("L" if picture.mode in ("1", "LA") else "RGB")
             values = np.asarray(picture)
     except InputError:
         raise
