@@ -199,6 +199,13 @@ def imputed_draws():
     )
 
 
+def released(cohort, generator):
+    """The files of the synthetic cohort that is published."""
+    folder = f"results/{cohort}/seed-{config['seeds'][0]}/synthetic/{generator}"
+    further = [f"{folder}/{file}" for modality, file in FURTHER.items() if modality in modalities(config, cohort)]
+    return [*cohort_files(folder).values(), *further]
+
+
 def parts(wildcards):
     """The sampled modalities of one recipe for one cohort."""
     folder = f"{SEED_FOLDER}/synthetic/{{generator}}/parts".format(**wildcards)
@@ -230,9 +237,11 @@ def pages(wildcards):
         "models": [f"{folder}/models/{modality}/{method}/model.json" for modality, method in recipes],
         "histories": [f"{folder}/models/{modality}/{method}/history.tsv" for modality, method in recipes],
         "assessment": [] if without_record(wildcards.cohort) else f"{folder}/imputed/assessment.tsv",
-        "images": [f"{folder}/{part}/{FURTHER['imaging']}" for part in ("train", *(f"synthetic/{g}" for g in shown))]
-        if wildcards.cohort in pictured()
-        else [],
+        "images": (
+            [f"{folder}/{part}/{FURTHER['imaging']}" for part in ("train", *(f"synthetic/{g}" for g in shown))]
+            if wildcards.cohort in pictured()
+            else []
+        ),
         "metrics": f"results/{wildcards.cohort}/metrics.tsv",
         "dictionary": f"results/{wildcards.cohort}/metrics_dictionary.tsv",
         "scorecard": f"results/{wildcards.cohort}/scorecard.tsv",

@@ -10,5 +10,8 @@ with job(snakemake):
 
     metrics = read_table(snakemake.input.metrics)
     first = metrics[(metrics["seed"] == snakemake.params.seed)]
-    checks = [gate(first[first["generator"] == name], snakemake.params.limits) for name in snakemake.params.publish]
+    checks = [
+        gate(first[first["generator"] == name], snakemake.params.limits, modalities=snakemake.params.modalities)
+        for name in snakemake.params.publish
+    ]
     write_table(pd.concat(checks, ignore_index=True), snakemake.output[0])

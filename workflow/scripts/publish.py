@@ -11,7 +11,7 @@ with job(snakemake):
 
     publish(
         folder=Path(snakemake.output.manifest).parent,
-        cohort=read_cohort(Path(snakemake.input.synthetic[0]).parent),
+        cohort=read_cohort(Path(snakemake.input.synthetic[0]).parent, snakemake.params.modalities),
         generator=snakemake.wildcards.generator,
         content=read_content(snakemake.wildcards.cohort, snakemake.input),
         config=snakemake.params.config,

@@ -65,7 +65,7 @@ def read_picture(path: Path, patient: str) -> npt.NDArray[np.float32]:
             width, height = picture.size
             if width * height > MOST_PIXELS or min(width, height) < LEAST_SIDE:
                 raise InputError(
-                    f"{where}: {height} x {width} pixels; expected {LEAST_SIDE} a side at least and {MOST_PIXELS} in all"
+                    f"{where}: {height} x {width} pixels; expected {LEAST_SIDE} a side or more, {MOST_PIXELS} at most"
                 )
             if picture.mode in ("1", "P", "RGBA", "CMYK", "LA", "PA", "YCbCr"):
                 picture = picture.convert("L" if picture.mode in ("1", "LA") else "RGB")

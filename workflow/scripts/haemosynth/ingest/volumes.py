@@ -171,8 +171,8 @@ def cut(
         values, covered = _sampled(volume, points, grid, fill[name])
         if covered < LEAST_COVERED:
             raise InputError(
-                f"{where}: {volume.path} covers {covered:.0%} of the grid of {grid.size[0]} x {grid.size[1]} pixels round"
-                f" {lattice.path}; the channels do not lie in the same space, or the grid is too large"
+                f"{where}: {volume.path} covers {covered:.0%} of the grid of {grid.size[0]} x {grid.size[1]} pixels"
+                f" round {lattice.path}; the channels do not lie in the same space, or the grid is too large"
             )
         pixels[:, c] = values
     if mask is None:

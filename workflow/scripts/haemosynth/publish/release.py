@@ -23,6 +23,7 @@ from haemosynth.files import write_json, write_table, write_text, write_yaml
 from haemosynth.publish.cbioportal import write_study
 from haemosynth.publish.data_card import data_card
 from haemosynth.publish.gate import refusal, verdict
+from haemosynth.publish.images import export_images
 from haemosynth.report.content import Content
 from haemosynth.report.dossier import render
 from haemosynth.schema import Column, Schema
@@ -48,6 +49,8 @@ def release_config(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     entry = dict(config["cohorts"][cohort])
     if "path" in entry:
         entry["path"] = WITHHELD
+    if isinstance(entry.get("images"), Mapping) and "path" in entry["images"]:
+        entry["images"] = {**entry["images"], "path": WITHHELD}
     return {**config, "cohorts": {cohort: entry}}
 
 
@@ -115,7 +118,17 @@ def publish(
         },
         figures={figure.stage: figure.svg for figure in content.figures if figure.generator == generator},
         dossier=render(content, config, [generator], release=True, template=template),
-        data_card=data_card(cohort, content.cohort, generator, recipe, models, len(content.train), gate, composites),
+        data_card=data_card(
+            cohort,
+            content.cohort,
+            generator,
+            recipe,
+            models,
+            len(content.train),
+            gate,
+            composites,
+            note=str(config["cohorts"][content.cohort].get("note") or ""),
+        ),
         config=config,
         root=template.resolve().parents[2],
         run={"finished": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.platform()},
@@ -147,6 +160,8 @@ def write_release(
     shutil.rmtree(part, ignore_errors=True)
     released = replace(cohort, schema=release_schema(cohort))
     write_cohort(released, part / "cohort")
+    if cohort.images is not None:
+        export_images(cohort.images, part / "images")
     write_table(cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / "clinical.tsv")
     if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
         matrix = cohort.alterations.astype("Int8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from haemosynth.cohort import Cohort, read_cohort
 from haemosynth.files import read_table
+from haemosynth.images import Images, read_images
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Content:
     """The results that a dossier shows.
 
     models: (modality, method) -> description of the fitted model. histories: the same -> curves of the fit.
-    captions: stage -> text. The tables are those of the results folder.
+    captions: stage -> text. The tables are those of the results folder; assessment is empty where no record was
+    completed. images: of the training patients (`train`) and of each published recipe.
     """
 
     cohort: str
@@ -47,6 +49,7 @@ class Content:
     composites: pd.DataFrame
     baseline: pd.DataFrame
     gate: pd.DataFrame
+    images: Mapping[str, Images] = field(default_factory=dict)
 
 
 def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
@@ -67,7 +70,8 @@ def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
         captions={Path(p).stem: Path(p).read_text(encoding="utf-8").strip() for p in files["captions"]},
         models={model(p): json.loads(Path(p).read_text(encoding="utf-8")) for p in files["models"]},
         histories={model(p): read_table(p) for p in files["histories"]},
-        **{name: read_table(files[name]) for name in tables},
+        images={Path(p).parent.name: read_images(p) for p in files.get("images", ())},
+        **{name: read_table(files[name]) if files[name] else pd.DataFrame() for name in tables},
     )
 
 

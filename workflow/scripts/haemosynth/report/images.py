@@ -136,3 +136,53 @@ def spread_rows(images: Images, count: int, outlined: bool = True) -> list[int]:
         owners = [owner for owner in owners if area[best[owner]] > 0] or owners
     steps = ((np.arange(min(count, len(owners))) + 0.5) * len(owners) / min(count, len(owners))).astype(int)
     return [best[owners[step]] for step in steps]
+
+
+SHOWN = 8
+
+
+def unit_of(images: Images) -> str:
+    """What an image stands for, where a reader might take it for a patient; empty where patients are known."""
+    if images.info.get("unit") != "picture":
+        return ""
+    return (
+        "The picture is the unit: which pictures belong to one patient is not known, so that pictures of a patient may "
+        "stand on both sides of the split, and patients in this page are pictures."
+    )
+
+
+def galleries(images: Mapping[str, Images], generators: Sequence[str], release: bool) -> list[tuple[str, str, Figure]]:
+    """Title, caption and figure of what a dossier shows of images.
+
+    Real images, and training images that lie nearest to synthetic ones, stand in the working edition alone.
+
+    Args:
+        images: `train` and each generator.
+    """
+    found = []
+    for generator in generators:
+        if generator not in images or not len(images[generator]):
+            continue
+        made = images[generator]
+        rows = spread_rows(made, SHOWN)
+        end = "Masks are outlined. Of patients evenly spaced in the table, the image with the largest mask each."
+        if release or "train" not in images:
+            found.append((f"Synthetic images of {generator}", end, gallery({generator: (made, rows)})))
+            continue
+        train = images["train"]
+        both = {"real": (train, spread_rows(train, SHOWN)), generator: (made, rows)}
+        found.append((f"Real and synthetic images, {generator}", end, gallery(both)))
+        near = {generator: (made, rows), "nearest": (train, nearest_rows(made.take(rows), train))}
+        told = "Below each synthetic image the training image nearest to it in pixels within the windows."
+        found.append((f"Nearest training images, {generator}", told, gallery(near)))
+    return found
+
+
+def nearest_rows(images: Images, train: Images) -> list[int]:
+    """For each image the training image nearest in pixels within the windows."""
+    first, second = (
+        np.concatenate([windowed(side, c).reshape(len(side), -1) for c in range(len(side.channels))], axis=1)
+        for side in (images, train)
+    )
+    squared = (second**2).sum(axis=1) - 2 * first @ second.T
+    return [int(row) for row in squared.argmin(axis=1)]

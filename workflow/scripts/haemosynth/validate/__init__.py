@@ -53,6 +53,10 @@ STAGES = {
     "linkability": Stage("privacy", ("clinical",)),
     "inference": Stage("privacy", ("clinical",)),
     "rare_patients": Stage("privacy", ("clinical",)),
+    "intensity": Stage("fidelity", ("imaging",)),
+    "texture": Stage("fidelity", ("imaging",)),
+    "lesions": Stage("fidelity", ("imaging",)),
+    "image_memorisation": Stage("privacy", ("imaging",)),
 }
 
 

@@ -149,17 +149,17 @@ def lesions(images: Images) -> pd.DataFrame:
     """One row for each structure of the mask (8-connected) in an image.
 
     Columns: image (its position), row and column of its middle (shares of the side), area (mm^2 where the spacing is
-    known, else pixels), circularity (4 pi area / perimeter^2 at most 1, the perimeter by the formula of Cauchy and
-    Crofton over four directions), and of each channel its mean and maximum. For a channel in SUV these are SUVmean and
+    known, else pixels), roundness (shorter over longer axis of the ellipse with the same moments), and of each channel
+    its mean and maximum. For a channel in SUV these are SUVmean and
     SUVmax, `area` is the metabolic tumour volume and `area * SUVmean` the lesion glycolysis, per slice.
     """
     from scipy import ndimage
 
-    names = ["image", "row", "column", "area", "circularity"]
+    names = ["image", "row", "column", "area", "roundness"]
     names += [f"{channel} {kind}" for channel in images.channels for kind in ("mean", "max")]
     if images.mask is None or not images.mask.any():
         return pd.DataFrame(columns=names, dtype=float)
-    n, height, width = images.mask.shape
+    height, width = images.mask.shape[1:]
     # All images in one labelling: structures do not connect from image to image.
     shape = np.zeros((3, 3, 3), dtype=int)
     shape[1] = 1
@@ -176,7 +176,7 @@ def lesions(images: Images) -> pd.DataFrame:
         "row": np.bincount(at, where[1], minlength=count + 1)[1:] / area / (height - 1),
         "column": np.bincount(at, where[2], minlength=count + 1)[1:] / area / (width - 1),
         "area": area * down * right,
-        "circularity": (4 * np.pi * area / _perimeters(labels, count) ** 2).clip(0, 1),
+        "roundness": _roundness(where[1].astype(float), where[2].astype(float), at, count),
     }
     for c, channel in enumerate(images.channels):
         values = images.pixels[:, c][where].astype(np.float64)
@@ -187,17 +187,16 @@ def lesions(images: Images) -> pd.DataFrame:
     return pd.DataFrame(columns, columns=names)
 
 
-def _perimeters(labels: npt.NDArray[Any], count: int) -> Array:
-    """(count,) perimeters in pixels: crossings of the edge along rows, columns and both diagonals, each weighted by the
-    distance of the lines, times pi / 4 over their mean."""
-    padded = np.pad(labels, ((0, 0), (1, 1), (1, 1)))
-    crossings = np.zeros(count + 1)
-    height, width = labels.shape[1] + 2, labels.shape[2] + 2
-    for down, right in OFFSETS:
-        first = padded[:, : height - down, max(0, -right) : width - max(0, right)]
-        second = padded[:, down:, max(0, right) : width + min(0, right)]
-        differ = first != second
-        apart = 1.0 if down * right == 0 else np.sqrt(0.5)
-        for side in (first, second):
-            crossings += apart * np.bincount(side[differ].ravel(), minlength=count + 1)
-    return np.asarray(np.maximum(crossings[1:] * np.pi / 8, 1e-9))
+def _roundness(rows: Array, columns: Array, at: npt.NDArray[np.intp], count: int) -> Array:
+    """(count,) shorter over longer axis of the ellipse with the moments of each structure; a pixel is a square, whose
+    own moment is 1/12."""
+    area = np.bincount(at, minlength=count + 1)
+
+    def mean(values: Array) -> Array:
+        return np.asarray(np.bincount(at, values, minlength=count + 1) / np.maximum(area, 1))
+
+    y, x = mean(rows), mean(columns)
+    down, across = mean(rows**2) - y**2 + 1 / 12, mean(columns**2) - x**2 + 1 / 12
+    both = mean(rows * columns) - x * y
+    middle, apart = (down + across) / 2, np.hypot((down - across) / 2, both)
+    return np.asarray(np.sqrt((middle - apart).clip(0) / (middle + apart)))[1:]

@@ -1,7 +1,7 @@
 """Lesions: are there as many as in real images, as large, as hot, of that shape, and where they belong?
 
-A lesion is a structure of the mask in one image (8-connected): for PET/CT a focus in an axial slice, for pictures a cell
-or cells that touch. Volumes are not known from slices: areas stand in their place.
+A lesion is a structure of the mask in one image (8-connected): for PET/CT a focus in an axial slice, for pictures a
+cell or cells that touch. Volumes are not known from slices: areas stand in their place.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FEWEST_SHOWN = 5  # real patients of a drawn bin
 METRICS = (
     Metric(
         "lesion_feature_distance", "error", "interquartile ranges", (0, np.inf), JOINT, "bootstrap",
-        "integral |F_real - F_candidate| dx / interquartile range of training lesions, of area, circularity, mean and"
+        "integral |F_real - F_candidate| dx / interquartile range of training lesions, of area, roundness, mean and"
         " maximum of each channel (SUVmean, SUVmax) and area times mean of the last (lesion glycolysis); mean over"
         " features",
         "Boellaard et al., Eur J Nucl Med Mol Imaging 2015;42:328; Zwanenburg et al., Radiology 2020;295:328",
@@ -44,8 +44,8 @@ METRICS = (
     ),
     Metric(
         "lesion_burden_distance", "error", "probability", (0, 1), JOINT, "bootstrap",
-        "sup |F_real - F_candidate| of total lesion glycolysis (sum over lesions of area times mean of the last channel)"
-        " per image, of patients with images",
+        "sup |F_real - F_candidate| of total lesion glycolysis (sum over lesions of area times mean of the last"
+        " channel) per image, of patients with images",
         "Larson et al., Clin Positron Imaging 1999;2:159 (total lesion glycolysis)",
     ),
     Metric(

@@ -25,8 +25,8 @@ FEWEST = 8  # images on a side from which features are correlated
 METRICS = (
     Metric(
         "texture_distance", "error", "interquartile ranges", (0, np.inf), JOINT, "bootstrap",
-        "integral |F_real - F_candidate| dx / interquartile range of training images, of each of 13 features (means over"
-        " four directions, 32 grey levels of the window); mean over features and channels",
+        "integral |F_real - F_candidate| dx / interquartile range of training images, of each of 13 features (means"
+        " over four directions, 32 grey levels of the window); mean over features and channels",
         "Haralick et al., IEEE Trans Syst Man Cybern 1973;3:610",
     ),
     Metric(
