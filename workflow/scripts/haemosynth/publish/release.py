@@ -24,7 +24,7 @@ from haemosynth.publish.cbioportal import write_study
 from haemosynth.publish.data_card import data_card
 from haemosynth.publish.gate import refusal, verdict
 from haemosynth.publish.images import export_images
-from haemosynth.report.content import Content
+from haemosynth.report.content import Content, note_of
 from haemosynth.report.dossier import render
 from haemosynth.schema import Column, Schema
 
@@ -127,7 +127,7 @@ def publish(
             len(content.train),
             gate,
             composites,
-            note=str(config["cohorts"][content.cohort].get("note") or ""),
+            note=note_of(config, content.cohort),
         ),
         config=config,
         root=template.resolve().parents[2],

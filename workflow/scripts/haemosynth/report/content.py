@@ -75,6 +75,11 @@ def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
     )
 
 
+def note_of(config: Mapping[str, Any], cohort: str) -> str:
+    """What the study says of a cohort and every reader must know; empty where it says nothing."""
+    return str(config.get("cohorts", {}).get(cohort, {}).get("note") or "")
+
+
 def rows(table: pd.DataFrame) -> Iterator[Any]:
     """The rows of a table as named tuples (typed as Any: pandas cannot know what a column holds)."""
     return iter(table.itertuples(index=False))

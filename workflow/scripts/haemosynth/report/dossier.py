@@ -19,7 +19,7 @@ from haemosynth import __version__
 from haemosynth.figures import STYLE
 from haemosynth.impute.assess import figure as assessment_figure
 from haemosynth.publish.gate import OVERRIDE, failure, outcomes, overridden, verdict
-from haemosynth.report.content import Content, rows
+from haemosynth.report.content import Content, note_of, rows
 from haemosynth.report.images import galleries, unit_of
 from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure
 
@@ -123,7 +123,7 @@ def render(
         gate=_table(_gate(gates)),
         assessment=_table(content.assessment),
         assessment_image=_picture(assessment_figure(content.assessment)) if len(content.assessment) else "",
-        note=str(config["cohorts"][content.cohort].get("note") or ""),
+        note=note_of(config, content.cohort),
         galleries=[
             {"image": _picture(figure, "png"), "title": title, "caption": caption}
             for title, caption, figure in galleries(content.images, generators, release)

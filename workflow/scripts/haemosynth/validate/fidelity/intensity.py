@@ -29,8 +29,8 @@ LEAST_POWER = 1e-9
 METRICS = (
     Metric(
         "intensity_distance", "error", "share of the window", (0, 1), UNIVARIATE, "bootstrap",
-        "integral |F_real - F_candidate| dx / width of the window over all pixels, values beyond it at its ends; mean over"
-        " channels",
+        "integral |F_real - F_candidate| dx / width of the window over all pixels, values beyond it at its ends; mean"
+        " over channels",
         "Kantorovich-Rubinstein; Ramdas et al., Entropy 2017;19:47",
     ),
     Metric(
