@@ -20,6 +20,7 @@ from haemosynth import __version__
 from haemosynth.cohort import Cohort, write_cohort
 from haemosynth.errors import InputError
 from haemosynth.files import write_json, write_table, write_text, write_yaml
+from haemosynth.images import write_images
 from haemosynth.publish.cbioportal import write_study
 from haemosynth.publish.data_card import data_card
 from haemosynth.publish.gate import refusal, verdict
@@ -161,6 +162,7 @@ def write_release(
     released = replace(cohort, schema=release_schema(cohort))
     write_cohort(released, part / "cohort")
     if cohort.images is not None:
+        write_images(cohort.images, part / "cohort" / "images.zarr")
         export_images(cohort.images, part / "images")
     write_table(cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / "clinical.tsv")
     if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:

@@ -45,6 +45,15 @@ class Owned:
         return np.concatenate(found) if found else np.empty(0, dtype=np.intp)
 
 
+def shown_shares(values: Array, owners: npt.NDArray[Any], bins: Array, fewest: int) -> Array:
+    """Share of values in each bin; 0 where they come from fewer than `fewest` patients."""
+    inside = np.clip(values, bins[0], bins[-1])
+    place = np.clip(np.searchsorted(bins, inside, side="right") - 1, 0, len(bins) - 2)
+    patients = pd.Series(owners).groupby(place).nunique().reindex(range(len(bins) - 1), fill_value=0).to_numpy()
+    counts = np.bincount(place, minlength=len(bins) - 1)
+    return np.asarray(np.where(patients < fewest, 0, counts) / max(len(values), 1))
+
+
 def nothing(images: Images | None) -> bool:
     """Whether there is no image."""
     return images is None or len(images) == 0

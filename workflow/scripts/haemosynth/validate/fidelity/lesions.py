@@ -20,7 +20,7 @@ from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.images import Images
 from haemosynth.validate import image_measures
 from haemosynth.validate.distributions import distances, rank_correlations, spread
-from haemosynth.validate.image_measures import NO_IMAGES, Owned, nothing
+from haemosynth.validate.image_measures import NO_IMAGES, Owned, nothing, shown_shares
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
 
 Array = npt.NDArray[np.float64]
@@ -179,14 +179,20 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     sides = ((known.real, comparison.real, REAL, "real"), (known.candidate, comparison.candidate, SYNTHETIC, label))
     chosen = [0, 1, len(known.names) - 3, len(known.names) - 2, len(known.names) - 1]
     for axis, k in zip(axes.flat[:5], chosen, strict=True):
-        pooled = np.concatenate([side.features.of(cohort)[:, k] for side, cohort, *_ in sides])
-        low, high = np.quantile(pooled, [0.01, 0.99])
+        ends = [np.quantile(side.features.of(cohort)[:, k], [0.01, 0.99]) for side, cohort, *_ in sides]
+        low, high = min(low for low, _ in ends), max(high for _, high in ends)
         bins = np.linspace(low, max(high, low + 1e-9), 15)
-        for side, cohort, colour, name in sides:
-            part = side.features.of(cohort)[:, k]
-            counts = np.histogram(part.clip(low, high), bins)[0]
-            shares = np.where(counts < FEWEST_SHOWN, 0, counts) / max(len(part), 1)
+        for number, (side, cohort, colour, name) in enumerate(sides):
+            rows = side.features.rows(cohort)
+            part = side.features.values[rows, k]
+            shares = shown_shares(part, side.features.owners[rows], bins, FEWEST_SHOWN if name == "real" else 1)
             axis.stairs(shares, bins, color=colour, lw=1.5, label=f"{name} (n = {len(part)} lesions)")
+            # Median and middle half along the upper edge: they are there for few patients too.
+            first, middle, third = np.quantile(part, [0.25, 0.5, 0.75]).clip(low, high)
+            place, frame = 0.97 - 0.08 * number, axis.get_xaxis_transform()
+            axis.plot([first, third], [place, place], color=colour, lw=2, transform=frame)
+            axis.plot(middle, place, "o", color=colour, ms=4, transform=frame)
+        axis.set_ylim(0, 1.25 * axis.get_ylim()[1])
         axis.set_xlabel(_named(known.names[k], comparison.real), fontsize=8)
         axis.tick_params(axis="x", labelsize=8)
         axis.locator_params(axis="x", nbins=4)
@@ -195,9 +201,9 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     most = int(max(side.counts.of(cohort).max() for side, cohort, *_ in sides))
     edges = np.arange(min(most, 12) + 2) - 0.5
     for side, cohort, colour, _ in sides:
-        part = side.counts.of(cohort).clip(0, 12)
-        counts = np.histogram(part, edges)[0]
-        axes[1, 1].stairs(np.where(counts < FEWEST_SHOWN, 0, counts) / len(part), edges, color=colour, lw=1.5)
+        rows = side.counts.rows(cohort)
+        shares = shown_shares(side.counts.values[rows].clip(0, 12), side.counts.owners[rows], edges, FEWEST_SHOWN)
+        axes[1, 1].stairs(shares, edges, color=colour, lw=1.5)
     axes[1, 1].set_xlabel("lesions in an image" + (" (12: or more)" if most > 12 else ""), fontsize=8)
     axes[1, 1].set_ylabel("share of images")
     drawn = [site_map(side.maps.of(cohort)) for side, cohort, *_ in sides]

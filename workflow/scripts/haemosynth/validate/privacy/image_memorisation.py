@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.images import Images
 from haemosynth.validate.chance import exchanged, quantile
-from haemosynth.validate.image_measures import Owned, nothing, scaled, textures
+from haemosynth.validate.image_measures import Owned, nothing, scaled, shown_shares, textures
 from haemosynth.validate.records import distinct, squared_distances, unseen_side
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
@@ -78,7 +78,7 @@ class Space:
 
     found: Owned
     to_patients: Owned
-    real: Array
+    real: Owned
     limit: float
 
 
@@ -125,7 +125,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             Space(
                 Owned(candidate.patient_id, np.stack(columns, axis=1)),
                 Owned(candidate.patient_id, to.argmin(axis=1).astype(float)),
-                ratios,
+                Owned(np.concatenate([train.patient_id, unseen.patient_id]), ratios),
                 limit,
             )
         )
@@ -262,10 +262,13 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     fig, axes = new_figure(10, 3.4, ncols=3, gridspec_kw={"width_ratios": [1, 1, 1.05]})
     bins = np.linspace(0, 1, 26)
     for axis, name, space in zip(axes[:2], SPACES, known.spaces, strict=True):
-        ratios = space.found.values[space.found.rows(comparison.candidate), 2]
-        for part, colour, text in ((space.real, REAL, "real"), (ratios, SYNTHETIC, label)):
-            counts = np.histogram(part, bins)[0]
-            shares = np.where(counts < FEWEST_SHOWN, 0, counts) / max(len(part), 1)
+        rows = space.found.rows(comparison.candidate)
+        sides = (
+            (space.real.values, space.real.owners, REAL, "real"),
+            (space.found.values[rows, 2], space.found.owners[rows], SYNTHETIC, label),
+        )
+        for part, owners, colour, text in sides:
+            shares = shown_shares(part, owners, bins, FEWEST_SHOWN if text == "real" else 1)
             axis.stairs(shares, bins, color=colour, lw=1.5, label=f"{text} (n = {len(part)} images)")
         axis.axvline(space.limit, color=NEUTRAL, ls="--", lw=1)
         axis.set_title(name, fontsize=9)
