@@ -272,6 +272,15 @@ def test_pictures_are_averaged_and_jpeg_masks_are_sharp(fields):
     assert np.allclose(images.pixels[0].mean(axis=(1, 2)), whole.mean(axis=(0, 1)), atol=1e-5)
 
 
+def test_a_crop_cuts_both_ends(fields):
+    images = read_fields(fields, crop=[0.25, 0], size=[16, 24])
+    whole = read_fields(fields)
+    assert np.array_equal(images.mask, whole.mask[:, 8:24])
+    assert np.allclose(images.pixels, whole.pixels[:, :, 8:24], atol=1e-6)
+    with pytest.raises(InputError, match="crop"):
+        read_fields(fields, crop=[0.6, 0])
+
+
 @pytest.mark.parametrize(
     ("spoil", "word"),
     [

@@ -25,7 +25,8 @@ def test_windows_and_fusion(images):
     assert np.allclose(fused[0, 0], 0, atol=0.05)  # and adds nothing to CT
     pictures = replace(
         images, pixels=np.random.default_rng(0).random((4, 3, 8, 8), dtype=np.float32), mask=None, spacing=None,
-        patient_id=images.patient_id[:4], channels=("red", "green", "blue"), units=("1",) * 3, windows=((0.0, 1.0),) * 3,
+        patient_id=images.patient_id[:4], channels=("red", "green", "blue"), units=("1",) * 3,
+        windows=((0.0, 1.0),) * 3,
     )  # fmt: skip
     assert views(pictures) == ("colour",)
     assert np.allclose(coloured(pictures, "colour"), pictures.pixels.transpose(0, 2, 3, 1))

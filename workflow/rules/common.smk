@@ -63,8 +63,17 @@ def pictured():
     return [name for name in SOURCES if "imaging" in modalities(config, name)]
 
 
+def image_files(cohort):
+    """The image files of a cohort and their folders, so that a changed file is seen."""
+    entry = SOURCES[cohort]
+    path = Path(entry.get("images", {}).get("path", entry.get("path", "")))
+    return sorted(str(file) for file in path.rglob("*") if file.is_file() and file.suffix != ".md")
+
+
 def source_files(cohort):
     """The raw files of a cohort, so that a changed file is seen. Ingestion itself tells what is missing."""
+    if without_record(cohort):
+        return image_files(cohort)
     path = Path(SOURCES[cohort].get("path", ""))
     files = [path] if path.is_file() else [*path.glob("*"), *path.glob("case_lists/*")]
     return sorted(str(file) for file in files if file.is_file() and "path" in SOURCES[cohort])

@@ -71,8 +71,8 @@ def _write_nifti(plane: np.ndarray, spacing: tuple[float, float], path: Path) ->
     import nibabel
 
     affine = np.diag([-spacing[1], -spacing[0], 1.0, 1.0])
-    image = nibabel.Nifti1Image(np.ascontiguousarray(plane.T[:, :, None]), affine)  # type: ignore[attr-defined]
-    image.header.set_xyzt_units("mm")
+    image = nibabel.Nifti1Image(np.ascontiguousarray(plane.T[:, :, None]), affine)  # type: ignore[attr-defined,no-untyped-call]
+    image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
     with replacing(path) as temporary:
         # No time in the header of the compression: equal images, equal bytes.
         temporary.write_bytes(gzip.compress(image.to_bytes(), mtime=0))

@@ -89,15 +89,13 @@ def gallery(groups: Mapping[str, tuple[Images, Sequence[int]]], title: str = "")
         gridspec_kw={"width_ratios": [*[1] * most, 0.08]},
     )  # fmt: skip
     axes, bars = grid[:, :most], grid[:, most]
-    for bar in bars:
-        bar.axis("off")
-    for axis in axes.flat:
-        axis.axis("off")
+    for axis in grid.flat:
+        axis.set_visible(False)
     for g, (name, (images, rows)) in enumerate(groups.items()):
         for v, view in enumerate(shown):
             line = axes[g * len(shown) + v]
             for column, row in enumerate(rows):
-                line[column].axis("on")
+                line[column].set_visible(True)
                 show(line[column], images, row, view)
             if len(rows):
                 line[0].set_ylabel(f"{name}\n{view}" if view != COLOUR else name, fontsize=8)
@@ -118,7 +116,7 @@ def _colour_bar(fig: Figure, axis: Any, images: Images, channel: int) -> None:
     from matplotlib.colors import Normalize
 
     unit = images.units[channel]
-    axis.axis("on")
+    axis.set_visible(True)
     bar = fig.colorbar(ScalarMappable(Normalize(*images.windows[channel]), MAPS.get(unit, "gray")), cax=axis)
     bar.set_label(f"{images.channels[channel]} ({unit})" if unit != "1" else images.channels[channel], fontsize=7)
     axis.tick_params(labelsize=6)

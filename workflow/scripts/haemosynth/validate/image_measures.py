@@ -45,7 +45,7 @@ class Owned:
         return np.concatenate(found) if found else np.empty(0, dtype=np.intp)
 
 
-def shown_shares(values: Array, owners: npt.NDArray[Any], bins: Array, fewest: int) -> Array:
+def shown_shares(values: Array, owners: npt.NDArray[Any], bins: npt.NDArray[Any], fewest: int) -> Array:
     """Share of values in each bin; 0 where they come from fewer than `fewest` patients."""
     inside = np.clip(values, bins[0], bins[-1])
     place = np.clip(np.searchsorted(bins, inside, side="right") - 1, 0, len(bins) - 2)
@@ -185,7 +185,7 @@ def lesions(images: Images) -> pd.DataFrame:
         "row": np.bincount(at, where[1], minlength=count + 1)[1:] / area / (height - 1),
         "column": np.bincount(at, where[2], minlength=count + 1)[1:] / area / (width - 1),
         "area": area * down * right,
-        "roundness": _roundness(where[1].astype(float), where[2].astype(float), at, count),
+        "roundness": _roundness(where[1].astype(float), where[2].astype(float), at.astype(np.intp), count),
     }
     for c, channel in enumerate(images.channels):
         values = images.pixels[:, c][where].astype(np.float64)
