@@ -1,5 +1,7 @@
 """Images come in on one grid, in their units; every mistake is told in one line that names file and patient."""
 
+from dataclasses import replace
+
 import nibabel
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from haemosynth.ingest.images import image_patients, ingest_images
 from haemosynth.ingest.volumes import Grid, Volume, chosen_slices, cut
 from haemosynth.schema import Schema
 from haemosynth.split import split
+from haemosynth.study import expanded
 
 CHANNELS = {
     "CT": {"file": "{patient}/CT.nii.gz", "unit": "HU", "window": [-160, 240]},
@@ -220,6 +223,34 @@ def test_a_cohort_of_images_alone_has_patients_and_no_columns(folder):
     assert cohort.clinical.shape == (3, 0)
     with pytest.raises(InputError, match="images alone"):
         ingest("petct", {**source(folder), "modalities": ["clinical", "imaging"]})
+
+
+def test_a_cohort_of_tables_may_have_images_too(folder, tmp_path):
+    rng = np.random.default_rng(3)
+    names = ["A1", "B2", "C3", *(f"D{i}" for i in range(40))]
+    table = pd.DataFrame({"patient_id": names, "age": rng.integers(40, 80, 43), "OS_MONTHS": rng.uniform(1, 60, 43)})
+    table["OS_STATUS"] = rng.integers(0, 2, 43)
+    (tmp_path / "tables").mkdir()
+    table.to_csv(tmp_path / "tables" / "clinical.csv", index=False)
+    entry = {"format": "nifti", "path": str(folder), **source(folder)["images"]}
+    chosen = {
+        "format": "tables", "path": str(tmp_path / "tables"), "endpoint": "OS", "modalities": ["clinical", "imaging"],
+        "images": entry, "note": "told to every reader",
+    }  # fmt: skip
+    cohort = ingest("both", chosen)
+    assert len(cohort) == 43
+    assert cohort.alterations is None
+    images = ingest_images("both", chosen, list(cohort.patients))
+    assert set(images.patient_id) == {"A1", "B2", "C3"}
+    assert len(replace(cohort, images=images).take([0, 0, 5]).images) == 12  # a patient may stand twice, or own none
+
+
+def test_paths_of_images_are_expanded_too(monkeypatch):
+    monkeypatch.setenv("SCANS", "/there")
+    assert expanded({"path": "$SCANS/a", "images": {"path": "$SCANS/b"}}, "one")["images"]["path"] == "/there/b"
+    monkeypatch.delenv("SCANS")
+    with pytest.raises(InputError, match="SCANS is not set"):
+        expanded({"images": {"path": "$SCANS/b"}}, "one")
 
 
 def test_twelve_patients_without_a_record_are_split_and_no_patient_stands_on_both_sides():

@@ -7,7 +7,7 @@ how much nearer it is than the nearest image of any other patient. Mirrored imag
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -107,8 +107,8 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     planted = _planted(train, int(settings["planted"]), rng)
     caught = np.zeros(len(planted), dtype=bool)
     for space in SPACES:
-        known = [points(side, train, space, int(settings["side"])) for side in (train, unseen)]
-        real = np.concatenate(known)
+        place = _places(train, space, int(settings["side"]))
+        real = np.concatenate([place(train)[0], place(unseen)[0]])
         # Training patients first, each with a number of his own.
         owners = [np.unique(side.patient_id, return_inverse=True)[1] for side in (train, unseen)]
         owner = np.concatenate([owners[0], owners[1] + numbers[0]])
@@ -116,10 +116,8 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         among[np.arange(len(real)), owner] = np.inf
         ratios = _ratio(np.sort(among, axis=1)[:, :2])
         limit = float(settings["margin"]) * float(np.quantile(ratios, float(settings["isolated"]), method="lower"))
-        shown = [points(side, train, space, int(settings["side"])) for side in (candidate, mirrored(candidate))]
-        to = _to_patients(shown, real, owner)
-        copies = [points(side, train, space, int(settings["side"])) for side in (planted, mirrored(planted))]
-        caught |= _ratio(np.sort(_to_patients(copies, real, owner), axis=1)[:, :2]) < limit
+        to = _to_patients(place(candidate), real, owner)
+        caught |= _ratio(np.sort(_to_patients(place(planted), real, owner), axis=1)[:, :2]) < limit
         columns = [to[:, : numbers[0]].min(axis=1), to[:, numbers[0] :].min(axis=1), _ratio(np.sort(to, axis=1)[:, :2])]
         spaces.append(
             Space(
@@ -132,18 +130,26 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     return Prepared(tuple(spaces), numbers[0], numbers[1], labels, float(caught.mean()))
 
 
-def points(images: Images, train: Images, space: str, side: int) -> Array:
-    """(N, coordinates) of images in a space.
+def _places(train: Images, space: str, side: int) -> Callable[[Images], list[Array]]:
+    """What gives the (N, coordinates) of images in a space, as they are and as they may be mirrored.
 
     pixels: within the window, averaged to at most `side` pixels a side. texture and intensity: the texture of
-    `validate.image_measures` and five quantiles of each channel, in standard deviations of training images.
+    `validate.image_measures` and five quantiles of each channel, in standard deviations of training images; both are
+    the same in a mirror, since directions are averaged.
     """
     if space == "pixels":
-        return _pooled(scaled(images), side)
-    values, learned = (np.hstack([textures(part).values, _quantiles(part)]) for part in (images, train))
-    spread = learned.std(axis=0)
+        return lambda images: [_pooled(scaled(seen), side) for seen in (images, mirrored(images))]
+    learned = _measured(train)
+    middle, spread = learned.mean(axis=0), learned.std(axis=0)
     kept = spread > 1e-9
-    return np.asarray(((values - learned.mean(axis=0)) / np.where(kept, spread, 1.0))[:, kept].clip(-10, 10))
+    return lambda images: [((_measured(images) - middle)[:, kept] / spread[kept]).clip(-10, 10)]
+
+
+def _measured(images: Images) -> Array:
+    """Texture and quantiles of each channel."""
+    flat = scaled(images).reshape(*images.pixels.shape[:2], -1)
+    quantiles = np.quantile(flat, [0.05, 0.25, 0.5, 0.75, 0.95], axis=2).transpose(1, 2, 0).reshape(len(flat), -1)
+    return np.hstack([textures(images).values, quantiles])
 
 
 def _planted(train: Images, most: int, rng: np.random.Generator) -> Images:
@@ -160,13 +166,6 @@ def mirrored(images: Images) -> Images:
     """The same images, left and right exchanged."""
     mask = None if images.mask is None else images.mask[..., ::-1]
     return replace(images, pixels=np.ascontiguousarray(images.pixels[..., ::-1]), mask=mask)
-
-
-def _quantiles(images: Images) -> Array:
-    flat = scaled(images).reshape(*images.pixels.shape[:2], -1)
-    return np.asarray(
-        np.quantile(flat, [0.05, 0.25, 0.5, 0.75, 0.95], axis=2).transpose(1, 2, 0).reshape(len(flat), -1)
-    )
 
 
 def _pooled(pixels: npt.NDArray[np.float32], side: int) -> Array:
