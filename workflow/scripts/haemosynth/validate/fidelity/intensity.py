@@ -159,5 +159,5 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         for axis, metric in ((left, "intensity_distance"), (right, "spectrum_distance")):
             if (metric, channel) in table.index:
                 axis.set_title(f"{metric.replace('_', ' ')} {table[metric, channel]:.3f}", loc="left", fontsize=9)
-    axes[0, 0].legend(fontsize=8, loc="lower right")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     return fig
