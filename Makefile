@@ -9,13 +9,16 @@ BIN := .venv/bin
 RUN := $(BIN)/python workflow/run.py --cores $(CORES) --profile $(PROFILE)
 READY := .venv/.ready
 
-.PHONY: help demo run test check unit slow lock report clean
+.PHONY: help demo demo-imaging run test check unit slow lock report clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
 demo: $(READY)  ## run the default study: a simulated myeloma cohort, one seed, to its scorecard and dossier
 	$(RUN) $(ARGS)
+
+demo-imaging: $(READY)  ## the simulated cohort with PET/CT phantoms: record, mutations and images
+	$(RUN) --study config/studies/imaging.yaml $(ARGS)
 
 run: $(READY)  ## run a study: make run STUDY=config/studies/beataml.yaml [CORES=2] [PROFILE=...] [ARGS='-- co_occurrence']
 	@test -n "$(STUDY)" || { echo "error: name the study: make run STUDY=my_study.yaml (make demo needs none)"; exit 2; }

@@ -37,7 +37,7 @@ ENTRIES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "variable not set": ({"path": "$NOT_SET/x"}, ("$NOT_SET/x", "environment variable")),
     "missing folder": ({"path": "/nowhere/at/all"}, ("/nowhere/at/all", "no such file or folder")),
     "unknown format": ({"format": "redcap"}, ("unknown format 'redcap'", "cbioportal, tables")),
-    "unknown modality": ({"modalities": ["clinical", "imaging"]}, ("modalities", "'imaging'")),
+    "unknown modality": ({"modalities": ["clinical", "proteomic"]}, ("modalities", "'proteomic'")),
     "no clinical modality": ({"modalities": ["genomic"]}, ("clinical is missing",)),
     "unknown endpoint": ({"endpoint": "EFS"}, ("EFS needs the column EFS_MONTHS", "PFS")),
     "unknown secondary": ({"endpoint": ["OS", "TTP"]}, ("TTP needs the column TTP_MONTHS",)),

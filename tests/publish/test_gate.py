@@ -21,8 +21,10 @@ GOOD = {
     "exact_matches": 0.0, "near_matches": 0.0, "copied_profiles": 0.01, "nearer_to_train": 0.52, "membership_auc": 0.53,
     "membership_tpr_1": 0.015, "audit_passed": 1.0,
 }  # fmt: skip
-REQUIRED = [name for name, check in CHECKS.items() if check.required]
-OPTIONAL = [name for name, check in CHECKS.items() if not check.required]
+CLINICAL = {name: check for name, check in CHECKS.items() if check.modality == "clinical"}
+PICTURED = {"image_copies": 0.0, "image_nearer_to_train": 0.52, "image_copies_caught": 0.95}
+REQUIRED = [name for name, check in CLINICAL.items() if check.required]
+OPTIONAL = [name for name, check in CLINICAL.items() if not check.required]
 RISKS = dict.fromkeys(OPTIONAL, 0.01)
 
 
@@ -47,13 +49,13 @@ def metrics(values=GOOD, generator="default", seed=1, reason="why"):
 def test_a_harmless_release_passes():
     checks = gate(metrics(), {})
     assert list(checks.columns) == COLUMNS
-    assert list(checks["check"]) == list(CHECKS)
+    assert list(checks["check"]) == list(CLINICAL)
     assert checks["passed"].all()
     assert verdict(checks)
     assert refusal(checks) == ""
 
 
-@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("name", CLINICAL)
 def test_each_limit_stops_what_lies_above_it_and_only_that(name):
     limit, beyond = CHECKS[name].limit, -0.001 if CHECKS[name].least else 0.001
     assert verdict(gate(metrics({**GOOD, **RISKS, name: limit}), {}))
@@ -188,3 +190,24 @@ def test_the_settings_list_every_check_with_its_limit():
     assert settings(chosen) == settings({})
     explained = (RESOURCES.parent / "docs/privacy.md").read_text()
     assert all(f"`{name}`" in explained for name in CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("modalities", "values"), [(["imaging"], PICTURED), (["clinical", "imaging"], GOOD | PICTURED)]
+)
+def test_images_are_judged_where_a_cohort_has_them(modalities, values):
+    assert set(PICTURED) == {name for name, check in CHECKS.items() if check.modality == "imaging"}
+    checks = gate(metrics(values), {}, modalities=modalities)
+    assert set(checks["check"]) >= set(PICTURED)
+    assert verdict(checks)
+    for name, value in {"image_copies": 0.1, "image_nearer_to_train": 0.8, "image_copies_caught": 0.1}.items():
+        assert not verdict(gate(metrics(values | {name: value}), {}, modalities=modalities))
+        assert not verdict(gate(metrics(values | {name: np.nan}), {}, modalities=modalities))
+    without = {name: value for name, value in values.items() if name not in PICTURED}
+    assert not verdict(gate(metrics(without or GOOD), {}, modalities=modalities))
+
+
+def test_a_cohort_that_no_check_is_made_for_does_not_pass():
+    checks = gate(metrics(), {}, modalities=["nothing"])
+    assert checks.empty
+    assert not verdict(checks)

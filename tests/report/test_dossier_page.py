@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 from fixtures_dossier import CONFIG, TEMPLATE, dossier_content
 from fixtures_figures import overlapping
+from fixtures_phantoms import imaged_cohort
 from fixtures_small import small_cohort
 
-from haemosynth.cohort import typed
+from haemosynth.cohort import Cohort, typed
 from haemosynth.report.dossier import render
 from haemosynth.report.overview import count, level_counts, median_follow_up, overview, scorecard_figure, share
+from haemosynth.schema import Schema
 from haemosynth.validate import STAGES
 
 CAPTION = """**{stage} of {{{{ snakemake.wildcards.generator }}}}, {{{{ snakemake.wildcards.cohort }}}}
@@ -323,3 +325,21 @@ def test_a_cohort_without_genomics_or_history_is_shown_too():
     ).text
     assert "carriers" not in text.split("Glossary")[0].split("Scorecard")[0]
     assert "Against the open baseline" not in text
+
+
+def test_a_cohort_of_images_without_a_record_is_shown_with_its_note_and_its_pictures():
+    content = small_content()
+    bare = Cohort(Schema("pictures", {}), content.train.clinical[[]])
+    images = imaged_cohort()[0].images
+    text = page(
+        config={**CONFIG, "cohorts": {content.cohort: {"note": "It stands for the modality, not for myeloma."}}},
+        train=bare, holdout=bare, assessment=pd.DataFrame(), models={}, histories={},
+        images={"train": replace(images, info={"unit": "picture"}), "default": images},
+    )  # fmt: skip
+    outline = Outline(text)
+    assert "It stands for the modality, not for myeloma." in outline.text
+    assert "The picture is the unit" in outline.text
+    assert "Imputation" not in outline.text
+    assert "Clinical columns" not in outline.text
+    assert text.count("data:image/png") == 2
+    assert page(release=True, images={"train": images, "default": images}).count("data:image/png") == 1

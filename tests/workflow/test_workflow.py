@@ -178,3 +178,33 @@ def test_a_mistake_in_the_settings_ends_before_anything_runs(tmp_path):
     assert done.returncode == 2
     assert done.stderr.strip() == "error: config: unknown key 'sedes'; did you mean 'seeds'?"
     assert not (place / "results").exists()
+
+
+def test_images_without_a_record_leave_clinical_stages_and_keep_to_their_side(tmp_path):
+    """Twelve patients with a picture each: from their files to train and holdout; no clinical stage is planned."""
+    import numpy as np
+    from PIL import Image
+
+    place = copy_tree(tmp_path)
+    rng = np.random.default_rng(0)
+    for part in ("images", "masks"):
+        (place / "pictures" / part).mkdir(parents=True)
+    for name in "abcdefghijkl":
+        Image.fromarray(rng.integers(0, 255, (16, 16), dtype=np.uint8)).save(place / f"pictures/images/{name}.png")
+        Image.fromarray(np.eye(16, dtype=np.uint8) * 255).save(place / f"pictures/masks/{name}.png")
+    entry = {
+        "format": "pictures", "path": str(place / "pictures"), "modalities": ["imaging"],
+        "images": {
+            "size": [16, 16], "channels": {"grey": {"unit": "1", "window": [0, 1]}}, "mask": {"file": "masks"},
+        },
+    }  # fmt: skip
+    study = {"cohorts": {"fields": entry}, "compare": STUDY["compare"], "stages": ["marginals", "distance", "texture"]}
+    (place / "study.yaml").write_text(yaml.safe_dump(study))
+    assert {"validate_texture", "ingest_images", "sample_imaging"} <= planned(place)
+    assert not {"validate_marginals", "validate_distance", "fit_clinical", "impute"} & planned(place)
+    sides = [f"results/fields/seed-1/{side}/images.zarr" for side in ("train", "holdout")]
+    done = run(place, "--", *sides)
+    assert done.returncode == 0, done.stdout + done.stderr
+    owners = [yaml.safe_load((place / side / "zarr.json").read_text())["attributes"]["patient_id"] for side in sides]
+    assert sorted(owners[0] + owners[1]) == list("abcdefghijkl")
+    assert not set(owners[0]) & set(owners[1])

@@ -63,8 +63,17 @@ def pictured():
     return [name for name in SOURCES if "imaging" in modalities(config, name)]
 
 
+def image_files(cohort):
+    """The image files of a cohort and their folders, so that a changed file is seen."""
+    entry = SOURCES[cohort]
+    path = Path(entry.get("images", {}).get("path", entry.get("path", "")))
+    return sorted(str(file) for file in path.rglob("*") if file.is_file() and file.suffix != ".md")
+
+
 def source_files(cohort):
     """The raw files of a cohort, so that a changed file is seen. Ingestion itself tells what is missing."""
+    if without_record(cohort):
+        return image_files(cohort)
     path = Path(SOURCES[cohort].get("path", ""))
     files = [path] if path.is_file() else [*path.glob("*"), *path.glob("case_lists/*")]
     return sorted(str(file) for file in files if file.is_file() and "path" in SOURCES[cohort])
@@ -216,6 +225,12 @@ def imputed_draws():
     )
 
 
+def released(cohort, generator):
+    """The files of the synthetic cohort that is published."""
+    folder = f"results/{cohort}/seed-{config['seeds'][0]}/synthetic/{generator}"
+    return [*cohort_files(folder).values(), *further_files(cohort, folder)]
+
+
 def parts(wildcards):
     """The sampled modalities of one recipe for one cohort."""
     folder = f"{SEED_FOLDER}/synthetic/{{generator}}/parts".format(**wildcards)
@@ -253,9 +268,11 @@ def pages(wildcards):
             if "transcriptomic" in modalities(config, wildcards.cohort)
         ],
         "assessment": [] if without_record(wildcards.cohort) else f"{folder}/imputed/assessment.tsv",
-        "images": [f"{folder}/{part}/{FURTHER['imaging']}" for part in ("train", *(f"synthetic/{g}" for g in shown))]
-        if wildcards.cohort in pictured()
-        else [],
+        "images": (
+            [f"{folder}/{part}/{FURTHER['imaging']}" for part in ("train", *(f"synthetic/{g}" for g in shown))]
+            if wildcards.cohort in pictured()
+            else []
+        ),
         "metrics": f"results/{wildcards.cohort}/metrics.tsv",
         "dictionary": f"results/{wildcards.cohort}/metrics_dictionary.tsv",
         "scorecard": f"results/{wildcards.cohort}/scorecard.tsv",

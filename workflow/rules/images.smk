@@ -2,13 +2,6 @@
 IMAGES = FURTHER["imaging"]
 
 
-def image_files(cohort):
-    """The image files of a cohort and their folders, so that a changed file is seen."""
-    entry = SOURCES[cohort]
-    path = Path(entry.get("images", {}).get("path", entry.get("path", "")))
-    return sorted(str(file) for file in path.rglob("*") if file.is_file() and file.suffix != ".md")
-
-
 rule ingest_images:
     """Read the images of a real cohort: on one grid, in the units of their channels."""
     input:

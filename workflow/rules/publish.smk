@@ -2,15 +2,7 @@ rule publish:
     """Write the folder that may leave, if the gate lets it through."""
     input:
         unpack(pages),
-        synthetic=lambda wildcards: list(
-            cohort_files(
-                f"results/{wildcards.cohort}/seed-{config['seeds'][0]}/synthetic/{wildcards.generator}"
-            ).values()
-        ),
-        further=lambda wildcards: further_files(
-            wildcards.cohort,
-            f"results/{wildcards.cohort}/seed-{config['seeds'][0]}/synthetic/{wildcards.generator}",
-        ),
+        synthetic=lambda wildcards: released(wildcards.cohort, wildcards.generator),
         template="workflow/report/dossier.html.j2",
         code=package("publish.py"),
     output:

@@ -190,6 +190,81 @@ rule validate_clonality:
         "../scripts/validate.py"
 
 
+rule validate_intensity:
+    """Histograms and power spectra of images."""
+    input:
+        **comparison("imaging"),
+        code=package("validate.py", "haemosynth/validate/fidelity/intensity.py"),
+    output:
+        **stage_outputs("fidelity", "intensity"),
+    log:
+        "logs/validate_intensity/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_intensity/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/images.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.intensity",
+        settings=stage_settings("intensity"),
+        modalities=["imaging"],
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_texture:
+    """Texture of images: co-occurrence of grey levels."""
+    input:
+        **comparison("imaging"),
+        code=package("validate.py", "haemosynth/validate/fidelity/texture.py"),
+    output:
+        **stage_outputs("fidelity", "texture"),
+    log:
+        "logs/validate_texture/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_texture/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/images.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.texture",
+        settings=stage_settings("texture"),
+        modalities=["imaging"],
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_lesions:
+    """Number, size, uptake, shape and sites of lesions."""
+    input:
+        **comparison("imaging"),
+        code=package("validate.py", "haemosynth/validate/fidelity/lesions.py"),
+    output:
+        **stage_outputs("fidelity", "lesions"),
+    log:
+        "logs/validate_lesions/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_lesions/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/images.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.lesions",
+        settings=stage_settings("lesions"),
+        modalities=["imaging"],
+    script:
+        "../scripts/validate.py"
+
+
 rule validate_image_quality:
     """The distribution of images in the features of a network and of radiomic measurements."""
     input:

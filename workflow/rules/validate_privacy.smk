@@ -164,3 +164,28 @@ rule validate_audit:
         settings={**stage_settings("audit"), "limits": config["gate"]},
     script:
         "../scripts/validate.py"
+
+
+rule validate_image_memorisation:
+    """Synthetic images nearest to training patients, in pixels and in texture."""
+    input:
+        **comparison("imaging"),
+        code=package("validate.py", "haemosynth/validate/privacy/image_memorisation.py"),
+    output:
+        **stage_outputs("privacy", "image_memorisation"),
+    log:
+        "logs/validate_image_memorisation/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_image_memorisation/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/images.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.privacy.image_memorisation",
+        settings=stage_settings("image_memorisation"),
+        modalities=["imaging"],
+    script:
+        "../scripts/validate.py"

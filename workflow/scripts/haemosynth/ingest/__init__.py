@@ -59,7 +59,7 @@ def _bare(name: str, source: Mapping[str, Any]) -> Cohort:
     from haemosynth.ingest.source import suggestion
     from haemosynth.schema import Schema
 
-    known = ("format", "path", "modalities", "images", "note", "panel")
+    known = ["format", "path", "modalities", "images", "note", "panel"]
     for key in source:
         if key not in known:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Images in DICOM: a series for each channel of a patient; CT in Hounsfield units, PET in standardised uptake values."""
+"""Images in DICOM, a series for each channel: CT in Hounsfield units, PET in standardised uptake values."""
 
 from __future__ import annotations
 

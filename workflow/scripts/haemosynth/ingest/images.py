@@ -7,6 +7,8 @@ An entry of a study under `images:` (or of a cohort that has images alone) names
     mask      {file, of: the channel whose lattice it shares}
     slices    {lesion, neighbours, without}: how many of a patient at most
     centre    image or lesion: what the grid is laid round
+    pictures  the folder of the pictures (images)
+    crop      of pictures: share of the rows and of the columns that is cut off at either end, such as [0.1, 0]
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from haemosynth.errors import InputError
 from haemosynth.images import Images
@@ -25,7 +28,7 @@ from haemosynth.ingest.source import suggestion
 from haemosynth.ingest.volumes import Grid, check_mask, check_unit, cut
 
 READERS: Mapping[str, ModuleType] = {"nifti": nifti, "dicom": dicom, "pictures": pictures}
-KEYS = ("format", "path", "size", "spacing", "channels", "mask", "slices", "centre", "pictures")
+KEYS = ("format", "path", "size", "spacing", "channels", "mask", "slices", "centre", "pictures", "crop")
 CHANNEL_KEYS = ("unit", "window", "fill", "file", "modality", "series", "weights")
 SLICES = {"lesion": 10, "neighbours": 2, "without": 2}
 FILL = {"HU": -1000.0}
@@ -57,7 +60,7 @@ def image_entry(name: str, source: Mapping[str, Any]) -> tuple[dict[str, Any], s
         raise InputError(f"{where}.path: {entry['path']} names an environment variable that is not set")
     size = entry.get("size")
     sides = isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)
-    if not sides or not all(SIDES[0] <= side <= SIDES[1] for side in size or ()):
+    if not sides or not all(SIDES[0] <= side <= SIDES[1] for side in size or []):
         raise InputError(f"{where}.size: {size!r}; expected [rows, columns], each from {SIDES[0]} to {SIDES[1]}")
     spaced = entry["format"] != "pictures"
     spacing = entry.get("spacing")
@@ -65,6 +68,9 @@ def image_entry(name: str, source: Mapping[str, Any]) -> tuple[dict[str, Any], s
         raise InputError(f"{where}.spacing: {spacing!r}; expected [row, column] distances in millimetres")
     if entry.setdefault("centre", "image") not in ("image", "lesion"):
         raise InputError(f"{where}.centre: {entry['centre']!r}; expected image or lesion")
+    crop = entry.setdefault("crop", [0.0, 0.0])
+    if not _pair(crop) or not all(0 <= share <= 0.45 for share in crop):
+        raise InputError(f"{where}.crop: {crop!r}; expected shares of rows and columns from 0 to 0.45")
     slices = {**SLICES, **(entry.get("slices") or {})}
     if set(slices) != set(SLICES) or not all(isinstance(n, int) and n >= 0 for n in slices.values()):
         raise InputError(f"{where}.slices: {entry.get('slices')!r}; expected numbers of {', '.join(SLICES)}")
@@ -93,7 +99,7 @@ def _check_channels(entry: dict[str, Any], where: str) -> None:
         if str(told.get("unit")) not in UNITS:
             raise InputError(f"{here}.unit: {told.get('unit')!r}; expected one of {', '.join(UNITS)}")
         window = told.get("window")
-        if not _pair(window) or window[0] >= window[1]:
+        if not isinstance(window, list) or not _pair(window) or window[0] >= window[1]:
             raise InputError(f"{here}.window: {window!r}; expected [low, high]")
         if entry["format"] == "nifti" and "file" not in told:
             raise InputError(f"{here}.file: missing; expected a pattern such as '{{patient}}/{channel}.nii.gz'")
@@ -127,41 +133,42 @@ def ingest_images(name: str, source: Mapping[str, Any], patients: Sequence[str])
         near = suggestion(strangers[0], list(map(str, patients))) if len(patients) < 2000 else ""
         raise InputError(f"{folder}: patient {strangers[0]} has images and no clinical record; {near}")
     channels: Mapping[str, Mapping[str, Any]] = entry["channels"]
-    common = {
-        "channels": tuple(map(str, channels)),
-        "units": tuple(str(channel["unit"]) for channel in channels.values()),
-        "windows": tuple((float(c["window"][0]), float(c["window"][1])) for c in channels.values()),
-    }
+
+    def whole(
+        ids: Sequence[str],
+        parts: Sequence[tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8] | None]],
+        spacing: tuple[float, float] | None,
+        info: Mapping[str, Any],
+    ) -> Images:
+        return Images(
+            np.array(ids, dtype=str),
+            np.concatenate([pixels for pixels, _ in parts]),
+            None if parts[0][1] is None else np.concatenate([mask for _, mask in parts if mask is not None]),
+            channels=tuple(map(str, channels)),
+            units=tuple(str(channel["unit"]) for channel in channels.values()),
+            windows=tuple((float(c["window"][0]), float(c["window"][1])) for c in channels.values()),
+            spacing=spacing,
+            info=info,
+        )
+
     size = (int(entry["size"][0]), int(entry["size"][1]))
     if entry["format"] == "pictures":
         read = [pictures.read_patient(folder, owner, entry, size, where) for owner in owners]
-        return Images(
-            np.array(owners, dtype=str),
-            np.stack([pixels for pixels, _ in read]),
-            None if read[0][1] is None else np.stack([mask for _, mask in read if mask is not None]),
-            info={"format": "pictures", "unit": "picture", "kinds": ["field"] * len(read)},
-            **common,
-        )
+        one = [(pixels[None], None if mask is None else mask[None]) for pixels, mask in read]
+        return whole(owners, one, None, {"format": "pictures", "unit": "picture"})
     spacing = (float(entry["spacing"][0]), float(entry["spacing"][1]))
     grid = Grid(size, spacing, entry["centre"], *(entry["slices"][kind] for kind in SLICES))
     fill = {n: float(c.get("fill", FILL.get(str(c["unit"]), 0.0))) for n, c in channels.items()}
     reader = READERS[entry["format"]]
-    parts, ids, kinds = [], [], []
+    parts, ids = [], []
     for owner in owners:  # one patient in memory at a time
         volumes, mask, of = reader.read_patient(folder, owner, entry, where)
         for channel, volume in volumes.items():
             check_unit(volume, str(channels[channel]["unit"]), f"{volume.path}, patient {owner}")
         if mask is not None:
             mask = check_mask(mask, volumes[of], f"{mask.path}, patient {owner}")
-        pixels, outlined, kind, _ = cut(volumes, mask, grid, fill, f"{folder}, patient {owner}")
+        pixels, outlined = cut(volumes, mask, grid, fill, f"{folder}, patient {owner}")
         parts.append((pixels, outlined))
         ids += [owner] * len(pixels)
-        kinds += kind
-    return Images(
-        np.array(ids, dtype=str),
-        np.concatenate([pixels for pixels, _ in parts]),
-        None if parts[0][1] is None else np.concatenate([mask for _, mask in parts if mask is not None]),
-        spacing=spacing,
-        info={"format": entry["format"], "unit": "axial slice", "slices": dict(entry["slices"])},
-        **common,
-    )
+    told = {"format": entry["format"], "unit": "axial slice", "slices": dict(entry["slices"])}
+    return whole(ids, parts, spacing, told)

@@ -62,8 +62,9 @@ def read_volume(path: Path, patient: str) -> Volume:
         if unit not in ("mm", "unknown"):
             raise InputError(f"{where}: the header is in {unit}; expected millimetres")
         check_header(shape, np.asarray(image.affine, dtype=float), where)
-        image = nibabel.as_closest_canonical(image.slicer[(...,) + (0,) * (len(image.shape) - 3)]
-                                             if len(image.shape) > 3 else image)  # fmt: skip
+        if len(image.shape) > 3:
+            image = image.slicer[(..., *[0] * (len(image.shape) - 3))]
+        image = nibabel.as_closest_canonical(image)  # type: ignore[attr-defined,no-untyped-call]
         values = np.asarray(image.dataobj, dtype=np.float32)
     except InputError:
         raise

@@ -61,15 +61,14 @@ def read_picture(path: Path, patient: str) -> npt.NDArray[np.float32]:
 
     where = f"{path}, patient {patient}"
     try:
-        with Image.open(path) as picture:
-            width, height = picture.size
+        with Image.open(path) as file:
+            width, height = file.size
             if width * height > MOST_PIXELS or min(width, height) < LEAST_SIDE:
                 raise InputError(
-                    f"{where}: {height} x {width} pixels; expected {LEAST_SIDE} a side at least and {MOST_PIXELS} in all"
+                    f"{where}: {height} x {width} pixels; expected {LEAST_SIDE} a side or more, {MOST_PIXELS} at most"
                 )
-            if picture.mode in ("1", "P", "RGBA", "CMYK", "LA", "PA", "YCbCr"):
-                picture = picture.convert("L" if picture.mode in ("1", "LA") else "RGB")
-            values = np.asarray(picture)
+            kept = file.mode in ("L", "RGB", "I", "F") or file.mode.startswith("I;16")
+            values = np.asarray(file if kept else file.convert("L" if file.mode in ("1", "LA") else "RGB"))
     except InputError:
         raise
     except Exception as error:  # damaged files end in many kinds of errors
@@ -84,7 +83,8 @@ def read_picture(path: Path, patient: str) -> npt.NDArray[np.float32]:
 def read_patient(
     folder: Path, patient: str, entry: Mapping[str, Any], size: tuple[int, int], where: str
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8] | None]:
-    """One picture as (channels, rows, columns) from 0 to 1, and its mask, both brought to `size` by area averages.
+    """One picture as (channels, rows, columns) from 0 to 1, and its mask, both cropped as the entry says and brought to
+    `size` by area averages.
 
     A mask pixel is inside where its average is at least a half: masks may be JPEG, whose edges are not sharp.
 
@@ -98,7 +98,9 @@ def read_patient(
         raise InputError(
             f"{path}, patient {patient}: {values.shape[2]} channels; the study declares {', '.join(names)}"
         )
-    pixels = np.stack([resized(values[:, :, c], size) for c in range(values.shape[2])])
+    down, across = (round(share * side) for share, side in zip(entry["crop"], values.shape[:2], strict=True))
+    kept = (slice(down, values.shape[0] - down), slice(across, values.shape[1] - across))
+    pixels = np.stack([resized(values[:, :, c][kept], size) for c in range(values.shape[2])])
     if not entry.get("mask"):
         return pixels, None
     mask_path = pictures_of(folder / str(entry["mask"]["file"]))[patient]
@@ -111,7 +113,7 @@ def read_patient(
         raise InputError(
             f"{mask_path}, patient {patient}: {between:.0%} of the mask is neither 0 nor 1; a grey picture is no mask"
         )
-    inside = mask >= 0.5
+    inside = mask[kept] >= 0.5
     if not inside.any():
         raise InputError(f"{mask_path}, patient {patient}: the mask is empty; outline a cell, or take the picture out")
     return pixels, (resized(inside.astype(np.float32), size) >= 0.5).astype(np.uint8)

@@ -141,8 +141,8 @@ def chosen_slices(holds: npt.NDArray[np.bool_], grid: Grid) -> tuple[npt.NDArray
 
 def cut(
     channels: Mapping[str, Volume], mask: Volume | None, grid: Grid, fill: Mapping[str, float], where: str
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8] | None, list[str], list[float]]:
-    """Axial images of one patient: (images, channels, rows, columns), masks, kinds of slices, heights in millimetres.
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8] | None]:
+    """Axial images of one patient: (images, channels, rows, columns), and their masks.
 
     Slices lie at the heights of the first channel's voxels. Each is seen from below, as radiologists do: the patient's
     front above, the right side on the left. Values are linear between voxels, after a Gaussian as wide as the grid is
@@ -164,27 +164,21 @@ def cut(
         holds[
             np.unique(np.rint((inside[:, 2] - heights[0]) / abs(_step(first))).astype(int).clip(0, len(heights) - 1))
         ] = True
-    rows, kinds = chosen_slices(holds, grid)
+    rows, _ = chosen_slices(holds, grid)
     points = _points(centre, heights[rows], grid)
     pixels = np.empty((len(rows), len(channels), *grid.size), dtype=np.float32)
     for c, (name, volume) in enumerate(channels.items()):
         values, covered = _sampled(volume, points, grid, fill[name])
         if covered < LEAST_COVERED:
             raise InputError(
-                f"{where}: {volume.path} covers {covered:.0%} of the grid of {grid.size[0]} x {grid.size[1]} pixels round"
-                f" {lattice.path}; the channels do not lie in the same space, or the grid is too large"
+                f"{where}: {volume.path} covers {covered:.0%} of the grid of {grid.size[0]} x {grid.size[1]} pixels"
+                f" round {lattice.path}; the channels do not lie in the same space, or the grid is too large"
             )
         pixels[:, c] = values
     if mask is None:
-        return pixels, None, kinds, heights[rows].tolist()
+        return pixels, None
     drawn, _ = _sampled(Volume(mask.values.astype(np.float32), mask.affine, mask.path), points, grid, 0.0)
-    outlined = (drawn >= 0.5).astype(np.uint8)
-    # A sliver of the lesion may fall between the pixels of the grid: what is seen decides.
-    kinds = [
-        "neighbour" if kind == "lesion" and not seen else kind
-        for kind, seen in zip(kinds, outlined.any(axis=(1, 2)), strict=True)
-    ]
-    return pixels, outlined, kinds, heights[rows].tolist()
+    return pixels, (drawn >= 0.5).astype(np.uint8)
 
 
 def _corners(volume: Volume) -> Array:

@@ -11,6 +11,7 @@ from haemosynth.cohort import Cohort
 from haemosynth.generate.privacy import UNIT, composed
 from haemosynth.publish.gate import OVERRIDE, outcomes, overridden
 from haemosynth.report.content import rows
+from haemosynth.report.images import unit_of
 
 
 def data_card(
@@ -22,12 +23,14 @@ def data_card(
     training_patients: int,
     gate: pd.DataFrame,
     composites: pd.DataFrame,
+    note: str = "",
 ) -> str:
     """The data card as Markdown.
 
     Args:
         models: modality -> description of its fitted model; `parameters` is the number of fitted numbers.
         composites: mean relative score per pillar and modality, as `scorecard` makes them.
+        note: what the study says of its cohort.
     """
     schema = cohort.schema
     lines = [
@@ -36,6 +39,7 @@ def data_card(
         f"{len(cohort)} synthetic patients, made by the generator `{generator}` from {training_patients} real ones. "
         "No row is a real patient. Identifiers were made up.",
         "",
+        *([f"**{note}**", ""] if note else []),
         "## Content",
         "",
         f"- clinical columns: {len(schema.columns)}",
@@ -43,6 +47,7 @@ def data_card(
         f"- alterations: {len(schema.alterations)} ({len(schema.genes)} genes)",
         "- missing values mean: not recorded. Genes of patients who were not sequenced are missing, not absent.",
         *_expression(cohort),
+        *_images(cohort),
         "",
         "## How it was made",
         "",
@@ -99,6 +104,23 @@ def _expression(cohort: Cohort) -> list[str]:
     return [
         f"- gene expression ({cohort.expression.uns['values']}): {genes} genes of {patients} patients; the others have "
         "none. `cohort.h5mu` holds record, alterations and expression together."
+    ]
+
+
+def _images(cohort: Cohort) -> list[str]:
+    """What is said of images, where there are any."""
+    images = cohort.images
+    if images is None:
+        return []
+    channels = ", ".join(f"{c} ({u})" if u != "1" else c for c, u in zip(images.channels, images.units, strict=True))
+    size = " x ".join(map(str, images.pixels.shape[2:]))
+    apart = f", {images.spacing[0]:g} x {images.spacing[1]:g} mm each" if images.spacing else ""
+    owners = len(set(images.patient_id.tolist()))
+    masks = "with masks" if images.mask is not None else "without masks"
+    told = unit_of(images)
+    return [
+        f"- images: {len(images)} of {owners} patients, {size} pixels{apart}, {channels}, {masks} (`images/`)",
+        *([f"- {told}"] if told else []),
     ]
 
 

@@ -19,6 +19,7 @@ class Check(NamedTuple):
 
     stage: that measures it. limit: where the study sets none. meaning: for the reader of the gate's table.
     required: whether the gate stays shut where the stage was not run. least: the limit is the least allowed value.
+    modality: that a cohort must have for the check to be asked.
     """
 
     stage: str
@@ -26,6 +27,7 @@ class Check(NamedTuple):
     meaning: str
     required: bool = True
     least: bool = False
+    modality: str = "clinical"
 
 
 # One row for each check; the reasons for the limits stand in config/config.yaml and docs/privacy.md.
@@ -69,6 +71,19 @@ CHECKS: Mapping[str, Check] = {
     "outlier_membership_auc": Check(
         "rare_patients", 0.7, "how well the most unusual training patients are told from unseen ones", required=False
     ),
+    "image_copies": Check(
+        "image_memorisation", 0.01, "share of synthetic images that are a copy of a training patient's image",
+        modality="imaging",
+    ),
+    "image_nearer_to_train": Check(
+        "image_memorisation", 0.55,
+        "share of synthetic images nearer to training than to unseen patients; 0.5 without memory", modality="imaging",
+    ),
+    "image_copies_caught": Check(
+        "image_memorisation", 0.8,
+        "share of planted copies of training images that are recognised; else image_copies cannot be trusted",
+        least=True, modality="imaging",
+    ),
 }  # fmt: skip
 NOTHING_TO_COPY = "the cohort has no genomic modality"
 
@@ -97,7 +112,12 @@ def settings(chosen: Mapping[str, Any]) -> tuple[dict[str, float], Mapping[str, 
     return limits, override
 
 
-def gate(metrics: pd.DataFrame, chosen: Mapping[str, Any], stages: Collection[str] = ()) -> pd.DataFrame:
+def gate(
+    metrics: pd.DataFrame,
+    chosen: Mapping[str, Any],
+    stages: Collection[str] = (),
+    modalities: Collection[str] = ("clinical", "genomic"),
+) -> pd.DataFrame:
     """Hold a release against its limits: a check passes at its limit, or where chance explains the value.
 
     A metric of a required stage that is missing or could not be measured does not pass, with one exception that the
@@ -109,6 +129,8 @@ def gate(metrics: pd.DataFrame, chosen: Mapping[str, Any], stages: Collection[st
         metrics: rows of `metrics.tsv` of the release: one cohort, one generator, the seed that is published.
         chosen: the study's `gate:`: check -> limit, and `override`.
         stages: only the checks of these stages; empty: all.
+        modalities: of the cohort. Checks of others are not asked; where none is left the table is empty, and an empty
+            table does not pass.
 
     Returns:
         the table with COLUMNS; one row per check, of the modality that comes off worst.
@@ -124,7 +146,7 @@ def gate(metrics: pd.DataFrame, chosen: Mapping[str, Any], stages: Collection[st
     rows = [
         (name, generator, *_judged(metrics[metrics["stage"] == check.stage], name, check, limits[name]))
         for name, check in CHECKS.items()
-        if not stages or check.stage in stages
+        if (not stages or check.stage in stages) and check.modality in modalities
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     failed = table.loc[~table["passed"].astype(bool), "check"]
@@ -192,7 +214,10 @@ def refusal(checks: pd.DataFrame) -> str:
     if verdict(checks):
         return ""
     if checks.empty:
-        return "not published: no privacy check was made; run the stages distance, membership and audit"
+        return (
+            "not published: no privacy check was made; run the stages distance, membership and audit, and"
+            " image_memorisation for images"
+        )
     failed = [failure(row) for row in checks[~checks["passed"].astype(bool)].to_dict("records")]
     return (
         f"{checks['generator'].iloc[0]} is not published: {'; '.join(failed)}. Regularise the generator, train on more"

@@ -20,10 +20,12 @@ from haemosynth import __version__
 from haemosynth.cohort import Cohort, write_cohort, write_expression
 from haemosynth.errors import InputError
 from haemosynth.files import write_json, write_table, write_text, write_yaml
+from haemosynth.images import write_images
 from haemosynth.publish.cbioportal import write_study
 from haemosynth.publish.data_card import data_card
 from haemosynth.publish.gate import refusal, verdict
-from haemosynth.report.content import Content
+from haemosynth.publish.images import export_images
+from haemosynth.report.content import Content, note_of
 from haemosynth.report.dossier import render
 from haemosynth.schema import Column, Schema
 
@@ -50,6 +52,8 @@ def release_config(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
         entry["path"] = WITHHELD
     if "path" in (entry.get("expression") or {}):
         entry["expression"] = {**entry["expression"], "path": WITHHELD}
+    if isinstance(entry.get("images"), Mapping) and "path" in entry["images"]:
+        entry["images"] = {**entry["images"], "path": WITHHELD}
     return {**config, "cohorts": {cohort: entry}}
 
 
@@ -117,7 +121,17 @@ def publish(
         },
         figures={figure.stage: figure.svg for figure in content.figures if figure.generator == generator},
         dossier=render(content, config, [generator], release=True, template=template),
-        data_card=data_card(cohort, content.cohort, generator, recipe, models, len(content.train), gate, composites),
+        data_card=data_card(
+            cohort,
+            content.cohort,
+            generator,
+            recipe,
+            models,
+            len(content.train),
+            gate,
+            composites,
+            note=note_of(config, content.cohort),
+        ),
         config=config,
         root=template.resolve().parents[2],
         run={"finished": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.platform()},
@@ -149,6 +163,9 @@ def write_release(
     shutil.rmtree(part, ignore_errors=True)
     released = replace(cohort, schema=release_schema(cohort))
     write_cohort(released, part / "cohort")
+    if cohort.images is not None:
+        write_images(cohort.images, part / "cohort" / "images.zarr")
+        export_images(cohort.images, part / "images")
     write_table(cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / "clinical.tsv")
     if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
         matrix = cohort.alterations.astype("Int8")

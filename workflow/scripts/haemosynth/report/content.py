@@ -12,6 +12,7 @@ import pandas as pd
 
 from haemosynth.cohort import Cohort, read_cohort
 from haemosynth.files import read_table
+from haemosynth.images import Images, read_images
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class Content:
     """The results that a dossier shows.
 
     models: (modality, method) -> description of the fitted model. histories: the same -> curves of the fit.
-    captions: stage -> text. expression: (generator, edition) -> picture as SVG text. The tables are
-    those of the results folder.
+    captions: stage -> text. expression: (generator, edition) -> picture as SVG text. images: of the training patients
+    (`train`) and of each published recipe. The tables are those of the results folder; assessment is empty where no
+    record was completed.
     """
 
     cohort: str
@@ -49,6 +51,7 @@ class Content:
     baseline: pd.DataFrame
     gate: pd.DataFrame
     expression: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    images: Mapping[str, Images] = field(default_factory=dict)
 
 
 def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
@@ -73,8 +76,14 @@ def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
             (Path(p).name.split(".")[0], Path(p).name.split(".")[1]): Path(p).read_text(encoding="utf-8")
             for p in files.get("expression", [])
         },
-        **{name: read_table(files[name]) for name in tables},
+        images={Path(p).parent.name: read_images(p) for p in files.get("images", ())},
+        **{name: read_table(files[name]) if files[name] else pd.DataFrame() for name in tables},
     )
+
+
+def note_of(config: Mapping[str, Any], cohort: str) -> str:
+    """What the study says of a cohort and every reader must know; empty where it says nothing."""
+    return str(config.get("cohorts", {}).get(cohort, {}).get("note") or "")
 
 
 def rows(table: pd.DataFrame) -> Iterator[Any]:

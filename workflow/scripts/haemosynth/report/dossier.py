@@ -19,7 +19,8 @@ from haemosynth import __version__
 from haemosynth.figures import STYLE
 from haemosynth.impute.assess import figure as assessment_figure
 from haemosynth.publish.gate import OVERRIDE, failure, outcomes, overridden, verdict
-from haemosynth.report.content import Content, rows
+from haemosynth.report.content import Content, note_of, rows
+from haemosynth.report.images import galleries, unit_of
 from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure
 
 # How a composite is put into words; the interval's lower end decides, so that small cohorts are not praised by luck.
@@ -37,6 +38,7 @@ SUBJECTS = {
     "clinical": "the clinical record",
     "genomic": "mutations and chromosomes",
     "joint": "the two together",
+    "imaging": "the images",
 }
 UNCERTAIN = "too uncertain to say"  # the interval reaches from the last band into the first
 FEW_POINTS = 1.0  # training patients per fitted number below which the dossier warns
@@ -125,7 +127,12 @@ def render(
         sections=[section for section in sections if section["figures"]],
         gate=_table(_gate(gates)),
         assessment=_table(content.assessment),
-        assessment_image=_picture(assessment_figure(content.assessment)),
+        assessment_image=_picture(assessment_figure(content.assessment)) if len(content.assessment) else "",
+        note=note_of(config, content.cohort),
+        galleries=[
+            {"image": _picture(figure, "png"), "title": title, "caption": caption}
+            for title, caption, figure in galleries(content.images, generators, release)
+        ],
         dictionary=_table(_glossary(content.dictionary)),
         train=len(content.train),
         seeds=seeds,
@@ -137,7 +144,13 @@ def _data(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
-def _picture(figure: Figure) -> str:
+def _picture(figure: Figure, form: str = "svg") -> str:
+    """A figure as a data URI: SVG, or PNG where it holds many pixels."""
+    if form == "png":
+        raw = io.BytesIO()
+        with matplotlib.rc_context(STYLE):
+            figure.savefig(raw, format="png", dpi=110, metadata={"Software": None})
+        return "data:image/png;base64," + base64.b64encode(raw.getvalue()).decode()
     buffer = io.StringIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -206,6 +219,8 @@ def _verdicts(composites: pd.DataFrame, generators: Sequence[str]) -> list[dict[
 
 def _warnings(content: Content, summary: Overview, generators: Sequence[str], release: bool) -> list[str]:
     found = []
+    if "train" in content.images and (told := unit_of(content.images["train"])):
+        found.append(told)
     for row in rows(content.gate[content.gate["generator"].isin(generators)]):
         if row.check == OVERRIDE:
             found.append(f"The gate was overruled for {row.generator}: {row.meaning}.")

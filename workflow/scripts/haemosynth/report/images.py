@@ -89,15 +89,13 @@ def gallery(groups: Mapping[str, tuple[Images, Sequence[int]]], title: str = "")
         gridspec_kw={"width_ratios": [*[1] * most, 0.08]},
     )  # fmt: skip
     axes, bars = grid[:, :most], grid[:, most]
-    for bar in bars:
-        bar.axis("off")
-    for axis in axes.flat:
-        axis.axis("off")
+    for axis in grid.flat:
+        axis.set_visible(False)
     for g, (name, (images, rows)) in enumerate(groups.items()):
         for v, view in enumerate(shown):
             line = axes[g * len(shown) + v]
             for column, row in enumerate(rows):
-                line[column].axis("on")
+                line[column].set_visible(True)
                 show(line[column], images, row, view)
             if len(rows):
                 line[0].set_ylabel(f"{name}\n{view}" if view != COLOUR else name, fontsize=8)
@@ -118,7 +116,7 @@ def _colour_bar(fig: Figure, axis: Any, images: Images, channel: int) -> None:
     from matplotlib.colors import Normalize
 
     unit = images.units[channel]
-    axis.axis("on")
+    axis.set_visible(True)
     bar = fig.colorbar(ScalarMappable(Normalize(*images.windows[channel]), MAPS.get(unit, "gray")), cax=axis)
     bar.set_label(f"{images.channels[channel]} ({unit})" if unit != "1" else images.channels[channel], fontsize=7)
     axis.tick_params(labelsize=6)
@@ -136,3 +134,53 @@ def spread_rows(images: Images, count: int, outlined: bool = True) -> list[int]:
         owners = [owner for owner in owners if area[best[owner]] > 0] or owners
     steps = ((np.arange(min(count, len(owners))) + 0.5) * len(owners) / min(count, len(owners))).astype(int)
     return [best[owners[step]] for step in steps]
+
+
+SHOWN = 8
+
+
+def unit_of(images: Images) -> str:
+    """What an image stands for, where a reader might take it for a patient; empty where patients are known."""
+    if images.info.get("unit") != "picture":
+        return ""
+    return (
+        "The picture is the unit: which pictures belong to one patient is not known, so that pictures of a patient may "
+        "stand on both sides of the split, and patients in this page are pictures."
+    )
+
+
+def galleries(images: Mapping[str, Images], generators: Sequence[str], release: bool) -> list[tuple[str, str, Figure]]:
+    """Title, caption and figure of what a dossier shows of images.
+
+    Real images, and training images that lie nearest to synthetic ones, stand in the working edition alone.
+
+    Args:
+        images: `train` and each generator.
+    """
+    found = []
+    for generator in generators:
+        if generator not in images or not len(images[generator]):
+            continue
+        made = images[generator]
+        rows = spread_rows(made, SHOWN)
+        end = "Masks are outlined. Of patients evenly spaced in the table, the image with the largest mask each."
+        if release or "train" not in images:
+            found.append((f"Synthetic images of {generator}", end, gallery({generator: (made, rows)})))
+            continue
+        train = images["train"]
+        both = {"real": (train, spread_rows(train, SHOWN)), generator: (made, rows)}
+        found.append((f"Real and synthetic images, {generator}", end, gallery(both)))
+        near = {generator: (made, rows), "nearest": (train, nearest_rows(made.take(rows), train))}
+        told = "Below each synthetic image the training image nearest to it in pixels within the windows."
+        found.append((f"Nearest training images, {generator}", told, gallery(near)))
+    return found
+
+
+def nearest_rows(images: Images, train: Images) -> list[int]:
+    """For each image the training image nearest in pixels within the windows."""
+    first, second = (
+        np.concatenate([windowed(side, c).reshape(len(side), -1) for c in range(len(side.channels))], axis=1)
+        for side in (images, train)
+    )
+    squared = (second**2).sum(axis=1) - 2 * first @ second.T
+    return [int(row) for row in squared.argmin(axis=1)]

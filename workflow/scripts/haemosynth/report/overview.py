@@ -14,6 +14,7 @@ from haemosynth.cohort import Cohort
 from haemosynth.figures import BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, VERMILION, new_figure
 
 FEWEST = 5  # smaller counts are not released
+PAGE = 10.9  # inches of the scorecard figure at most
 COLOURS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE)
 MARKERS = ("o", "s", "^", "D", "v")
 PILLARS = {
@@ -164,8 +165,9 @@ def scorecard_figure(stages: pd.DataFrame, scorecard: pd.DataFrame, generators: 
         found = dict.fromkeys(means.loc[means["pillar"] == pillar, ["stage", "modality"]].itertuples(index=False))
         rows[pillar] = sorted(found, key=lambda row: order.index(row.stage))
     sizes = [len(rows[pillar]) + 0.7 for pillar in pillars] or [1]
+    rest = 0.9 + 0.35 * len(sizes)
     figure, axes = new_figure(
-        8.6, 0.9 + 0.27 * sum(sizes) + 0.35 * len(sizes), nrows=len(sizes), squeeze=False, sharex=True,
+        8.6, rest + min(0.27, (PAGE - rest) / sum(sizes)) * sum(sizes), nrows=len(sizes), squeeze=False, sharex=True,
         gridspec_kw={"height_ratios": sizes},
     )  # fmt: skip
     for pillar, axis in zip(pillars, axes[:, 0], strict=False):

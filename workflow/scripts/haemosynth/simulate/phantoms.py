@@ -4,14 +4,14 @@ Numbers stand in `resources/<disease>/imaging.tsv`, what depends on the record i
 made:
 
 1. A part of the patients is imaged: one axial slice of the trunk and one of the pelvis each, 64 x 64 pixels of 5.5 mm.
-2. Number (Poisson), SUVmax and diameter of focal lesions (lognormal) and the uptake of the marrow (lognormal) have means
-   that are log-linear in the recorded values. A missing value contributes nothing, so that the truth holds for the record
-   as it is.
-3. Anatomy is drawn of ellipses with soft edges: HU and SUV of fat, muscle, organs, cortical and trabecular bone. Lesions
-   lie in bone: they take up the tracer and dissolve the bone.
-4. Both channels are blurred by the resolution of the scanner, then noise is added: of CT with the grain of its kernel, of
-   PET with a standard deviation that goes with the root of the uptake, as counts do, and the grain of the reconstruction.
-   There are two scanners, one sharp and one soft; the centre of a patient tells which.
+2. Number (Poisson), SUVmax and diameter of focal lesions (lognormal) and the uptake of the marrow (lognormal) have
+   means that are log-linear in the recorded values. A missing value contributes nothing, so that the truth holds for
+   the record as it is.
+3. Anatomy is drawn of ellipses with soft edges: HU and SUV of fat, muscle, organs, cortical and trabecular bone.
+   Lesions lie in bone: they take up the tracer and dissolve the bone.
+4. Both channels are blurred by the resolution of the scanner, then noise is added: of CT with the grain of its kernel,
+   of PET with a standard deviation that goes with the root of the uptake, as counts do, and the grain of the
+   reconstruction. There are two scanners, one sharp and one soft; the centre of a patient tells which.
 
 Ellipses are no organs: there is no contrast medium, no vessels' course, no partial bodies, no motion.
 """

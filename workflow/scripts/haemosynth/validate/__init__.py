@@ -58,6 +58,10 @@ STAGES = {
     "image_coverage": Stage("diversity", ("imaging",)),
     "segmentation": Stage("utility", ("imaging",)),
     "image_classes": Stage("utility", ("imaging",)),
+    "intensity": Stage("fidelity", ("imaging",)),
+    "texture": Stage("fidelity", ("imaging",)),
+    "lesions": Stage("fidelity", ("imaging",)),
+    "image_memorisation": Stage("privacy", ("imaging",)),
 }
 
 

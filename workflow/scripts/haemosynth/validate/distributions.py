@@ -81,3 +81,13 @@ def mixed_distance(first: Vector, second: Vector, masses: Vector) -> float:
         rests.append(side[~at])
     gap = distances(rests[0], rests[1])[1] if len(rests[0]) and len(rests[1]) else 0.0
     return total_variation(cells[0], cells[1]) + float(min(cells[0][-1], cells[1][-1])) * gap
+
+
+def rank_correlations(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spearman correlations of the columns of (rows, columns) without missing values; 0 where a column is constant."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(values, axis=0)
+    ranks -= ranks.mean(axis=0)
+    ranks /= np.maximum(np.sqrt((ranks**2).sum(axis=0)), 1e-12)
+    return np.asarray(ranks.T @ ranks)
