@@ -46,7 +46,7 @@ def test_three_lines_are_enough():
         ({"generators": {"default": {"clinical": "vea"}}}, "generators.default.clinical: 'vea' is unknown here"),
         ({"generators": {"real": {"clinical": "vae"}}}, "generators.real: the name of a reference"),
         ({"methods": {"clinical": {"vae": {"algorithm": "gan"}}}}, "methods.clinical.vae.algorithm: 'gan' is unknown"),
-        ({"methods": {"imaging": {}}}, "unknown key 'methods.imaging'"),
+        ({"methods": {"proteomic": {}}}, "unknown key 'methods.proteomic'"),
         ({"cohorts": {"other": {"format": "tables"}}}, "cohorts.other: 'endpoint' is a required property"),
         ({"cohorts": {"a cohort": {"format": "tables", "endpoint": "OS"}}}, "'a cohort' does not match"),
         ({"validation": {"survivl": {}}}, "validation: 'survivl' is unknown here; did you mean 'survival'"),
