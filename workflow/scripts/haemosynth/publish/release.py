@@ -19,8 +19,9 @@ import pandas as pd
 from haemosynth import __version__
 from haemosynth.cohort import Cohort, write_cohort
 from haemosynth.errors import InputError
-from haemosynth.files import write_json, write_table, write_text, write_yaml
+from haemosynth.files import without_formulas, write_json, write_table, write_text, write_yaml
 from haemosynth.publish.cbioportal import write_study
+from haemosynth.publish.crate import write_crate
 from haemosynth.publish.data_card import data_card
 from haemosynth.publish.gate import refusal, verdict
 from haemosynth.report.content import Content
@@ -75,7 +76,7 @@ def manifest(folder: Path) -> pd.DataFrame:
     rows = [
         (file.relative_to(folder).as_posix(), file.stat().st_size, hashlib.sha256(file.read_bytes()).hexdigest())
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.name not in ("manifest.tsv", "run.json")
+        if file.is_file() and file.relative_to(folder).as_posix() not in ("manifest.tsv", "run.json")
     ]
     return pd.DataFrame(rows, columns=["file", "bytes", "sha256"])
 
@@ -122,6 +123,10 @@ def publish(
     )
 
 
+def _write_text_table(table: pd.DataFrame, path: Path) -> None:
+    write_table(without_formulas(table), path)
+
+
 def write_release(
     folder: Path,
     cohort: Cohort,
@@ -147,15 +152,15 @@ def write_release(
     shutil.rmtree(part, ignore_errors=True)
     released = replace(cohort, schema=release_schema(cohort))
     write_cohort(released, part / "cohort")
-    write_table(cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / "clinical.tsv")
+    _write_text_table(cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / "clinical.tsv")
     if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
         matrix = cohort.alterations.astype("Int8")
         matrix.insert(0, "sequenced", cohort.sequenced.astype("Int8"))
-        write_table(matrix.rename_axis("patient_id").reset_index(), part / "tables" / "alterations.tsv")
-        write_table(cohort.mutations, part / "tables" / "mutations.tsv")
+        _write_text_table(matrix.rename_axis("patient_id").reset_index(), part / "tables" / "alterations.tsv")
+        _write_text_table(cohort.mutations, part / "tables" / "mutations.tsv")
     write_study(released, part / "cbioportal", f"{study}_synthetic", f"Synthetic patients after {study}")
     for name, table in tables.items():
-        write_table(table, part / name)
+        _write_text_table(table, part / name)
     for stage, figure in figures.items():
         write_text(figure, part / "figures" / f"{stage}.svg")
     write_text(dossier, part / "dossier.html")
@@ -163,6 +168,7 @@ def write_release(
     write_yaml(release_config(config, study), part / "config.yaml")
     write_text(environment(), part / "environment.txt")
     write_text(code_version(root), part / "code_version.txt")
+    write_crate(part, study, config, root)
     write_table(manifest(part), part / "manifest.tsv")
     write_json(run, part / "run.json")
     shutil.rmtree(folder, ignore_errors=True)
