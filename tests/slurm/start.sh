@@ -74,6 +74,7 @@ CompleteWait=0
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStorageTRES=gres/gpu
+AccountingStoreFlags=job_comment
 NodeName=cpu1 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=17101 CPUs=4 RealMemory=24000 State=UNKNOWN
 NodeName=gpu1 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=17102 CPUs=4 RealMemory=24000 Gres=gpu:2 State=UNKNOWN
 PartitionName=cpu Nodes=cpu1 Default=YES MaxTime=1-00:00:00 DefaultTime=10 DefMemPerCPU=500 State=UP

@@ -31,6 +31,8 @@ FURTHER = {"transcriptomic": "expression.h5ad", "imaging": "images.zarr"}
 # A cohort without a modality that another cohort of the study has writes that modality's tables without content.
 MODALITIES = [m for m in FILES if any(m in modalities(config, name) for name in SOURCES)]
 SIMULATED = [name for name, entry in SOURCES.items() if entry["format"] == "simulated"]
+EXTERNAL = {name: entry["external"] for name, entry in config["generators"].items() if "external" in entry}
+RECIPES = [name for name in config["generators"] if name not in EXTERNAL]
 SEED_FOLDER = "results/{cohort}/seed-{seed}"
 JOB = {"seed": config["seed"], "threads": config["numerical_threads"]}
 
@@ -57,6 +59,12 @@ def source_files(cohort):
     path = Path(SOURCES[cohort].get("path", ""))
     files = [path] if path.is_file() else [*path.glob("*"), *path.glob("case_lists/*")]
     return sorted(str(file) for file in files if file.is_file() and "path" in SOURCES[cohort])
+
+
+def external_files(path):
+    """The files of an external generator, so that a changed file is seen. The job itself tells what is missing."""
+    place = Path(os.path.expandvars(path)).expanduser()
+    return sorted(str(file) for file in ([place] if place.is_file() else place.glob("*")) if file.is_file())
 
 
 @cache

@@ -19,7 +19,7 @@ import pandas as pd
 from haemosynth import __version__
 from haemosynth.cohort import Cohort, write_cohort
 from haemosynth.errors import InputError
-from haemosynth.files import without_formulas, write_json, write_table, write_text, write_yaml
+from haemosynth.files import read_table, without_formulas, write_json, write_table, write_text, write_yaml
 from haemosynth.publish.cbioportal import write_study
 from haemosynth.publish.crate import write_crate
 from haemosynth.publish.data_card import data_card
@@ -79,6 +79,25 @@ def manifest(folder: Path) -> pd.DataFrame:
         if file.is_file() and file.relative_to(folder).as_posix() not in ("manifest.tsv", "run.json")
     ]
     return pd.DataFrame(rows, columns=["file", "bytes", "sha256"])
+
+
+def differences(folder: Path) -> list[str]:
+    """How a received folder differs from its manifest, a line for each file; empty where it does not.
+
+    Raises:
+        InputError: the folder has no manifest.
+    """
+    columns = ["file", "bytes", "sha256"]
+    stated = read_table(folder / "manifest.tsv")
+    if list(stated.columns) != columns:
+        raise InputError(f"{folder / 'manifest.tsv'}: expected the columns {', '.join(columns)}")
+    before, now = (dict(zip(table["file"], table["sha256"], strict=True)) for table in (stated, manifest(folder)))
+    lines = {
+        **{name: "is missing" for name in before if name not in now},
+        **{name: "is not in the manifest" for name in now if name not in before},
+        **{name: "was changed" for name in now if name in before and now[name] != before[name]},
+    }
+    return [f"{folder / name}: {lines[name]}" for name in sorted(lines)]
 
 
 def publish(
