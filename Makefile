@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python workflow/run.py --cores $(CORES) --profile $(PROFILE)
 READY := .venv/.ready
 
-.PHONY: help demo demo-imaging run test check unit slow lock report clean
+.PHONY: help demo demo-imaging run test check unit slow test-slurm test-faults verify lock report clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -38,6 +38,18 @@ unit: $(READY)  ## the tests alone
 
 slow: $(READY)  ## the long tests, on real cohorts where HAEMOSYNTH_DATA names them
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-slurm: $(READY)  ## a small study through a real SLURM on this machine (root, Debian)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		bash tests/slurm/start.sh && $(BIN)/python -m pytest -m slurm tests/slurm $(ARGS); code=$$?; bash tests/slurm/start.sh stop; exit $$code; \
+	else echo "SKIPPED: test-slurm needs root and apt-get"; fi
+
+test-faults: $(READY)  ## runs that are killed, starved of disk, and damaged
+	$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
+
+verify: $(READY)  ## check a published folder against its manifest: make verify FOLDER=...
+	@test -n "$(FOLDER)" || { echo "error: name the folder: make verify FOLDER=..."; exit 2; }
+	$(BIN)/python workflow/verify.py $(FOLDER)
 
 report: $(READY)  ## Snakemake's own report of a finished study: make report [STUDY=...]
 	$(BIN)/snakemake $(if $(STUDY),--configfile $(STUDY)) --report results/report.html

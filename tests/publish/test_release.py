@@ -8,7 +8,7 @@ from fixtures_small import small_cohort
 
 from haemosynth.ingest import ingest
 from haemosynth.publish.cbioportal import write_study
-from haemosynth.publish.release import manifest, release_config, release_schema, write_release
+from haemosynth.publish.release import differences, manifest, release_config, release_schema, write_release
 
 
 def released(folder, cohort, tmp_path):
@@ -81,3 +81,14 @@ def test_a_published_study_folder_is_read_back_as_the_same_cohort(tmp_path):
     )
     pd.testing.assert_frame_equal(back.alterations[genes], cohort.alterations[genes], check_names=False)
     np.testing.assert_array_equal(back.sequenced, cohort.sequenced)
+
+
+def test_a_received_folder_is_checked_against_its_manifest(tmp_path):
+    folder = tmp_path / "out"
+    released(folder, small_cohort(60), tmp_path)
+    assert differences(folder) == []
+    (folder / "added.txt").write_text("x")
+    (folder / "DATA_CARD.md").write_text("another card")
+    (folder / "dossier.html").unlink()
+    words = ["DATA_CARD.md: was changed", "added.txt: is not in the manifest", "dossier.html: is missing"]
+    assert differences(folder) == [f"{folder}/{line}" for line in words]

@@ -32,6 +32,8 @@ FURTHER = {"transcriptomic": "expression.h5ad", "imaging": "images.zarr"}
 # The patients of a cohort of images alone are a clinical table without columns.
 MODALITIES = [m for m in FILES if m == "clinical" or any(m in modalities(config, name) for name in SOURCES)]
 SIMULATED = [name for name, entry in SOURCES.items() if entry["format"] == "simulated"]
+EXTERNAL = {name: entry["external"] for name, entry in config["generators"].items() if "external" in entry}
+RECIPES = [name for name in config["generators"] if name not in EXTERNAL]
 SEED_FOLDER = "results/{cohort}/seed-{seed}"
 JOB = {"seed": config["seed"], "threads": config["numerical_threads"]}
 
@@ -94,6 +96,12 @@ def expression_source(cohort):
     folder, name = Path(SOURCES[cohort]["path"]), (SOURCES[cohort].get("expression") or {}).get("path")
     named = (folder if folder.is_dir() else folder.parent) / os.path.expandvars(str(name))
     return [str(named)] if name and named.is_file() else source_files(cohort)
+
+
+def external_files(path):
+    """The files of an external generator, so that a changed file is seen. The job itself tells what is missing."""
+    place = Path(os.path.expandvars(path)).expanduser()
+    return sorted(str(file) for file in ([place] if place.is_file() else place.glob("*")) if file.is_file())
 
 
 @cache

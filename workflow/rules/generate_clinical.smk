@@ -16,6 +16,7 @@ rule fit_clinical:
     resources:
         mem_mb=6000,
         runtime=120,
+        gpu=config["gpus"],
     params:
         job=JOB,
         modality="clinical",
@@ -41,7 +42,7 @@ rule sample_clinical:
     benchmark:
         "logs/benchmarks/sample_clinical/{cohort}/{generator}/seed-{seed}.tsv"
     wildcard_constraints:
-        generator=one_of(config["generators"]),
+        generator=one_of(RECIPES),
     conda:
         "../../envs/torch.yaml"
     resources:

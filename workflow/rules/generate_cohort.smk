@@ -11,7 +11,7 @@ rule assemble:
     benchmark:
         "logs/benchmarks/assemble/{cohort}/{generator}/seed-{seed}.tsv"
     wildcard_constraints:
-        generator=one_of(config["generators"]),
+        generator=one_of(RECIPES),
     conda:
         "../../envs/tabular.yaml"
     resources:
@@ -74,3 +74,30 @@ rule fresh:
         modalities=MODALITIES,
     script:
         "../scripts/fresh.py"
+
+
+rule external:
+    """Take in the synthetic patients that another tool made, to validate them."""
+    input:
+        train=list(cohort_files(f"{SEED_FOLDER}/train").values()),
+        tables=lambda wildcards: external_files(EXTERNAL[wildcards.generator]),
+        code=package("external.py"),
+    output:
+        **cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}"),
+    log:
+        "logs/external/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/external/{cohort}/{generator}/seed-{seed}.tsv"
+    wildcard_constraints:
+        generator=one_of(EXTERNAL),
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        path=lambda wildcards: EXTERNAL[wildcards.generator],
+        modalities=MODALITIES,
+    script:
+        "../scripts/external.py"

@@ -42,7 +42,7 @@ rule sample_genomic:
     benchmark:
         "logs/benchmarks/sample_genomic/{cohort}/{generator}/seed-{seed}.tsv"
     wildcard_constraints:
-        generator=one_of(config["generators"]),
+        generator=one_of(RECIPES),
     conda:
         "../../envs/pyro.yaml"
     resources:

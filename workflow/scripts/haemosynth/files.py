@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,12 +45,35 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
     suffix = Path(path).suffix
     with replacing(path) as temporary:
         if suffix == ".parquet":
-            table.to_parquet(temporary, index=False, compression="zstd", engine="pyarrow")
+            table.to_parquet(temporary, index=False, compression="zstd", engine="pyarrow", write_page_checksum=True)
         elif suffix in (".tsv", ".csv"):
             separator = "\t" if suffix == ".tsv" else ","
             table.to_csv(temporary, sep=separator, index=False, float_format="%.9g", lineterminator="\n")
         else:
             raise ValueError(f"{path}: no writer for a table with the ending {suffix!r}")
+
+
+def damaged(path: str | Path, error: object) -> InputError:
+    """The one line about a file that was whole when it was written and cannot be read now."""
+    return InputError(f"{path}: damaged ({' '.join(str(error).split())[:200]}); remove it and run again")
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with an apostrophe before every text that a spreadsheet would run as a formula, headers too.
+
+    That is text that begins with one of = + - @, a tab or a carriage return, other than a number or a lone sign.
+    """
+
+    def plain(value: Any) -> Any:
+        risky = isinstance(value, str) and re.match(r"[=+\-@\t\r].", value, flags=re.DOTALL)
+        return f"'{value}" if risky and not re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", value) else value
+
+    texts: dict[str, Any] = {
+        str(name): table[name].astype("object").map(plain)
+        for name in table
+        if not (pd.api.types.is_numeric_dtype(table[name]) or pd.api.types.is_bool_dtype(table[name]))
+    }
+    return table.assign(**texts).rename(columns=plain)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -57,7 +82,10 @@ def read_table(path: str | Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.suffix == ".parquet":
-        return pd.read_parquet(path)
+        try:
+            return pd.read_parquet(path, engine="pyarrow", page_checksum_verification=True)
+        except Exception as error:  # what a flipped byte of the header raises depends on the byte
+            raise damaged(path, error) from None
     if path.stat().st_size < 2:
         return pd.DataFrame()
     return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", keep_default_na=True)
@@ -86,17 +114,45 @@ def write_json(content: Any, path: str | Path) -> None:
     write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", path)
 
 
-def save_model(arrays: Mapping[str, np.ndarray], settings: Any, weights: str | Path, description: str | Path) -> None:
-    """Save a fitted model as safetensors (`arrays`) and JSON (`settings`, everything that is not an array)."""
+def _digest(weights: Path, settings: Any) -> str:
+    """The sha256 of a model: of its weights file and its description together."""
+    text = json.dumps(settings, sort_keys=True, ensure_ascii=False).encode()
+    return hashlib.sha256(weights.read_bytes() + text).hexdigest()
+
+
+def save_model(
+    arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any], weights: str | Path, description: str | Path
+) -> None:
+    """Save a fitted model as safetensors (`arrays`) and JSON (`settings`, everything that is not an array).
+
+    The JSON ends with `sha256`, of both files together, which `load_model` checks.
+    """
     from safetensors.numpy import save_file
 
     with replacing(weights) as temporary:
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
-    write_json(settings, description)
+    # Read back as JSON, so that the digest is that of what a reader finds.
+    plain = json.loads(json.dumps(settings, ensure_ascii=False))
+    write_json({**plain, "sha256": _digest(Path(weights), plain)}, description)
 
 
 def load_model(weights: str | Path, description: str | Path) -> tuple[dict[str, np.ndarray], Any]:
-    """Load what `save_model` wrote: (arrays, settings)."""
+    """Load what `save_model` wrote: (arrays, settings).
+
+    Raises:
+        InputError: one of the files is damaged, or was changed since the model was saved.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    return load_file(weights), json.loads(Path(description).read_text(encoding="utf-8"))
+    try:
+        settings = json.loads(Path(description).read_text(encoding="utf-8"))
+        stated = settings.pop("sha256", None)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise damaged(description, error) from None
+    if stated != _digest(Path(weights), settings):
+        raise damaged(weights, f"not the model that {Path(description).name} describes: its sha256 differs")
+    try:
+        return load_file(weights), settings
+    except (SafetensorError, OSError) as error:
+        raise damaged(weights, error) from None

@@ -88,7 +88,22 @@ def _check_references(config: Mapping[str, Any]) -> None:
             (f"methods.{modality}.{m}.algorithm", [entry["algorithm"]], ALGORITHMS[modality])
             for m, entry in entries.items()
         ]
+    external = [name for name, chosen in generators.items() if "external" in chosen]
+    for name in external:
+        if name in config["publish"]:
+            raise InputError(f"config: publish: {name} is external; what others made is validated, not published")
+        if name == config.get("baseline"):
+            raise InputError(f"config: baseline: {name} is external; expected a recipe of this study")
+        for cohort in config["cohorts"]:
+            further = sorted({"transcriptomic", "imaging"} & set(modalities(config, cohort)))
+            if name in config["compare"] and further:
+                raise InputError(
+                    f"config: compare: {name} is external, and cohort {cohort} has {further[0]} data; "
+                    "external patients have a record and alterations alone"
+                )
     for recipe, chosen in generators.items():
+        if recipe in external:
+            continue
         named += [(f"generators.{recipe}.{m}", [method], list(methods.get(m, {}))) for m, method in chosen.items()]
     for key, words, known in named:
         for word in words:
@@ -100,7 +115,7 @@ def _check_references(config: Mapping[str, Any]) -> None:
                 f"config: compare: the reference {reference!r} is missing; every metric is read against it"
             )
     for cohort in config["cohorts"]:
-        for recipe in (name for name in config["compare"] if name in generators):
+        for recipe in (name for name in config["compare"] if name in generators and name not in external):
             missing = sorted(set(modalities(config, cohort)) - set(generators[recipe]))
             if missing:
                 raise InputError(

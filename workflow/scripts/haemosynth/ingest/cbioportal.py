@@ -26,6 +26,8 @@ DATA = {
 
 def _files(folder: Path) -> tuple[Path, Path | None, Path | None, Path | None]:
     """Patients, samples, mutations and the list of sequenced samples; None where the folder has none."""
+    if folder.is_file():
+        raise InputError(f"{folder}: a file, not a folder; unpack an archive first, none is read")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a cBioPortal study")
     found: list[Path | None] = []
@@ -36,6 +38,8 @@ def _files(folder: Path) -> tuple[Path, Path | None, Path | None, Path | None]:
             for path, lines in meta
             if lines.get(key) == value and "data_filename" in lines
         ]
+        if named and Path(named[0][1]).name != named[0][1]:
+            raise InputError(f"{named[0][0]}: data_filename {named[0][1]!r} is not the name of a file in {folder}")
         if named and not (folder / named[0][1]).is_file():
             raise InputError(f"{named[0][0]}: data_filename names {named[0][1]}, which is not in {folder}")
         names = [named[0][1]] if named else [name for name in defaults if (folder / name).is_file()]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.cohort import Cohort
-from haemosynth.files import write_text
+from haemosynth.files import without_formulas, write_text
 
 EVENT_WORDS = {"OS": ("LIVING", "DECEASED")}
 OTHER_WORDS = ("NONE", "EVENT")
@@ -69,6 +69,7 @@ def _attribute(name: str) -> str:
 
 
 def _write_clinical(table: pd.DataFrame, level: str, folder: Path, study: str) -> None:
+    table = without_formulas(table)
     kinds = ["NUMBER" if pd.api.types.is_numeric_dtype(table[name]) else "STRING" for name in table]
     titles = [str(name).replace("_", " ").capitalize() for name in table]
     head = ["#" + "\t".join(line) for line in (titles, titles, kinds, ["1"] * len(kinds))]
@@ -95,7 +96,7 @@ def _write_mutations(mutations: pd.DataFrame, folder: Path, study: str) -> None:
         }
     )
     write_text(
-        maf.to_csv(sep="\t", index=False, na_rep="", float_format="%.9g", lineterminator="\n"),
+        without_formulas(maf).to_csv(sep="\t", index=False, na_rep="", float_format="%.9g", lineterminator="\n"),
         folder / "data_mutations.txt",
     )
     write_text(

@@ -19,9 +19,10 @@ import pandas as pd
 from haemosynth import __version__
 from haemosynth.cohort import Cohort, write_cohort, write_expression
 from haemosynth.errors import InputError
-from haemosynth.files import write_json, write_table, write_text, write_yaml
+from haemosynth.files import read_table, without_formulas, write_json, write_table, write_text, write_yaml
 from haemosynth.images import write_images
 from haemosynth.publish.cbioportal import write_study
+from haemosynth.publish.crate import write_crate
 from haemosynth.publish.data_card import data_card
 from haemosynth.publish.gate import refusal, verdict
 from haemosynth.publish.images import export_images
@@ -81,9 +82,28 @@ def manifest(folder: Path) -> pd.DataFrame:
     rows = [
         (file.relative_to(folder).as_posix(), file.stat().st_size, hashlib.sha256(file.read_bytes()).hexdigest())
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.name not in ("manifest.tsv", "run.json")
+        if file.is_file() and file.relative_to(folder).as_posix() not in ("manifest.tsv", "run.json")
     ]
     return pd.DataFrame(rows, columns=["file", "bytes", "sha256"])
+
+
+def differences(folder: Path) -> list[str]:
+    """How a received folder differs from its manifest, a line for each file; empty where it does not.
+
+    Raises:
+        InputError: the folder has no manifest.
+    """
+    columns = ["file", "bytes", "sha256"]
+    stated = read_table(folder / "manifest.tsv")
+    if list(stated.columns) != columns:
+        raise InputError(f"{folder / 'manifest.tsv'}: expected the columns {', '.join(columns)}")
+    before, now = (dict(zip(table["file"], table["sha256"], strict=True)) for table in (stated, manifest(folder)))
+    lines = {
+        **{name: "is missing" for name in before if name not in now},
+        **{name: "is not in the manifest" for name in now if name not in before},
+        **{name: "was changed" for name in now if name in before and now[name] != before[name]},
+    }
+    return [f"{folder / name}: {lines[name]}" for name in sorted(lines)]
 
 
 def publish(
@@ -138,6 +158,10 @@ def publish(
     )
 
 
+def _write_text_table(table: pd.DataFrame, path: Path) -> None:
+    write_table(without_formulas(table), path)
+
+
 def write_release(
     folder: Path,
     cohort: Cohort,
@@ -166,12 +190,12 @@ def write_release(
     if cohort.images is not None:
         write_images(cohort.images, part / "cohort" / "images.zarr")
         export_images(cohort.images, part / "images")
-    write_table(cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / "clinical.tsv")
+    _write_text_table(cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / "clinical.tsv")
     if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
         matrix = cohort.alterations.astype("Int8")
         matrix.insert(0, "sequenced", cohort.sequenced.astype("Int8"))
-        write_table(matrix.rename_axis("patient_id").reset_index(), part / "tables" / "alterations.tsv")
-        write_table(cohort.mutations, part / "tables" / "mutations.tsv")
+        _write_text_table(matrix.rename_axis("patient_id").reset_index(), part / "tables" / "alterations.tsv")
+        _write_text_table(cohort.mutations, part / "tables" / "mutations.tsv")
     if cohort.expression is not None:
         from haemosynth.publish.multimodal import write_mudata
 
@@ -179,7 +203,7 @@ def write_release(
         write_mudata(released, part / "cohort.h5mu")
     write_study(released, part / "cbioportal", f"{study}_synthetic", f"Synthetic patients after {study}")
     for name, table in tables.items():
-        write_table(table, part / name)
+        _write_text_table(table, part / name)
     for stage, figure in figures.items():
         write_text(figure, part / "figures" / f"{stage}.svg")
     write_text(dossier, part / "dossier.html")
@@ -187,6 +211,7 @@ def write_release(
     write_yaml(release_config(config, study), part / "config.yaml")
     write_text(environment(), part / "environment.txt")
     write_text(code_version(root), part / "code_version.txt")
+    write_crate(part, study, config, root)
     write_table(manifest(part), part / "manifest.tsv")
     write_json(run, part / "run.json")
     shutil.rmtree(folder, ignore_errors=True)

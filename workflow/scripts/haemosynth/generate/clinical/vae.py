@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.cohort import Cohort
+from haemosynth.errors import InputError
 from haemosynth.files import load_model, save_model
 from haemosynth.generate.clinical import critic, forest, nearness, refresh
 from haemosynth.generate.clinical.encoding import Coded, Encoding, FollowUp, learn
@@ -238,6 +239,16 @@ def _marginals(encoding: Encoding, levels: np.ndarray) -> list[np.ndarray]:
     return [np.log(c / c.sum()).astype(np.float32) for c in counts]
 
 
+def _checkpoint(prefix: Path | None) -> tuple[dict[str, np.ndarray], Any] | None:
+    """The last checkpoint; None where there is none, or a damaged one, which a crash may leave."""
+    if prefix is None or not all(path.is_file() for path in _checkpoint_files(prefix)):
+        return None
+    try:
+        return load_model(*_checkpoint_files(prefix))
+    except InputError:
+        return None
+
+
 def _checkpoint_files(prefix: Path) -> tuple[Path, Path]:
     return prefix.with_name(prefix.name + ".safetensors"), prefix.with_name(prefix.name + ".json")
 
@@ -263,8 +274,9 @@ def _train(
         json.dumps([sorted((key, str(value)) for key, value in settings.items()), seed]).encode()
         + levels.tobytes() + b"".join(b.tobytes() for b in base)
     ).hexdigest()  # fmt: skip
-    if prefix is not None and all(path.is_file() for path in _checkpoint_files(prefix)):
-        arrays, plain = load_model(*_checkpoint_files(prefix))
+    found = _checkpoint(prefix)
+    if found is not None:
+        arrays, plain = found
         if plain["identity"] == identity and plain["step"] == int(arrays["step"][0]):
             generator.set_state(torch.tensor(arrays.pop("generator")))
             step, best, best_step, history = plain["step"], plain["best"], plain["best_step"], plain["history"]
