@@ -177,6 +177,16 @@ def comparison(*further):
     }
 
 
+def comparison_of_all():
+    """The same with every modality that the cohort has."""
+
+    def files(folder):
+        return lambda wildcards: further_files(wildcards.cohort, f"{SEED_FOLDER}/{folder}".format(**wildcards))
+
+    folders = {"candidate": "synthetic/{generator}", "holdout": "holdout", "train": "train", "control": "control"}
+    return comparison() | {f"further_{name}": files(folder) for name, folder in folders.items()}
+
+
 def stage_outputs(pillar, stage):
     base = f"{SEED_FOLDER}/validation/{{generator}}/{pillar}/{stage}"
     return {

@@ -313,3 +313,53 @@ rule validate_image_coherence:
         settings=stage_settings("image_coherence"),
     script:
         "../scripts/validate.py"
+
+
+rule validate_expression:
+    """Distribution of every gene, co-expression, and what differs between subgroups."""
+    input:
+        **comparison("transcriptomic"),
+        code=package("validate.py", "haemosynth/validate/fidelity/expression.py"),
+    output:
+        **stage_outputs("fidelity", "expression"),
+    log:
+        "logs/validate_expression/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_expression/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/expression.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.expression",
+        settings=stage_settings("expression"),
+        modalities=["transcriptomic"],
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_coherence:
+    """Whether the modalities of a patient belong together."""
+    input:
+        **comparison_of_all(),
+        code=package("validate.py", "haemosynth/validate/fidelity/coherence.py"),
+    output:
+        **stage_outputs("fidelity", "coherence"),
+    log:
+        "logs/validate_coherence/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_coherence/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/coherence.yaml"
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.coherence",
+        settings=stage_settings("coherence"),
+        modalities=lambda wildcards: [m for m in FURTHER if m in modalities(config, wildcards.cohort)],
+    script:
+        "../scripts/validate.py"

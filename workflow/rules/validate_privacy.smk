@@ -189,3 +189,28 @@ rule validate_image_memorisation:
         modalities=["imaging"],
     script:
         "../scripts/validate.py"
+
+
+rule validate_expression_memory:
+    """Synthetic expression profiles: nearness to training patients, and attacks on membership."""
+    input:
+        **comparison("transcriptomic"),
+        code=package("validate.py", "haemosynth/validate/privacy/expression_memory.py"),
+    output:
+        **stage_outputs("privacy", "expression_memory"),
+    log:
+        "logs/validate_expression_memory/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_expression_memory/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/expression.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.privacy.expression_memory",
+        settings=stage_settings("expression_memory"),
+        modalities=["transcriptomic"],
+    script:
+        "../scripts/validate.py"

@@ -84,6 +84,16 @@ CHECKS: Mapping[str, Check] = {
         "share of planted copies of training images that are recognised; else image_copies cannot be trusted",
         least=True, modality="imaging",
     ),
+    "expression_nearer_to_train": Check(
+        "expression_memory", 0.55,
+        "share of synthetic expression profiles nearer to training than to unseen patients; 0.5 without memory",
+        modality="transcriptomic",
+    ),
+    "expression_membership_auc": Check(
+        "expression_memory", 0.6,
+        "how well the worst attack on expression tells training from unseen patients; 0.5 is guessing",
+        modality="transcriptomic",
+    ),
 }  # fmt: skip
 NOTHING_TO_COPY = "the cohort has no genomic modality"
 
@@ -216,7 +226,7 @@ def refusal(checks: pd.DataFrame) -> str:
     if checks.empty:
         return (
             "not published: no privacy check was made; run the stages distance, membership and audit, and"
-            " image_memorisation for images"
+            " image_memorisation for images, expression_memory for expression"
         )
     failed = [failure(row) for row in checks[~checks["passed"].astype(bool)].to_dict("records")]
     return (

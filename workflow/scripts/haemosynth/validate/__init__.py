@@ -61,6 +61,9 @@ STAGES = {
     "intensity": Stage("fidelity", ("imaging",)),
     "texture": Stage("fidelity", ("imaging",)),
     "lesions": Stage("fidelity", ("imaging",)),
+    "coherence": Stage("fidelity", ("clinical", "genomic")),
+    "expression": Stage("fidelity", ("transcriptomic",)),
+    "expression_memory": Stage("privacy", ("transcriptomic",)),
     "image_memorisation": Stage("privacy", ("imaging",)),
 }
 

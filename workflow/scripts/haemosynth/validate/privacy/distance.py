@@ -124,7 +124,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         chance["near_matches", modality] = quantile(found, RARE)
         if block.all():
             found = np.array(
-                [_as_at_equal_n(float(row[places[:, 0]].mean()), len(train), len(unseen)) for row in labels]
+                [as_at_equal_n(float(row[places[:, 0]].mean()), len(train), len(unseen)) for row in labels]
             )
             chance["nearer_to_train", "clinical"] = quantile(found, RARE)
     if candidate.alterations is not None:
@@ -240,10 +240,11 @@ def nearer_share(to_train: Vector, to_others: Vector, trained: int, others: int)
         to_train, to_others: (released patients,) distances to the nearest training and unseen patient.
         trained, others: numbers of training and unseen patients.
     """
-    return _as_at_equal_n(float(((to_train < to_others) + 0.5 * (to_train == to_others)).mean()), trained, others)
+    return as_at_equal_n(float(((to_train < to_others) + 0.5 * (to_train == to_others)).mean()), trained, others)
 
 
-def _as_at_equal_n(share: float, trained: int, others: int) -> float:
+def as_at_equal_n(share: float, trained: int, others: int) -> float:
+    """The share of released patients nearest to a training patient, as it were with as many unseen as training ones."""
     expected = trained / (trained + others)
     return max(0.0, 0.5 + (share - expected) / (2 * (1 - expected)))
 
