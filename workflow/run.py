@@ -51,6 +51,15 @@ def failures(since: float) -> list[str]:
     return list(dict.fromkeys(line for line in lines if line.startswith("error: ")))
 
 
+def finished(process: subprocess.Popen) -> int:
+    """Wait for Snakemake; at an interrupt, which it hears too, until it has cancelled what it started elsewhere."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            print("interrupted: jobs are being cancelled", file=sys.stderr)
+
+
 def main() -> int:
     """Run the study; 0 when everything asked for is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,9 +89,7 @@ def main() -> int:
     # The lock above is the operating system's and ends with its holder: what Snakemake still holds is a crash's.
     subprocess.run([*snakemake, "--unlock", "--quiet"], capture_output=True, check=False)
     started = time.time()
-    code = subprocess.run(
-        [*snakemake, "--cores", chosen.cores, "--rerun-incomplete", *chosen.rest], check=False
-    ).returncode
+    code = finished(subprocess.Popen([*snakemake, "--cores", chosen.cores, "--rerun-incomplete", *chosen.rest]))
     if code:
         found = failures(started)
         for line in found or ["error: a job failed; its log, named above, tells why"]:

@@ -97,8 +97,9 @@ def test_an_interrupted_run_leaves_no_job_behind(tmp_path):
     since = now()
     place = study(tmp_path / "tree")
     run = subprocess.Popen(
-        command("slurm"), cwd=place, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        command("slurm"), cwd=place, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
     deadline = time.time() + 90
     while not accounts(since) and time.time() < deadline:
         time.sleep(0.5)

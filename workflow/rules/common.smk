@@ -217,6 +217,8 @@ def stages_of(cohort, pillar=""):
 
 def candidates(stage):
     """Who is validated: for privacy also `fresh`, real patients that nobody has learned from."""
+    if STAGES[stage].of_published:
+        return config["publish"]
     return config["compare"] + (["fresh"] if STAGES[stage].pillar == "privacy" else [])
 
 

@@ -5,18 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
-from haemosynth.errors import InputError
+from haemosynth.errors import InputError, suggestion
 from haemosynth.generate import ALGORITHMS, REFERENCES
 from haemosynth.validate import STAGES
-
-
-def suggestion(word: str, known: Sequence[str]) -> str:
-    """The end of an error line: the nearest known word, or all of them."""
-    near = get_close_matches(str(word), [str(k) for k in known], n=1)
-    return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(map(str, known))}"
 
 
 def merged(*settings: Mapping[str, Any]) -> dict[str, Any]:

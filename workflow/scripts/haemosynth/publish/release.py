@@ -55,7 +55,16 @@ def release_config(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
         entry["expression"] = {**entry["expression"], "path": WITHHELD}
     if isinstance(entry.get("images"), Mapping) and "path" in entry["images"]:
         entry["images"] = {**entry["images"], "path": WITHHELD}
-    return {**config, "cohorts": {cohort: entry}}
+    # Snakemake hands settings to other machines in another order.
+    return _in_order({**config, "cohorts": {cohort: entry}})
+
+
+def _in_order(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings with the keys of every dictionary in alphabetical order."""
+    return {
+        key: _in_order(value) if isinstance(value, Mapping) else value
+        for key, value in sorted(settings.items(), key=lambda item: str(item[0]))
+    }
 
 
 def environment() -> str:

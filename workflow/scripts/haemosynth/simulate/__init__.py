@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.cohort import Cohort
-from haemosynth.errors import InputError
+from haemosynth.errors import InputError, suggestion
 from haemosynth.files import read_table
-from haemosynth.study import suggestion
 
 DISEASES = ("myeloma",)
 MODALITIES = ("clinical", "genomic", "transcriptomic", "imaging")

@@ -19,10 +19,11 @@ from typing import NamedTuple
 
 
 class Stage(NamedTuple):
-    """Where a stage stands and which modalities it needs."""
+    """Where a stage stands, which modalities it needs, and whether it asks about what is published alone."""
 
     pillar: str
     needs: tuple[str, ...]
+    of_published: bool = False
 
 
 STAGES = {
@@ -48,7 +49,7 @@ STAGES = {
     "clustering": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
-    "audit": Stage("privacy", ("clinical",)),
+    "audit": Stage("privacy", ("clinical",), of_published=True),
     "singling_out": Stage("privacy", ("clinical",)),
     "linkability": Stage("privacy", ("clinical",)),
     "inference": Stage("privacy", ("clinical",)),
