@@ -122,8 +122,8 @@ def _wide(table: pd.DataFrame, rows: str) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class _Score:
-    """A row of the scorecard with what composites need. cloud: (draws,), empty where nothing is scored."""
+class Score:
+    """A row of the scorecard, and what its composites need. cloud: (draws,), empty where nothing is scored."""
 
     row: dict[str, object]
     group: tuple[str, str, str, str]  # cohort, generator, pillar, modality
@@ -191,9 +191,22 @@ def _no_signal(reading: _Reading, ceiling: int, floor: int) -> bool:
     return bool(np.quantile(gap, TAILS[0]) <= 0)
 
 
-def _scored(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[str]) -> list[_Score]:
+def scores(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[str]) -> list[Score]:
+    """Each metric of each generator read between its references: what the tables below are made of.
+
+    With d the distance from the best value (see `distance_from_best`), averaged over seeds,
+    relative = (d_floor - d) / (d_floor - d_ceiling): 1 is as good as the ceiling, 0 as the floor; above 1 is possible
+    and means smoothing, not merit. The interval takes 2,000 draws of seeds with replacement and of one replicate per
+    seed, the same one for the generator and both references, and so holds between-seed and within-seed variance.
+    `status` is `no_signal` where the interval of d_floor - d_ceiling covers 0 or the floor is better: then nothing is
+    scored; `not_applicable` where the metric or a reference has no value. `value`, `ceiling` and `floor` are means.
+
+    Args:
+        metrics, replicates: of `metrics_table` and `replicates_table`.
+        compare: generators in the order of the study.
+    """
     known = declared(dict.fromkeys(metrics["stage"]))
-    scored = []
+    scored: list[Score] = []
     for cohort in dict.fromkeys(metrics["cohort"]):
         results = _Results(cohort, metrics, replicates)
         for generator in dict.fromkeys([*compare, *metrics["generator"]]):
@@ -208,7 +221,7 @@ def _scored(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[s
                     "stage": stage, "metric": name, **_means(table, generator, metric),
                     "relative": np.nan, "low": np.nan, "high": np.nan, "seeds": 0, "status": "not_applicable",
                 }  # fmt: skip
-                score = _Score(row, group, stage)
+                score = Score(row, group, stage)
                 reading = results.reading(key, (generator, *metric.references), metric)
                 if reading is not None:
                     row |= {"seeds": reading.seeds, "status": "no_signal"}
@@ -220,7 +233,7 @@ def _scored(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[s
                         low, high = np.quantile(cloud, TAILS)
                         relative = float((floor - own) / (floor - ceiling))
                         row |= {"relative": relative, "low": low, "high": high, "status": "ok"}
-                        score = _Score(row, group, stage, relative, reading.seeds, cloud)
+                        score = Score(row, group, stage, relative, reading.seeds, cloud)
                 scored.append(score)
     return scored
 
@@ -231,24 +244,12 @@ def _means(table: pd.DataFrame, generator: str, metric: Metric) -> dict[str, flo
     return {column: float(means.get(name, np.nan)) for column, name in names.items()}
 
 
-def scorecard(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[str]) -> pd.DataFrame:
-    """`scorecard.tsv`: each metric of each generator, read between its references.
-
-    With d the distance from the best value (see `distance_from_best`), averaged over seeds,
-    relative = (d_floor - d) / (d_floor - d_ceiling): 1 is as good as the ceiling, 0 as the floor; above 1 is possible
-    and means smoothing, not merit. The interval takes 2,000 draws of seeds with replacement and of one replicate per
-    seed, the same one for the generator and both references, and so holds between-seed and within-seed variance.
-    `status` is `no_signal` where the interval of d_floor - d_ceiling covers 0 or the floor is better: then nothing is
-    scored; `not_applicable` where the metric or a reference has no value. `value`, `ceiling` and `floor` are means.
-
-    Args:
-        metrics, replicates: of `metrics_table` and `replicates_table`.
-        compare: generators in the order of the study.
-    """
-    return pd.DataFrame([score.row for score in _scored(metrics, replicates, compare)], columns=SCORE_COLUMNS)
+def scorecard(scored: Sequence[Score]) -> pd.DataFrame:
+    """`scorecard.tsv`: one row per generator and metric."""
+    return pd.DataFrame([score.row for score in scored], columns=SCORE_COLUMNS)
 
 
-def composites(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[str]) -> pd.DataFrame:
+def composites(scored: Sequence[Score]) -> pd.DataFrame:
     """One number per generator, pillar and modality, with its parts.
 
     The mean over stages of the mean over a stage's scored metrics of `relative`, each first held between 0 and 1, so
@@ -256,37 +257,35 @@ def composites(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequenc
     literature gives a clinical and a genomic synthetic fidelity; other definitions, not comparable numbers.
     """
     rows = []
-    for group, stages in _by_stage(metrics, replicates, compare).items():
+    for group, stages in _by_stage(scored).items():
         named = ", ".join(f"{stage} ({len(parts)})" for stage, parts in stages.items())
         rows.append((*group, *_mean_of_stages(list(stages.values())), named))
     return pd.DataFrame(rows, columns=COMPOSITE_COLUMNS)
 
 
-def stage_scores(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[str]) -> pd.DataFrame:
+def stage_scores(scored: Sequence[Score]) -> pd.DataFrame:
     """`stages.tsv`: the parts of `composites`, one number per generator, stage and modality.
 
     The mean over a stage's scored metrics of `relative`, each first held between 0 and 1; `metrics` counts them.
     """
     rows = [
         (*group[:3], stage, group[3], *_mean_of_stages([parts]), len(parts))
-        for group, stages in _by_stage(metrics, replicates, compare).items()
+        for group, stages in _by_stage(scored).items()
         for stage, parts in stages.items()
     ]
     return pd.DataFrame(rows, columns=STAGE_COLUMNS)
 
 
-def _by_stage(
-    metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[str]
-) -> dict[tuple[str, str, str, str], dict[str, list[_Score]]]:
+def _by_stage(scored: Sequence[Score]) -> dict[tuple[str, str, str, str], dict[str, list[Score]]]:
     """Cohort, generator, pillar and modality -> stage -> what is scored."""
-    groups: dict[tuple[str, str, str, str], dict[str, list[_Score]]] = {}
-    for score in _scored(metrics, replicates, compare):
+    groups: dict[tuple[str, str, str, str], dict[str, list[Score]]] = {}
+    for score in scored:
         if len(score.cloud):
             groups.setdefault(score.group, {}).setdefault(score.stage, []).append(score)
     return groups
 
 
-def _mean_of_stages(stages: Sequence[Sequence[_Score]]) -> tuple[float, float, float, int]:
+def _mean_of_stages(stages: Sequence[Sequence[Score]]) -> tuple[float, float, float, int]:
     """Mean over stages of the mean over metrics, its interval, and the most seeds that a metric rests on."""
     point = float(np.mean([np.mean([np.clip(part.relative, 0, 1) for part in parts]) for parts in stages]))
     clouds = [np.mean([np.clip(part.cloud, 0, 1) for part in parts], axis=0) for parts in stages]

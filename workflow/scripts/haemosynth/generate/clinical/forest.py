@@ -96,9 +96,20 @@ def _sequence(
 
 
 def grow(
-    encoding: Encoding, i: int, coded: Coded, seen: np.ndarray, trees: int, leaf: int, max_features: float, seed: int
+    encoding: Encoding,
+    i: int,
+    coded: Coded,
+    seen: np.ndarray,
+    trees: int,
+    leaf: int,
+    max_features: float,
+    seed: int,
+    out_of_bag: bool = False,
 ) -> dict[str, np.ndarray]:
-    """The forest of column i given the features `seen` (patients, features), packed, with the donors of its leaves."""
+    """The forest of column i given the features `seen` (patients, features), packed, with the donors of its leaves.
+
+    With `out_of_bag`, donors are the patients of a leaf that its tree was not grown from, where there are at least two.
+    """
     from sklearn.ensemble import RandomForestRegressor
 
     # Squared error on indicators is the Gini index: one kind of forest serves every kind of column.
@@ -109,7 +120,11 @@ def grow(
         random_state=seed,
     ).fit(seen, encoding.targets(i, coded))
     packed = pack([tree.tree_ for tree in forest.estimators_])
-    return packed | donors(packed, seen)
+    grown_from = np.zeros((trees, len(seen)), dtype=bool)
+    if out_of_bag:
+        for tree, patients in enumerate(forest.estimators_samples_):
+            grown_from[tree, patients] = True
+    return packed | donors(packed, seen, grown_from)
 
 
 def size(forest: Mapping[str, np.ndarray]) -> int:
@@ -199,10 +214,15 @@ def apply(forest: Mapping[str, np.ndarray], rows: np.ndarray, tree: np.ndarray) 
     return node
 
 
-def donors(forest: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Training patients in every leaf: the donors of node k are donor[donor_start[k]:donor_start[k + 1]]."""
+def donors(forest: Mapping[str, np.ndarray], rows: np.ndarray, avoided: np.ndarray) -> dict[str, np.ndarray]:
+    """Training patients in every leaf: the donors of node k are donor[donor_start[k]:donor_start[k + 1]].
+
+    Those `avoided` (trees, patients) are left out of a leaf where at least two others are in it.
+    """
     trees = len(forest["root"])
     leaf = np.concatenate([apply(forest, rows, np.full(len(rows), t)) for t in range(trees)])
-    order = np.argsort(leaf, kind="stable")
+    others = np.bincount(leaf[~avoided.ravel()], minlength=len(forest["feature"]))
+    kept = np.flatnonzero(~avoided.ravel() | (others[leaf] < 2))
+    order = kept[np.argsort(leaf[kept], kind="stable")]
     start = np.searchsorted(leaf[order], np.arange(len(forest["feature"]) + 1))
     return {"donor": (order % len(rows)).astype(np.int32), "donor_start": start.astype(np.int64)}
