@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python workflow/run.py --cores $(CORES) --profile $(PROFILE)
 READY := .venv/.ready
 
-.PHONY: help demo demo-imaging run test check unit slow test-slurm test-faults verify lock report clean
+.PHONY: help demo demo-imaging run test check unit slow test-slurm test-faults verify reproduce rulegraph lock report clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -51,8 +51,15 @@ verify: $(READY)  ## check a published folder against its manifest: make verify 
 	@test -n "$(FOLDER)" || { echo "error: name the folder: make verify FOLDER=..."; exit 2; }
 	$(BIN)/python workflow/verify.py $(FOLDER)
 
+reproduce: $(READY)  ## make a published folder again and compare: make reproduce FOLDER=... [STUDY=where_the_cohort_lies.yaml]
+	@test -n "$(FOLDER)" || { echo "error: name the folder: make reproduce FOLDER=..."; exit 2; }
+	$(BIN)/python workflow/reproduce.py $(FOLDER) --cores $(CORES) $(if $(STUDY),--study $(STUDY))
+
 report: $(READY)  ## Snakemake's own report of a finished study: make report [STUDY=...]
 	$(BIN)/snakemake $(if $(STUDY),--configfile $(STUDY)) --report results/report.html
+
+rulegraph: $(READY)  ## draw docs/rulegraph.svg: the rules and what feeds what (needs graphviz)
+	$(BIN)/python workflow/rulegraph.py
 
 lock: $(READY)  ## resolve the newest versions into requirements.lock
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 \
@@ -67,4 +74,6 @@ $(READY): requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python -r requirements.lock
+	# The lock is of a torch without CUDA; where the machine gets one with it, what that needs comes too.
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python "$$(grep '^torch==' requirements.lock)"
 	touch $@

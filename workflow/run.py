@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import shutil
 import subprocess
 import sys
 import time
@@ -51,6 +52,27 @@ def failures(since: float) -> list[str]:
     return list(dict.fromkeys(line for line in lines if line.startswith("error: ")))
 
 
+def discard_damaged() -> None:
+    """Remove what is no longer as its job wrote it, so that it is made again: a disk's fault, or somebody's edit."""
+    from haemosynth.errors import InputError
+    from haemosynth.files import digest
+    from haemosynth.publish.release import differences
+
+    for record in sorted(Path("logs").rglob("*.sha256")):
+        for line in record.read_text(encoding="utf-8").splitlines():
+            stated, name = line.split("  ", 1)
+            path = Path(name)
+            whole = not path.exists() or digest(path) == stated
+            if whole and path.name == "manifest.tsv" and path.exists():
+                try:
+                    whole = not differences(path.parent)
+                except InputError:
+                    whole = False
+            if not whole:
+                print(f"{path}: not as its job wrote it; it is made again where it is needed", file=sys.stderr)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def finished(process: subprocess.Popen) -> int:
     """Wait for Snakemake; at an interrupt, which it hears too, until it has cancelled what it started elsewhere."""
     while True:
@@ -75,29 +97,35 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    Path("results").mkdir(exist_ok=True)
-    lock = open("results/.lock", "w")  # noqa: SIM115 - held until the process ends, however it ends
     try:
+        Path("results").mkdir(exist_ok=True)
+        lock = open("results/.lock", "w")  # noqa: SIM115 - held until the process ends, however it ends
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         print(
             f"error: {Path('results').resolve()}: another run is at work in this folder; wait for it", file=sys.stderr
         )
         return 3
+    except OSError as error:
+        print(f"error: {Path('results').resolve()}: {error.strerror}; results cannot be written here", file=sys.stderr)
+        return 3
+    discard_damaged()
     study = ["--configfile", *chosen.study] if chosen.study else []
     snakemake = [sys.executable, "-m", "snakemake", "--workflow-profile", chosen.profile, *study]
+    shown = ["--logger", "rich"] if sys.stderr.isatty() else []  # a bar on a terminal, lines in a log
     # The lock above is the operating system's and ends with its holder: what Snakemake still holds is a crash's.
     subprocess.run([*snakemake, "--unlock", "--quiet"], capture_output=True, check=False)
     started = time.time()
-    code = finished(subprocess.Popen([*snakemake, "--cores", chosen.cores, "--rerun-incomplete", *chosen.rest]))
+    code = finished(subprocess.Popen([*snakemake, *shown, "--cores", chosen.cores, "--rerun-incomplete", *chosen.rest]))
     if code:
         found = failures(started)
         for line in found or ["error: a job failed; its log, named above, tells why"]:
             print(line, file=sys.stderr)
         return code
-    if not chosen.rest:
-        from haemosynth.report.summary import summary
+    from haemosynth.report.summary import summary, work_done
 
+    print(work_done(Path("logs/benchmarks"), started, time.time() - started), file=sys.stderr)
+    if not chosen.rest:
         for cohort in config["cohorts"]:
             print(summary(Path("results") / cohort, config["publish"]))
     return 0

@@ -209,3 +209,40 @@ def test_images_without_a_record_leave_clinical_stages_and_keep_to_their_side(tm
     owners = [yaml.safe_load((place / side / "zarr.json").read_text())["attributes"]["patient_id"] for side in sides]
     assert sorted(owners[0] + owners[1]) == list("abcdefghijkl")
     assert not set(owners[0]) & set(owners[1])
+
+
+def reproduce(place, *arguments):
+    command = [sys.executable, "workflow/reproduce.py", "results/small/published/default", "--cores", "2", *arguments]
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_published_folder_is_made_again_from_its_own_settings(copied):
+    done = reproduce(copied)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    again = copied / "results/reproduced/small/results/small/published"
+    assert checksums(again) == checksums(copied / "results/small/published")
+
+
+def test_a_published_folder_that_was_changed_is_not_reproduced(copied):
+    card = copied / "results/small/published/default/DATA_CARD.md"
+    card.write_text(card.read_text() + "and more\n")
+    done = reproduce(copied)
+    assert done.returncode == 1
+    assert done.stderr == "error: results/small/published/default/DATA_CARD.md: was changed\n"
+
+
+def test_reproducing_needs_to_know_where_the_patients_lie(copied):
+    published = copied / "results/small/published/default"
+    config = yaml.safe_load((published / "config.yaml").read_text())
+    config["cohorts"]["small"]["path"] = "withheld"
+    (published / "config.yaml").write_text(yaml.safe_dump(config))
+    from haemosynth.files import write_table
+    from haemosynth.publish.release import manifest
+
+    write_table(manifest(published), published / "manifest.tsv")
+    done = reproduce(copied)
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "error: results/small/published/default/config.yaml: the path of the cohort small is withheld; name a study"
+    )

@@ -17,7 +17,7 @@ rule ingest_images:
     wildcard_constraints:
         cohort=one_of([name for name in pictured() if name not in SIMULATED]),
     conda:
-        "../../envs/images.yaml"
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=8000,
         runtime=60,
@@ -47,7 +47,7 @@ rule simulate_images:
     wildcard_constraints:
         cohort=one_of([name for name in pictured() if name in SIMULATED]),
     conda:
-        "../../envs/images.yaml"
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
@@ -71,7 +71,7 @@ rule divide_imaging:
     benchmark:
         "logs/benchmarks/divide_imaging/{cohort}/seed-{seed}.tsv"
     conda:
-        "../../envs/images.yaml"
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
@@ -94,7 +94,7 @@ rule fresh_imaging:
     benchmark:
         "logs/benchmarks/fresh_imaging/{cohort}/seed-{seed}.tsv"
     conda:
-        "../../envs/images.yaml"
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=4000,
         runtime=30,

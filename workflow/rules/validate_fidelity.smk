@@ -202,7 +202,7 @@ rule validate_intensity:
     benchmark:
         "logs/benchmarks/validate_intensity/{cohort}/{generator}/seed-{seed}.tsv"
     conda:
-        "../../envs/images.yaml"
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
@@ -227,7 +227,7 @@ rule validate_texture:
     benchmark:
         "logs/benchmarks/validate_texture/{cohort}/{generator}/seed-{seed}.tsv"
     conda:
-        "../../envs/images.yaml"
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
@@ -252,7 +252,7 @@ rule validate_lesions:
     benchmark:
         "logs/benchmarks/validate_lesions/{cohort}/{generator}/seed-{seed}.tsv"
     conda:
-        "../../envs/images.yaml"
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=4000,
         runtime=30,

@@ -178,7 +178,7 @@ rule validate_image_memorisation:
     benchmark:
         "logs/benchmarks/validate_image_memorisation/{cohort}/{generator}/seed-{seed}.tsv"
     conda:
-        "../../envs/images.yaml"
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=4000,
         runtime=30,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import sys
@@ -39,7 +40,10 @@ class Job:
 
 @contextmanager
 def job(snakemake) -> Iterator[Job]:
-    """Run a script's body; a user's mistake ends it with one line in the log and no traceback."""
+    """Run a script's body; a user's mistake ends it with one line in the log and no traceback.
+
+    Beside the log stand the checksums of what a job has written (`workflow/run.py` looks whether it still is so).
+    """
     if platform.machine() in ("x86_64", "AMD64"):
         os.environ.update(INSTRUCTION_SET)
     os.environ.update(dict.fromkeys(THREADS, str(snakemake.params.job["threads"])))
@@ -48,9 +52,19 @@ def job(snakemake) -> Iterator[Job]:
     os.dup2(log, 1)
     os.dup2(log, 2)
     from haemosynth.errors import InputError
+    from haemosynth.files import digest, write_text
 
+    checksums = Path(snakemake.log[0]).with_suffix(".sha256")
+    checksums.unlink(missing_ok=True)
     try:
         yield Job(snakemake)
+        write_text("".join(f"{digest(path)}  {path}\n" for path in snakemake.output), checksums)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        print(f"error: {error.filename or 'results'}: {os.strerror(error.errno)}; what is finished stays: make room"
+              " and run again", file=sys.stderr, flush=True)  # fmt: skip
         sys.exit(1)

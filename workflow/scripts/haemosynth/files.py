@@ -55,7 +55,17 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 def damaged(path: str | Path, error: object) -> InputError:
     """The one line about a file that was whole when it was written and cannot be read now."""
-    return InputError(f"{path}: damaged ({' '.join(str(error).split())[:200]}); remove it and run again")
+    return InputError(f"{path}: damaged ({' '.join(str(error).split())[:200]}); run again, and it is made anew")
+
+
+def digest(path: str | Path) -> str:
+    """The sha256 of a file, or of the names and sha256 of all files in a folder."""
+    path = Path(path)
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    lines = [f"{digest(file)}  {file.relative_to(path)}\n" for file in sorted(path.rglob("*")) if file.is_file()]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def without_formulas(table: pd.DataFrame) -> pd.DataFrame:

