@@ -1,10 +1,10 @@
-"""The whole validation of a simulated cohort, in seconds and memory by number of patients.
+"""The whole pipeline on simulated cohorts, in seconds and memory by number of patients.
 
-    .venv/bin/python benchmarks/validation_scale.py [--measure] [sizes ...]      (default: 1000 10000 100000)
+    .venv/bin/python benchmarks/scale.py [--measure] [sizes ...]      (default: 1000 10000 100000)
 
-A cohort of each size is simulated and split 60 : 40; the candidate is the reference `independent` at the size of the
-training patients. Every stage of the default study runs with its settings, `prepared` and `evaluate`, in a process of
-its own, so that its peak memory is its own; `--measure` runs one `prepare` and one `measure` instead of the resamples.
+A cohort of each size is simulated and split 60 : 40; the default generators learn from the training patients and draw
+as many; this is the candidate of every stage of the default settings. Each step runs in a process of its own, so that
+its peak memory is its own. Stages run with all their resamples, or with `--measure` one `prepare` and one `measure`.
 Prints a table and writes docs/performance-scale.svg.
 """
 
@@ -19,6 +19,7 @@ import resource
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -27,28 +28,58 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 import numpy as np
 import yaml
 
-from haemosynth.cohort import read_cohort, write_cohort
+from haemosynth.cohort import Cohort, read_cohort, typed, write_cohort
 from haemosynth.streams import stream
 
 SIDES = ("real", "candidate", "train", "control")
+GENERATORS = {"clinical": "vae", "genomic": "dirichlet_process"}
 
 
 def streams(*names):
     return stream(1, "scale", *map(str, names))
 
 
-def build(size, folder):
-    """Simulate, split, and make the candidate."""
-    from haemosynth.generate.reference import halves, reference
+def simulate(size, folder):
     from haemosynth.simulate import simulate_cohort
-    from haemosynth.split import split
 
     source = {"format": "simulated", "disease": "myeloma", "patients": size, "endpoint": ["OS", "PFS"]}
     cohort, _ = simulate_cohort("scale", source, ROOT / "resources", streams("simulate"))
-    train, holdout = split(cohort, 0.6, None, {"recurrent": {"min_carriers": 10}}, streams("split"))
-    candidate = reference("independent", train, len(train), streams("candidate"))
-    for side, part in zip(SIDES, (holdout, candidate, train, halves(holdout, streams("halves"))[1]), strict=True):
+    write_cohort(cohort, folder / "raw")
+
+
+def divide(size, folder):
+    from haemosynth.generate.reference import halves
+    from haemosynth.split import split
+
+    train, holdout = split(
+        read_cohort(folder / "raw"), 0.6, None, {"recurrent": {"min_carriers": 10}}, streams("split")
+    )
+    for side, part in (("train", train), ("real", holdout), ("control", halves(holdout, streams("halves"))[1])):
         write_cohort(part, folder / side)
+
+
+def fit(modality, algorithm, folder):
+    from haemosynth import generate
+    from haemosynth.generate.fitted import save
+
+    model, train = generate.load(modality, algorithm), read_cohort(folder / "train")
+    fitted = model.fit(train, dict(model.DEFAULTS), streams("fit", modality), None)
+    save(fitted, *(folder / f"{modality}.{ending}" for ending in ("safetensors", "json", "tsv")))
+
+
+def draw_patients(size, folder):
+    from haemosynth import generate
+    from haemosynth.generate.constraints import enforce
+    from haemosynth.generate.fitted import load
+
+    train = read_cohort(folder / "train")
+    model = {name: load(folder / f"{name}.safetensors", folder / f"{name}.json") for name in GENERATORS}
+    clinical, genomic = (generate.load(modality, algorithm) for modality, algorithm in GENERATORS.items())
+    table = clinical.sample(model["clinical"], train.schema, len(train), streams("sample", "clinical"))
+    record = Cohort(replace(train.schema, alterations={}), typed(table, train.schema))
+    drawn = genomic.sample(model["genomic"], record, streams("sample", "genomic"))
+    candidate = enforce(Cohort(train.schema, record.clinical, drawn.alterations, drawn.sequenced, drawn.mutations))
+    write_cohort(candidate, folder / "candidate")
 
 
 def validate(stage, folder, measure_only):
@@ -65,6 +96,15 @@ def validate(stage, folder, measure_only):
         module.measure(comparison, settings, np.random.default_rng(0))
     else:
         evaluate(module, comparison, settings, streams)
+
+
+STEPS = {
+    "simulate": simulate,
+    "split": divide,
+    "fit clinical": lambda size, folder: fit("clinical", GENERATORS["clinical"], folder),
+    "fit genomic": lambda size, folder: fit("genomic", GENERATORS["genomic"], folder),
+    "sample": draw_patients,
+}
 
 
 def child(step, size, folder, measure_only):
@@ -109,8 +149,11 @@ def draw(sizes, table, measure_only):
 
 
 def main(sizes, measure_only):
-    stages = yaml.safe_load((ROOT / "config/config.yaml").read_text())["stages"]
-    table = {step: [] for step in ("simulate and split", *stages)}
+    from haemosynth.validate import STAGES
+
+    named = yaml.safe_load((ROOT / "config/config.yaml").read_text())["stages"]
+    stages = [stage for stage in named if set(STAGES[stage].needs) <= {"clinical", "genomic"}]
+    table = {step: [] for step in (*STEPS, *stages)}
     with tempfile.TemporaryDirectory() as work:
         for size in sizes:
             for step, found in table.items():
@@ -132,8 +175,8 @@ if __name__ == "__main__":
     if words[:1] == ["--child"]:
         step, size, folder = words[1], int(words[2]), Path(words[3])
         start = time.process_time()
-        if step == "simulate and split":
-            build(size, folder)
+        if step in STEPS:
+            STEPS[step](size, folder)
         else:
             validate(step, folder, measure_only)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
