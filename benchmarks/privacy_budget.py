@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts .venv/bin/python benchmarks/privacy_budget.py
 
-Each seed simulates its own 700 patients, 420 of whom are learned from. The recipe `private` is fitted at every epsilon
+Each seed simulates its own 700 patients, 420 of whom are learned from. The private recipes are fitted at every epsilon
 (delta 1e-5, one patient added or removed), the default recipe and the references once. It writes
 docs/privacy-budget.svg and prints the table behind it. The patients are made up, so the noise needs no secret here.
 """
@@ -17,7 +17,7 @@ import pandas as pd
 
 from haemosynth import generate, validate
 from haemosynth.cohort import Cohort
-from haemosynth.figures import BLACK, BLUE, GREEN, NEUTRAL, VERMILION, new_figure, save_figure
+from haemosynth.figures import BLACK, BLUE, GREEN, NEUTRAL, PURPLE, VERMILION, new_figure, save_figure
 from haemosynth.generate.constraints import enforce
 from haemosynth.generate.privacy import KEY
 from haemosynth.generate.reference import halves, reference
@@ -33,8 +33,10 @@ SEEDS = (1, 2, 3, 4)
 PATIENTS = 700
 RECIPES = {
     "private": ("private_marginals", "private_marginals"),
+    "private_autoencoder": ("private_vae", "private_marginals"),
     "default": ("vae", "dirichlet_process"),
 }
+PRIVATE = {"private": ("private marginals", VERMILION), "private_autoencoder": ("private autoencoder", PURPLE)}
 # stage, metric, modality, title, axis label, whether more is better
 PANELS = (
     ("marginals", "jensen_shannon", "clinical", "Clinical columns, one by one", "Jensen-Shannon distance", False),
@@ -71,7 +73,11 @@ def measured(seed):
         "fresh": fresh,
         "independent": reference("independent", train, len(train), stream(seed, "independent")),
         "default": sampled("default", train, seed),
-        **{f"{epsilon:g}": sampled("private", train, seed, epsilon=float(epsilon)) for epsilon in EPSILONS},
+        **{
+            f"{recipe} {epsilon:g}": sampled(recipe, train, seed, epsilon=float(epsilon))
+            for recipe in PRIVATE
+            for epsilon in EPSILONS
+        },
     }
     rows = []
     for stage, metric, modality, *_ in PANELS:
@@ -105,9 +111,10 @@ def draw(table):
         for name, colour, dashes, text in lines:
             if name != "fresh" or privacy:
                 axis.axhline(own[name].mean(), color=colour, linestyle=dashes, label=text)
-        private = own[[f"{epsilon:g}" for epsilon in EPSILONS]]
-        axis.fill_between(at, private.min(), private.max(), color=VERMILION, alpha=0.2, linewidth=0)
-        axis.plot(at, private.mean(), color=VERMILION, marker="o", label="private marginals: mean, range over seeds")
+        for (recipe, (text, colour)), marker in zip(PRIVATE.items(), "os", strict=True):
+            private = own[[f"{recipe} {epsilon:g}" for epsilon in EPSILONS]]
+            axis.fill_between(at, private.min(), private.max(), color=colour, alpha=0.2, linewidth=0)
+            axis.plot(at, private.mean(), color=colour, marker=marker, label=f"{text}: mean, range over seeds")
         axis.set_xticks(at, [f"{e:g}" if np.isfinite(e) else "\u221e" for e in EPSILONS])
         axis.set_xlabel("epsilon of the release")
         axis.set_ylabel(label)

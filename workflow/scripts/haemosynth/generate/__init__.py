@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from haemosynth.cohort import Cohort
 
 ALGORITHMS = {
-    "clinical": ("vae", "forest", "private_marginals"),
+    "clinical": ("vae", "forest", "private_marginals", "private_vae"),
     "genomic": ("dirichlet_process", "logistic_chain", "private_marginals"),
     "transcriptomic": ("negative_binomial_vae", "factor"),
     "imaging": ("diffusion", "autoencoder", "principal_components"),

@@ -95,11 +95,7 @@ def fit_tree(
         given: so many variables at the front are parents only, and are not drawn.
     """
     count = len(domains)
-    # A patient stands in at most one cell of each table: squared sensitivity is the number of tables.
-    variance = variance_of(spent["marginals"], count)
-    noisy = [noise.added(counted(levels[:, i], domain.size), variance) for i, domain in enumerate(domains)]
-    totals = _totals(noisy, domains)
-    one = [denoised(c, d, float(variance), totals[d.block]) for c, d in zip(noisy, domains, strict=True)]
+    one = one_way(levels, domains, spent["marginals"], noise)
     alone = [i for i, domain in enumerate(domains) if domain.alone]
     free = [i for i in range(given, count) if i not in alone]
     edges = len(free) if given else len(free) - 1
@@ -141,6 +137,15 @@ def fit_tree(
         placed.append(j)
         order.append(j)
     return Tree(tuple(order), tuple(parent), tuple(coarse), table)
+
+
+def one_way(levels: np.ndarray, domains: Sequence[Domain], rho: float, noise: Noise) -> list[np.ndarray]:
+    """Each variable's counts, (levels,) of at least 0, at the zCDP cost `rho` for all of them."""
+    # A patient stands in at most one cell of each table: squared sensitivity is the number of tables.
+    variance = variance_of(rho, len(domains))
+    noisy = [noise.added(counted(levels[:, i], domain.size), variance) for i, domain in enumerate(domains)]
+    totals = _totals(noisy, domains)
+    return [denoised(c, d, float(variance), totals[d.block]) for c, d in zip(noisy, domains, strict=True)]
 
 
 def counted(levels: np.ndarray, size: int) -> np.ndarray:

@@ -9,7 +9,7 @@ public, and a column whose range, grain or categories were inferred is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     noise = Noise(key, {"modality": "clinical", **settings}, levels, torch_seed(rng))
     root = encoding.endpoints[0] if encoding.endpoints else 0
     tree = private_tree.fit_tree(
-        levels, [_domain(v) for v in encoding.variables], spent, noise, bins=int(settings["bins"]), root=root
+        levels, [domain(v) for v in encoding.variables], spent, noise, bins=int(settings["bins"]), root=root
     )
     arrays, description = encoding.save()
     weights, plain = tree.save()
@@ -85,11 +85,26 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
     """
     encoding = Encoding.load(fitted.arrays, fitted.description["encoding"])
     tree = Tree.load(fitted.arrays, fitted.description["tree"])
+    return encoding.decode(drawn(encoding, tree.order, tree.probability, n, rng), schema)
+
+
+def drawn(
+    encoding: Encoding,
+    order: Sequence[int],
+    probability: Callable[[int, np.ndarray], np.ndarray],
+    n: int,
+    rng: np.random.Generator,
+) -> Coded:
+    """n patients, variable by variable in this order, endpoints such that none outlives the primary one.
+
+    Args:
+        probability: (variable, (n, variables) levels drawn so far) -> (n, levels of the variable).
+    """
     levels = np.zeros((n, len(encoding.variables)), dtype=np.int64)
     positions = rng.random(levels.shape)
     follow_up = FollowUp(encoding, n)
-    for i in tree.order:
-        chance = tree.probability(i, levels)
+    for i in order:
+        chance = probability(i, levels)
         survival = encoding.variables[i].kind == "survival"
         if survival:
             fits = follow_up.permitted(i)
@@ -99,7 +114,7 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
         levels[:, i] = (rng.random((n, 1)) * steps[:, -1:] < steps).argmax(axis=1)
         if survival:
             follow_up.add(i, levels[:, i], positions[:, i])
-    return encoding.decode(Coded(levels, positions), schema)
+    return Coded(levels, positions)
 
 
 # -------------------------------------------------------------------- public domains
@@ -176,7 +191,7 @@ def _knots(low: float, high: float, grain: float | None, cells: int) -> list[np.
     return [np.array(pair) for pair in pairwise(edges)]
 
 
-def _domain(variable: Variable) -> Domain:
+def domain(variable: Variable) -> Domain:
     """Categories, places and missing stand alone; cells of a value are a run, for a time one for each event."""
     runs: dict[str, list[int]] = {}
     for code, level in enumerate(variable.levels):

@@ -26,7 +26,7 @@ from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 DEFAULTS: dict[str, Any] = {
     "share": 0.05,  # of the candidate that is replaced by copies of training patients
     "noise": 0.03,  # of the blurred copies, as a share of a number's 10-90 % range
-    "trials": 3,  # of each kind, with other copies or another half of the holdout
+    "trials": 5,  # of each kind, with other copies or another half of the holdout
     "exchanges": 500,  # of training and unseen patients in each trial
     "limits": {},  # of the gate; the workflow passes those of the study
 }
