@@ -245,9 +245,9 @@ def imputed_draws():
     )
 
 
-def released(cohort, generator):
+def released(cohort, generator, seed=config["seeds"][0]):
     """The files of the synthetic cohort that is published."""
-    folder = f"results/{cohort}/seed-{config['seeds'][0]}/synthetic/{generator}"
+    folder = f"results/{cohort}/seed-{seed}/synthetic/{generator}"
     return [*cohort_files(folder).values(), *further_files(cohort, folder)]
 
 
@@ -301,3 +301,11 @@ def pages(wildcards):
         "baseline": f"results/{wildcards.cohort}/against_baseline.tsv",
         "gate": f"results/{wildcards.cohort}/gate.tsv",
     }
+
+
+def whole_patients(wildcards):
+    """Single synthetic patients beside averages of real ones, which the working dossier alone shows."""
+    if without_record(wildcards.cohort):
+        return []
+    folder = f"results/{wildcards.cohort}/seed-{config['seeds'][0]}/patients"
+    return [f"{folder}/{generator}.svg" for generator in config["publish"]]
