@@ -151,6 +151,21 @@ def recipe_algorithm(modality, wildcards):
     return config["methods"][modality][recipe_method(modality, wildcards)]["algorithm"]
 
 
+def method_given(modality, method):
+    return config["methods"][modality][method].get("given", [])
+
+
+def given_parts(modality, *names):
+    """The sampled parts that a recipe's method of this modality is given; none where it is given nothing."""
+
+    def parts(wildcards):
+        folder = f"{SEED_FOLDER}/synthetic/{{generator}}/parts".format(**wildcards)
+        given = method_given(modality, recipe_method(modality, wildcards))
+        return [f"{folder}/{name}.parquet" for name in names] if given else []
+
+    return parts
+
+
 def fitted(modality):
     """The fitted model of a recipe's method, for the wildcard {generator}."""
 
