@@ -13,7 +13,7 @@ with job(snakemake) as work:
     algorithm = generate.load("genomic", snakemake.params.algorithm)
     model = load(snakemake.input.weights, snakemake.input.description)
     if snakemake.input.clinical:
-        given = read_clinical(snakemake.input.clinical, snakemake.input.schema)
+        given = read_clinical(snakemake.input.clinical[0], snakemake.input.schema)
     else:
         patients = snakemake.params.patients or len(read_table(snakemake.input.train))
         given = bare(Schema(snakemake.wildcards.cohort, {}), patients)
