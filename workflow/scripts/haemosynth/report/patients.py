@@ -80,7 +80,8 @@ def chosen(synthetic: Cohort, found: Archetypes) -> list[int]:
         whole += synthetic.patients.isin(synthetic.images.patient_id)
     sizes = np.bincount(found.nearest, minlength=len(found.members))
     order = np.argsort(-sizes, kind="stable")[:SHOWN]
-    return [max(np.flatnonzero(found.nearest == c), key=lambda row: (whole[row], -row)) for c in order if sizes[c]]
+    near = [np.flatnonzero(found.nearest == c) for c in order if sizes[c]]
+    return [int(rows[whole[rows].argmax()]) for rows in near]
 
 
 def patients_figure(synthetic: Cohort, train: Cohort) -> Figure:

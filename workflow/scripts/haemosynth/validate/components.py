@@ -43,6 +43,6 @@ def standard_components(most: int, known: AnnData) -> Callable[[AnnData], Matrix
     spread = np.maximum(place(known).std(axis=0), LEAST)
 
     def standard(expression: AnnData) -> Matrix:
-        return place(expression) / spread
+        return np.asarray(place(expression) / spread)
 
     return standard
