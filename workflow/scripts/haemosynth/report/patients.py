@@ -43,7 +43,7 @@ class Archetypes:
 def archetypes(synthetic: Cohort, train: Cohort) -> Archetypes:
     """Clusters of training patients, and the nearest centre of each synthetic patient.
 
-    One cluster for 25 training patients, at most twelve; clusters of fewer than five patients are left out.
+    One cluster for 15 training patients, at most twelve; clusters of fewer than five patients are left out.
     """
     from sklearn.cluster import KMeans
 
@@ -61,7 +61,7 @@ def archetypes(synthetic: Cohort, train: Cohort) -> Archetypes:
         return np.hstack(found)
 
     known, made = points(train), points(synthetic)
-    count = int(np.clip(len(train) // 25, 1, MOST_ARCHETYPES))
+    count = int(np.clip(len(train) // 15, 1, MOST_ARCHETYPES))
     labels = KMeans(count, n_init=4, random_state=0).fit_predict(known)
     members = [rows for rows in (np.flatnonzero(labels == c) for c in range(count)) if len(rows) >= FEWEST]
     centres = np.array([known[rows].mean(axis=0) for rows in members])
@@ -79,9 +79,11 @@ def chosen(synthetic: Cohort, found: Archetypes) -> list[int]:
     if synthetic.images is not None:
         whole += synthetic.patients.isin(synthetic.images.patient_id)
     sizes = np.bincount(found.nearest, minlength=len(found.members))
-    order = np.argsort(-sizes, kind="stable")[:SHOWN]
-    near = [np.flatnonzero(found.nearest == c) for c in order if sizes[c]]
-    return [int(rows[whole[rows].argmax()]) for rows in near]
+    near = [np.flatnonzero(found.nearest == c) for c in np.argsort(-sizes, kind="stable")[:SHOWN] if sizes[c]]
+    best = [rows[np.argsort(-whole[rows], kind="stable")] for rows in near]
+    # The first of each, and where there are fewer than four archetypes the second of each, and so on.
+    turns = [int(rows[turn]) for turn in range(SHOWN) for rows in best if turn < len(rows)]
+    return turns[:SHOWN]
 
 
 def patients_figure(synthetic: Cohort, train: Cohort) -> Figure:
@@ -255,7 +257,8 @@ def _programmes(synthetic: Cohort, train: Cohort) -> _Programmes | None:
         own = np.flatnonzero(groups == g)
         mean = known[:, own].mean(axis=1)
         like = (known[:, own] * (mean - mean.mean())[:, None]).sum(axis=0)
-        best = genes[own[np.argsort(-like, kind="stable")[:2]]]
+        # Clones without a symbol, such as IMAGE:123, come last.
+        best = list(dict.fromkeys(genes[own[np.lexsort((-like, np.char.find(genes[own], ":") >= 0))]]))[:2]
         names.append(f"{', '.join(_short(name, 10) for name in best)} ({len(own)})")
         for side, values in zip(scores, (known, made), strict=True):
             side.append((values[:, own].mean(axis=1) - mean.mean()) / max(mean.std(), LEAST))
