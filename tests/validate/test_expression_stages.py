@@ -12,12 +12,23 @@ from haemosynth.generate import reference as references
 from haemosynth.generate.transcriptomic.reference import reference
 from haemosynth.publish.gate import CHECKS, gate, verdict
 from haemosynth.streams import stream
-from haemosynth.validate.fidelity import coherence, expression
+from haemosynth.validate import subgroups
+from haemosynth.validate.diversity import expression_coverage
+from haemosynth.validate.fidelity import coherence, expression, expression_clustering
 from haemosynth.validate.privacy import expression_memory
 from haemosynth.validate.resampling import evaluate, prepared
 from haemosynth.validate.stage import Comparison
+from haemosynth.validate.utility import expression_classification, expression_survival
 
-STAGES = [coherence, expression, expression_memory]
+OF_EXPRESSION = [
+    expression,
+    expression_clustering,
+    expression_coverage,
+    expression_classification,
+    expression_survival,
+    expression_memory,
+]
+STAGES = [coherence, *OF_EXPRESSION]
 
 
 def streams(*names):
@@ -53,6 +64,11 @@ def candidate(kind):
         return renamed_genes(train, stream(1, kind).permutation(len(train)))
     if kind == "profiles of others":
         profiles = train.expression[stream(1, kind).permutation(train.expression.n_obs)].copy()
+        profiles.obs_names = train.expression.obs_names
+        return replace(train, expression=profiles)
+    if kind == "few profiles":
+        rows = stream(1, kind).permutation(train.expression.n_obs)[:6]
+        profiles = train.expression[np.resize(rows, train.expression.n_obs)].copy()
         profiles.obs_names = train.expression.obs_names
         return replace(train, expression=profiles)
     made = references.reference(kind, train, len(train), stream(1, kind))
@@ -103,8 +119,8 @@ def test_log_fold_changes_are_those_of_scipy():
     train, _, _, _ = sides()
     values = levels(train.expression).astype(float)
     event = "hyperdiploidy"
-    change, t, p = expression._difference(train, values, event)
     state = train.alterations[event].reindex(train.expression.obs_names).to_numpy()
+    change, t, p = subgroups.difference(values, subgroups.states(train, (event,))[:, 0])
     other = ttest_ind(values[state == 1], values[state == 0], equal_var=False)
     varied = values.std(axis=0) > 0.01
     np.testing.assert_allclose(t[varied], other.statistic[varied], rtol=1e-6)
@@ -117,6 +133,124 @@ def test_false_discoveries_are_controlled_as_by_scipy():
 
     p = stream(1, "p").random(500) ** 3
     np.testing.assert_array_equal(expression._discoveries(p), false_discovery_control(p) <= expression.LEVEL)
+
+
+def test_clusters_stand_between_their_references():
+    same, real, alone = (found(expression_clustering, kind) for kind in ("holdout", "real", "independent"))
+    assert same["leiden_size_distance"] == same["subgroup_cluster_distance"] == 0
+    assert real["leiden_agreement"] > alone["leiden_agreement"] + 0.1
+    assert real["leiden_size_distance"] < alone["leiden_size_distance"] / 2
+    assert real["subgroup_cluster_distance"] < alone["subgroup_cluster_distance"] / 2
+    assert real["subgroup_visibility"] > alone["subgroup_visibility"] + 0.05
+
+
+def test_profiles_given_to_others_leave_the_clusters_and_lose_the_subgroups_in_them():
+    real, spoilt = (found(expression_clustering, kind) for kind in ("real", "profiles of others"))
+    assert spoilt["leiden_size_distance"] == pytest.approx(real["leiden_size_distance"])
+    assert spoilt["subgroup_cluster_distance"] > real["subgroup_cluster_distance"] + 0.1
+    assert abs(spoilt["subgroup_visibility"]) < real["subgroup_visibility"] / 2
+
+
+def test_leiden_finds_groups_that_lie_apart_and_they_are_carried():
+    rng = stream(1, "groups")
+    truth = np.repeat([0, 1, 2], [50, 30, 20])
+    points = rng.normal(size=(100, 4)) + 20 * np.eye(4)[truth]
+    settings = expression_clustering.DEFAULTS | {"resolutions": [0.5]}
+    labels = expression_clustering.leiden(points, settings, rng)[0.5]
+    np.testing.assert_array_equal(labels, truth)
+    middle = expression_clustering.centres(points, labels)
+    np.testing.assert_array_equal(expression_clustering.carried(points + rng.normal(size=points.shape), middle), truth)
+
+
+def test_coverage_of_expression_sees_what_is_not_reached():
+    same, real, few, alone = (
+        found(expression_coverage, kind) for kind in ("holdout", "real", "few profiles", "independent")
+    )
+    assert same["expression_recall"] == same["expression_coverage"] == 1
+    assert same["component_variance_error"] == 0
+    for spoilt in (few, alone):
+        assert spoilt["expression_recall"] < real["expression_recall"] - 0.3
+        assert spoilt["expression_coverage"] < real["expression_coverage"] - 0.2
+        assert spoilt["component_variance_error"] > real["component_variance_error"]
+    assert abs(alone["expression_density"] - 1) > abs(real["expression_density"] - 1)
+    assert alone["variance_ratio"] < 0.5 < real["variance_ratio"]
+
+
+def test_classifiers_of_subgroups_stand_between_their_references():
+    real, alone, spoilt = (
+        found(expression_classification, kind) for kind in ("real", "independent", "profiles of others")
+    )
+    for other in (alone, spoilt):
+        assert real["subgroup_auc_tstr"] > other["subgroup_auc_tstr"] + 0.2
+        assert real["subgroup_accuracy_tstr"] > other["subgroup_accuracy_tstr"] + 0.2
+        assert real["subgroup_auc_trts_error"] < other["subgroup_auc_trts_error"] - 0.2
+        assert other["subgroup_auc_trtr"] == pytest.approx(real["subgroup_auc_trtr"], abs=0.1)
+
+
+def test_the_classifier_is_that_of_scikit_learn():
+    from sklearn.linear_model import LogisticRegression
+
+    rng = stream(1, "classifier")
+    points = rng.normal(size=(120, 3))
+    state = (points[:, 0] + rng.normal(size=120) > 0.8).astype(float)
+    state[:10] = np.nan
+    known = ~np.isnan(state)
+    ours = expression_classification._learned(points, state, 1.0)
+    other = LogisticRegression(C=1.0, class_weight="balanced", tol=1e-9).fit(points[known], state[known])
+    # The weights of carriers and others are equal in sum on either side; theirs add up to the known patients.
+    scaled = expression_classification._learned(points[known], state[known], 1.0)
+    np.testing.assert_allclose(scaled.log_odds, other.coef_[0], rtol=1e-4)
+    np.testing.assert_allclose(np.sign(ours.log_odds), np.sign(scaled.log_odds))
+    right = expression_classification._tested(scaled, points, state)[1]
+    told = other.predict(points[known])
+    assert right == pytest.approx(np.mean([(told[state[known] == value] == value).mean() for value in (0, 1)]))
+
+
+def lived_by_expression(cohort, place, rng):
+    """The cohort with survival times that the first component alone decides."""
+    clinical = cohort.clinical.copy()
+    hazard = np.exp(1.5 * place(cohort.expression)[:, 0])
+    clinical.loc[cohort.expression.obs_names, "OS_time"] = rng.exponential(30 / hazard)
+    clinical["OS_event"] = clinical["OS_event"].mask(clinical.index.isin(cohort.expression.obs_names), 1.0)
+    return replace(cohort, clinical=clinical)
+
+
+def test_a_signature_that_decides_survival_is_found_and_given_to_others_it_is_lost():
+    from lifelines.utils import concordance_index
+
+    from haemosynth.validate.components import standard_components
+
+    train, holdout, _, control = sides()
+    place = standard_components(10, train.expression)
+    rng = stream(1, "lived")
+    real, known = lived_by_expression(holdout, place, rng), lived_by_expression(train, place, rng)
+    exchanged = candidate("profiles of others").expression
+    numbers = {}
+    for kind, made in (("real", known), ("others", replace(known, expression=exchanged))):
+        comparison = Comparison(real, made, known, control)
+        comparison = prepared(expression_survival, comparison, expression_survival.DEFAULTS, streams)
+        values = expression_survival.measure(comparison, expression_survival.DEFAULTS, streams("measure"))
+        numbers[kind] = {value.metric: value.value for value in values if value.target == "all"}
+    points, time, event = expression_survival._followed(real, "OS", place)
+    best = concordance_index(time, -points[:, 0], event)
+    assert numbers["real"]["signature_c_index_tstr"] == pytest.approx(best, abs=0.03)
+    assert numbers["real"]["component_hazard_correlation"] > 0.9
+    assert numbers["real"]["signature_slope"] == pytest.approx(1, abs=0.3)
+    assert numbers["others"]["signature_c_index_tstr"] < best - 0.15
+    assert numbers["others"]["component_hazard_correlation"] < 0.6
+    assert numbers["others"]["signature_c_index_trtr"] == numbers["real"]["signature_c_index_trtr"]
+
+
+def test_patients_with_expression_keep_their_record_when_repeated():
+    train, _, _, _ = sides()
+    twice = train.take(np.repeat(np.arange(len(train)), 2))
+    alone = subgroups.measured(twice)
+    assert list(alone.patients) == list(twice.expression.obs_names)
+    expected = twice.clinical[~twice.patients.duplicated()].loc[alone.patients]
+    assert alone.clinical.equals(expected)
+    state = subgroups.states(twice, ("hyperdiploidy", "no such event"))
+    np.testing.assert_array_equal(state[:, 0], alone.alterations["hyperdiploidy"].to_numpy())
+    assert np.isnan(state[:, 1]).all()
 
 
 def test_coherence_stands_between_its_references():
@@ -205,7 +339,7 @@ def test_expression_without_its_privacy_stage_is_not_published():
     assert not verdict(gate(table, {}, modalities=("clinical", "genomic", "transcriptomic")))
 
 
-@pytest.mark.parametrize("stage", [expression, expression_memory])
+@pytest.mark.parametrize("stage", OF_EXPRESSION)
 def test_without_expression_a_reason_is_given(stage):
     cohort = small_cohort(120)
     comparison = prepared(stage, Comparison(cohort, cohort, cohort, cohort), stage.DEFAULTS, streams)

@@ -181,6 +181,28 @@ def test_a_mistake_in_the_settings_ends_before_anything_runs(tmp_path):
     assert not (place / "results").exists()
 
 
+def test_alterations_before_the_record_or_after_it_is_a_setting(tmp_path):
+    """Both orders in one study; the patients of either are whole, and no part of them is drawn in a circle."""
+    import pandas as pd
+
+    place = copy_tree(tmp_path)
+    methods = {
+        "clinical": {"forest_given": {"algorithm": "forest", "given": ["genomic"], "trees": 4}},
+        "genomic": {"chain_first": {"algorithm": "logistic_chain", "given": []}},
+    }
+    orders = {"first": {"clinical": "forest_given", "genomic": "chain_first"}}
+    study = STUDY | {"methods": methods, "generators": orders, "compare": [*STUDY["compare"], "first"]}
+    (place / "study.yaml").write_text(yaml.safe_dump(study))
+    tables = [f"results/small/seed-1/synthetic/{order}" for order in ("first", "forest")]
+    done = run(place, "--", *(f"{folder}/clinical.parquet" for folder in tables))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for folder in tables:
+        clinical, events = (pd.read_parquet(place / folder / f"{name}.parquet") for name in ("clinical", "alterations"))
+        assert list(clinical["patient_id"]) == list(events["patient_id"])
+        assert clinical.notna().mean().min() > 0
+        assert not any(name.startswith("alteration ") for name in clinical)
+
+
 def test_images_without_a_record_leave_clinical_stages_and_keep_to_their_side(tmp_path):
     """Twelve patients with a picture each: from their files to train and holdout; no clinical stage is planned."""
     import numpy as np

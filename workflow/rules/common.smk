@@ -151,6 +151,21 @@ def recipe_algorithm(modality, wildcards):
     return config["methods"][modality][recipe_method(modality, wildcards)]["algorithm"]
 
 
+def method_given(modality, method):
+    return config["methods"][modality][method].get("given", [])
+
+
+def given_parts(modality, *names):
+    """The sampled parts that a recipe's method of this modality is given; none where it is given nothing."""
+
+    def parts(wildcards):
+        folder = f"{SEED_FOLDER}/synthetic/{{generator}}/parts".format(**wildcards)
+        given = method_given(modality, recipe_method(modality, wildcards))
+        return [f"{folder}/{name}.parquet" for name in names] if given else []
+
+    return parts
+
+
 def fitted(modality):
     """The fitted model of a recipe's method, for the wildcard {generator}."""
 
@@ -245,9 +260,9 @@ def imputed_draws():
     )
 
 
-def released(cohort, generator):
+def released(cohort, generator, seed=config["seeds"][0]):
     """The files of the synthetic cohort that is published."""
-    folder = f"results/{cohort}/seed-{config['seeds'][0]}/synthetic/{generator}"
+    folder = f"results/{cohort}/seed-{seed}/synthetic/{generator}"
     return [*cohort_files(folder).values(), *further_files(cohort, folder)]
 
 
@@ -301,3 +316,11 @@ def pages(wildcards):
         "baseline": f"results/{wildcards.cohort}/against_baseline.tsv",
         "gate": f"results/{wildcards.cohort}/gate.tsv",
     }
+
+
+def whole_patients(wildcards):
+    """Single synthetic patients beside averages of real ones, which the working dossier alone shows."""
+    if without_record(wildcards.cohort):
+        return []
+    folder = f"results/{wildcards.cohort}/seed-{config['seeds'][0]}/patients"
+    return [f"{folder}/{generator}.svg" for generator in config["publish"]]

@@ -26,9 +26,10 @@ rule fit_clinical:
 
 
 rule sample_clinical:
-    """Draw the clinical records of synthetic patients."""
+    """Draw the clinical records of synthetic patients, given their alterations where the method is given these."""
     input:
         **fitted("clinical"),
+        alterations=given_parts("clinical", "alterations", "mutations"),
         schema=f"{SEED_FOLDER}/train/schema.yaml",
         train=f"{SEED_FOLDER}/train/clinical.parquet",
         code=lambda wildcards: package(
@@ -52,5 +53,6 @@ rule sample_clinical:
         job=JOB,
         algorithm=lambda wildcards: recipe_algorithm("clinical", wildcards),
         patients=config["synthetic_patients"],
+        given=lambda wildcards: method_given("clinical", recipe_method("clinical", wildcards)),
     script:
         "../scripts/sample_clinical.py"

@@ -25,11 +25,12 @@ rule fit_genomic:
 
 
 rule sample_genomic:
-    """Draw the mutations and cytogenetic events of synthetic patients, given their clinical records."""
+    """Draw the mutations and cytogenetic events of synthetic patients, given their clinical records or before them."""
     input:
         **fitted("genomic"),
         schema=f"{SEED_FOLDER}/train/schema.yaml",
-        clinical=f"{SEED_FOLDER}/synthetic/{{generator}}/parts/clinical.parquet",
+        train=f"{SEED_FOLDER}/train/clinical.parquet",
+        clinical=given_parts("genomic", "clinical"),
         code=lambda wildcards: package(
             "sample_genomic.py",
             f"haemosynth/generate/genomic/{recipe_algorithm('genomic', wildcards)}.py",
@@ -51,5 +52,6 @@ rule sample_genomic:
     params:
         job=JOB,
         algorithm=lambda wildcards: recipe_algorithm("genomic", wildcards),
+        patients=config["synthetic_patients"],
     script:
         "../scripts/sample_genomic.py"

@@ -67,6 +67,7 @@ rule dossier:
     """Write the page that a data-access committee reads (working edition)."""
     input:
         unpack(pages),
+        patients=whole_patients,
         template="workflow/report/dossier.html.j2",
         code=package("dossier.py"),
     output:
@@ -110,3 +111,30 @@ rule expression_figure:
         job=JOB,
     script:
         "../scripts/expression_figure.py"
+
+
+rule patients_figure:
+    """Draw single synthetic patients whole, each beside an average of real ones: for the working dossier alone."""
+    input:
+        synthetic=lambda wildcards: released(wildcards.cohort, wildcards.generator, wildcards.seed),
+        train=lambda wildcards: [
+            *cohort_files(SEED_FOLDER.format(**wildcards) + "/train").values(),
+            *further_files(wildcards.cohort, SEED_FOLDER.format(**wildcards) + "/train"),
+        ],
+        code=package("patients_figure.py"),
+    output:
+        f"{SEED_FOLDER}/patients/{{generator}}.svg",
+    log:
+        "logs/patients_figure/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/patients_figure/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        job=JOB,
+        modalities=lambda wildcards: modalities(config, wildcards.cohort),
+    script:
+        "../scripts/patients_figure.py"

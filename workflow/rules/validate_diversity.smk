@@ -94,3 +94,28 @@ rule validate_image_coverage:
         settings=stage_settings("image_coverage"),
     script:
         "../scripts/validate.py"
+
+
+rule validate_expression_coverage:
+    """Which part of the variety of real expression profiles is reached."""
+    input:
+        **comparison("transcriptomic"),
+        code=package("validate.py", "haemosynth/validate/diversity/expression_coverage.py"),
+    output:
+        **stage_outputs("diversity", "expression_coverage"),
+    log:
+        "logs/validate_expression_coverage/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_expression_coverage/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/expression.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.diversity.expression_coverage",
+        settings=stage_settings("expression_coverage"),
+        modalities=["transcriptomic"],
+    script:
+        "../scripts/validate.py"

@@ -363,3 +363,28 @@ rule validate_coherence:
         modalities=lambda wildcards: [m for m in FURTHER if m in modalities(config, wildcards.cohort)],
     script:
         "../scripts/validate.py"
+
+
+rule validate_expression_clustering:
+    """Clusters of expression: the same groups, the same sizes, the same subgroups in them."""
+    input:
+        **comparison("transcriptomic"),
+        code=package("validate.py", "haemosynth/validate/fidelity/expression_clustering.py"),
+    output:
+        **stage_outputs("fidelity", "expression_clustering"),
+    log:
+        "logs/validate_expression_clustering/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_expression_clustering/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/expression.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.fidelity.expression_clustering",
+        settings=stage_settings("expression_clustering"),
+        modalities=["transcriptomic"],
+    script:
+        "../scripts/validate.py"

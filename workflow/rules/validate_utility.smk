@@ -263,3 +263,53 @@ rule validate_image_classes:
         settings=stage_settings("image_classes"),
     script:
         "../scripts/validate.py"
+
+
+rule validate_expression_classification:
+    """Classifiers of molecular subgroups by expression, learned from synthetic and tested on real patients."""
+    input:
+        **comparison("transcriptomic"),
+        code=package("validate.py", "haemosynth/validate/utility/expression_classification.py"),
+    output:
+        **stage_outputs("utility", "expression_classification"),
+    log:
+        "logs/validate_expression_classification/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_expression_classification/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/expression.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.expression_classification",
+        settings=stage_settings("expression_classification"),
+        modalities=["transcriptomic"],
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_expression_survival:
+    """A prognostic signature learned from synthetic patients and tested on real ones."""
+    input:
+        **comparison("transcriptomic"),
+        code=package("validate.py", "haemosynth/validate/utility/expression_survival.py"),
+    output:
+        **stage_outputs("utility", "expression_survival"),
+    log:
+        "logs/validate_expression_survival/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_expression_survival/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/expression.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.utility.expression_survival",
+        settings=stage_settings("expression_survival"),
+        modalities=["transcriptomic"],
+    script:
+        "../scripts/validate.py"

@@ -14,8 +14,13 @@ with job(snakemake) as work:
     given = chosen.pop("given", [])
     settings = generate.settings_of(algorithm, chosen, f"config: methods.{modality}.{snakemake.wildcards.method}")
     train = read_cohort(Path(snakemake.input.train[0]).parent, (modality,))
-    if modality == "transcriptomic":
-        train = generate.visible(train, given)
+    if modality in ("genomic", "transcriptomic"):
+        train = generate.visible(train, given, modality)
+    elif modality == "clinical" and given:
+        from haemosynth.generate.clinical.given import beside
+
+        train, first = beside(train, given)
+        settings["condition"] = [*first, *settings["condition"]]
     checkpoint = Path(snakemake.output.weights).with_name("checkpoint")
     model = algorithm.fit(train, settings, work.stream(), checkpoint)
     save(model, snakemake.output.weights, snakemake.output.description, snakemake.output.history)

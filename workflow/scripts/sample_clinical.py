@@ -1,4 +1,4 @@
-"""A fitted clinical generator -> the clinical records of synthetic patients."""
+"""A fitted clinical generator -> the clinical records of synthetic patients, perhaps given their alterations."""
 
 from job import job
 
@@ -10,6 +10,15 @@ with job(snakemake) as work:
 
     algorithm = generate.load("clinical", snakemake.params.algorithm)
     model = load(snakemake.input.weights, snakemake.input.description)
-    patients = snakemake.params.patients or len(read_table(snakemake.input.train))
-    clinical = algorithm.sample(model, read_schema(snakemake.input.schema), patients, work.stream())
+    schema, given = read_schema(snakemake.input.schema), snakemake.params.given
+    if given:
+        from haemosynth.cohort import read_genomic
+        from haemosynth.generate.clinical.given import beside
+
+        whole, names = beside(read_genomic(snakemake.input.schema, *snakemake.input.alterations), given)
+        known = whole.clinical[names]
+        clinical = algorithm.sample(model, whole.schema, len(known), work.stream(), known)[list(schema.columns)]
+    else:
+        patients = snakemake.params.patients or len(read_table(snakemake.input.train))
+        clinical = algorithm.sample(model, schema, patients, work.stream())
     write_table(clinical.rename_axis("patient_id").reset_index(), snakemake.output.clinical)

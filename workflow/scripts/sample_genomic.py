@@ -1,15 +1,22 @@
-"""A fitted genomic generator and synthetic clinical records -> their alterations and mutations."""
+"""A fitted genomic generator -> alterations and mutations, given the synthetic clinical records or before them."""
 
 from job import job
 
 with job(snakemake) as work:
     from haemosynth import generate
     from haemosynth.cohort import read_clinical, write_genomic
+    from haemosynth.files import read_table
     from haemosynth.generate.fitted import load
+    from haemosynth.generate.reference import bare
+    from haemosynth.schema import Schema
 
     algorithm = generate.load("genomic", snakemake.params.algorithm)
     model = load(snakemake.input.weights, snakemake.input.description)
-    given = read_clinical(snakemake.input.clinical, snakemake.input.schema)
+    if snakemake.input.clinical:
+        given = read_clinical(snakemake.input.clinical[0], snakemake.input.schema)
+    else:
+        patients = snakemake.params.patients or len(read_table(snakemake.input.train))
+        given = bare(Schema(snakemake.wildcards.cohort, {}), patients)
     genomic = algorithm.sample(model, given, work.stream())
     write_genomic(
         genomic.alterations,

@@ -250,12 +250,12 @@ def test_the_factor_copula_tells_its_size():
 
 def test_a_method_sees_only_what_it_is_given():
     train, _ = halves()
-    alone = record.names(record.learn(generate.visible(train, ["genomic"])))
+    alone = record.names(record.learn(generate.visible(train, ["genomic"], "transcriptomic")))
     assert all(name.startswith(("alteration", "sequenced")) for name in alone)
-    assert record.names(record.learn(generate.visible(train, []))) == []
-    clinical = generate.visible(train, ["clinical"])
+    assert record.names(record.learn(generate.visible(train, [], "transcriptomic"))) == []
+    clinical = generate.visible(train, ["clinical"], "transcriptomic")
     assert not any(name.startswith("alteration") for name in record.names(record.learn(clinical)))
-    model = factor.fit(generate.visible(train, []), factor.DEFAULTS, stream(1), None)
+    model = factor.fit(generate.visible(train, [], "transcriptomic"), factor.DEFAULTS, stream(1), None)
     assert factor.sample(model, train, stream(2)).n_vars == train.expression.n_vars
     with pytest.raises(InputError, match="'imaging' is unknown"):
-        generate.visible(train, ["imaging"])
+        generate.visible(train, ["imaging"], "transcriptomic")

@@ -235,6 +235,18 @@ def read_clinical(clinical: str | Path, schema: str | Path) -> Cohort:
     return Cohort(known, typed(table, known))
 
 
+def read_genomic(schema: str | Path, alterations: str | Path, mutations: str | Path) -> Cohort:
+    """Patients of whom alterations and mutations are known and nothing else; the schema keeps its columns."""
+    full, matrix = read_schema(schema), _keyed(Path(alterations))
+    return Cohort(
+        full,
+        typed(pd.DataFrame(np.nan, index=matrix.index, columns=list(full.columns), dtype=object), full),
+        alterations=matrix[list(full.alterations)].astype("float64"),
+        sequenced=matrix["sequenced"].astype(bool),
+        mutations=read_table(mutations),
+    )
+
+
 def read_parts(
     schema: str | Path, clinical: str | Path, alterations: str | Path | None = None, mutations: str | Path | None = None
 ) -> Cohort:

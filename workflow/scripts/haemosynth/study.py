@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from haemosynth.errors import InputError, suggestion
-from haemosynth.generate import ALGORITHMS, REFERENCES
+from haemosynth.generate import ALGORITHMS, GIVEN_ALTERATIONS, REFERENCES
 from haemosynth.validate import STAGES
 
 
@@ -98,6 +98,7 @@ def _check_references(config: Mapping[str, Any]) -> None:
         if recipe in external:
             continue
         named += [(f"generators.{recipe}.{m}", [method], list(methods.get(m, {}))) for m, method in chosen.items()]
+        _check_order(recipe, chosen, methods)
     for key, words, known in named:
         for word in words:
             if word not in known:
@@ -114,6 +115,27 @@ def _check_references(config: Mapping[str, Any]) -> None:
                 raise InputError(
                     f"config: generators.{recipe}: cohort {cohort} needs a method for {', '.join(missing)}"
                 )
+
+
+def _check_order(recipe: str, chosen: Mapping[str, str], methods: Mapping[str, Any]) -> None:
+    """Record and alterations: each may be given the other, but not both at once; a method must be able to."""
+    entries = {m: methods.get(m, {}).get(chosen.get(m, ""), {}) for m in ("clinical", "genomic")}
+    given = {m: list(entry.get("given", [])) for m, entry in entries.items()}
+    if given["clinical"] and given["genomic"]:
+        raise InputError(
+            f"config: generators.{recipe}: {chosen['clinical']} is given {', '.join(given['clinical'])} and "
+            f"{chosen['genomic']} is given {', '.join(given['genomic'])}; one of the two must come first"
+        )
+    if given["clinical"] and entries["clinical"]["algorithm"] not in GIVEN_ALTERATIONS:
+        raise InputError(
+            f"config: methods.clinical.{chosen['clinical']}: {entries['clinical']['algorithm']} can be given nothing; "
+            f"expected one of {', '.join(GIVEN_ALTERATIONS)}"
+        )
+    if given["clinical"] and entries["clinical"].get("where"):
+        raise InputError(
+            f"config: methods.clinical.{chosen['clinical']}: where and given together; patients with given alterations "
+            "cannot be chosen by their record"
+        )
 
 
 def modalities(config: Mapping[str, Any], cohort: str) -> list[str]:

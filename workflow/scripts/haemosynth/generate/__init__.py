@@ -3,7 +3,8 @@
 An algorithm is a module `generate/<modality>/<algorithm>.py` with
     DEFAULTS  its settings and their default values; a method of the study may change them
     fit       (train, settings, rng, checkpoint) -> Fitted; `checkpoint` is a path prefix to resume from, or None
-    sample    clinical: (fitted, schema, n, rng) -> clinical table, typed, derived columns still missing
+    sample    clinical: (fitted, schema, n, rng) -> clinical table, typed, derived columns still missing; those of
+              GIVEN_ALTERATIONS also (fitted, schema, n, rng, given), see `clinical/given.py`
               genomic:  (fitted, given, rng) -> Genomic, one patient for each patient of the cohort `given`
               transcriptomic: (fitted, given, rng) -> AnnData, of those patients of `given` who get expression
               imaging:  (fitted, given, rng) -> Images, owned by patients of the cohort `given`
@@ -28,6 +29,7 @@ ALGORITHMS = {
     "transcriptomic": ("negative_binomial_vae", "factor"),
     "imaging": ("diffusion", "autoencoder", "principal_components"),
 }
+GIVEN_ALTERATIONS = ("vae", "forest")  # clinical algorithms that can draw a record given alterations
 REFERENCES = ("real", "independent", "uniform", "fresh")
 
 
@@ -43,21 +45,24 @@ def load(modality: str, algorithm: str) -> ModuleType:
     return import_module(f"haemosynth.generate.{modality}.{algorithm}")
 
 
-def visible(train: Cohort, given: Collection[str]) -> Cohort:
-    """The training patients with those modalities that a method is `given`, and their expression.
+def visible(train: Cohort, given: Collection[str], modality: str) -> Cohort:
+    """The training patients with those modalities that a method is `given`, and its own.
 
     Raises:
-        InputError: a modality that expression cannot be given.
+        InputError: a modality that this one cannot be given.
     """
     from dataclasses import replace
 
-    wrong = [name for name in given if name not in ("clinical", "genomic")]
+    expected = {"genomic": ("clinical",), "transcriptomic": ("clinical", "genomic")}[modality]
+    wrong = [name for name in given if name not in expected]
     if wrong:
-        raise InputError(f"methods.transcriptomic: given: {wrong[0]!r} is unknown; expected clinical and genomic")
+        raise InputError(
+            f"methods.{modality}: given: {wrong[0]!r} is unknown; expected {' and '.join(expected)}, or nothing"
+        )
     schema, clinical = train.schema, train.clinical
     if "clinical" not in given:
         schema, clinical = replace(schema, columns={}, endpoints=()), clinical[[]]
-    if "genomic" not in given:
+    if "genomic" not in (*given, modality):
         return replace(
             train,
             schema=replace(schema, alterations={}),

@@ -31,8 +31,9 @@ class Content:
 
     models: (modality, method) -> description of the fitted model. histories: the same -> curves of the fit.
     captions: stage -> text. expression: (generator, edition) -> picture as SVG text. images: of the training patients
-    (`train`) and of each published recipe. The tables are those of the results folder; assessment is empty where no
-    record was completed.
+    (`train`) and of each published recipe. patients: generator -> single patients whole as SVG text, for the working
+    edition alone: what is published is made without it. The tables are those of the results folder; assessment is empty
+    where no record was completed.
     """
 
     cohort: str
@@ -52,6 +53,7 @@ class Content:
     gate: pd.DataFrame
     expression: Mapping[tuple[str, str], str] = field(default_factory=dict)
     images: Mapping[str, Images] = field(default_factory=dict)
+    patients: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
@@ -77,6 +79,7 @@ def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
             for p in files.get("expression", [])
         },
         images={Path(p).parent.name: read_images(p) for p in files.get("images", ())},
+        patients={Path(p).stem: Path(p).read_text(encoding="utf-8") for p in files.get("patients", ())},
         **{name: read_table(files[name]) if files[name] else pd.DataFrame() for name in tables},
     )
 

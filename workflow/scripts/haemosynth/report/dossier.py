@@ -119,6 +119,11 @@ def render(
             for (generator, edition), svg in content.expression.items()
             if generator in generators and edition == ("release" if release else "working")
         ],
+        patients=[
+            {"generator": generator, "image": _data(svg)}
+            for generator, svg in content.patients.items()
+            if generator in generators and not release
+        ],
         scorecard_image=_picture(scorecard_figure(content.stages, content.scorecard, shown)),
         scorecard=_table(_scores(content.scorecard, shown)),
         contest=_table(contest),

@@ -64,6 +64,10 @@ STAGES = {
     "lesions": Stage("fidelity", ("imaging",)),
     "coherence": Stage("fidelity", ("clinical", "genomic")),
     "expression": Stage("fidelity", ("transcriptomic",)),
+    "expression_clustering": Stage("fidelity", ("transcriptomic",)),
+    "expression_coverage": Stage("diversity", ("transcriptomic",)),
+    "expression_classification": Stage("utility", ("transcriptomic", "genomic")),
+    "expression_survival": Stage("utility", ("transcriptomic", "clinical")),
     "expression_memory": Stage("privacy", ("transcriptomic",)),
     "image_memorisation": Stage("privacy", ("imaging",)),
 }

@@ -35,3 +35,14 @@ def component_space(most: int, *known: AnnData) -> Callable[[AnnData], Matrix]:
         return np.asarray(standard.clip(-10, 10) @ axes, dtype=np.float64)
 
     return place
+
+
+def standard_components(most: int, known: AnnData) -> Callable[[AnnData], Matrix]:
+    """As `component_space`, each component on the scale of one standard deviation among the known patients."""
+    place = component_space(most, known)
+    spread = np.maximum(place(known).std(axis=0), LEAST)
+
+    def standard(expression: AnnData) -> Matrix:
+        return np.asarray(place(expression) / spread)
+
+    return standard

@@ -23,6 +23,18 @@ def adjusted_rand(first: Labels, second: Labels) -> float:
     return float(adjusted_rand_score(first, second))
 
 
+def adjusted_mutual_information(first: Labels, second: Labels) -> float:
+    """Mutual information of two partitions adjusted for chance (Vinh et al., J Mach Learn Res 2010;11:2837).
+
+    1 for the same partition, 0 on average for unrelated ones, and 0 where one of the two has a single part.
+    """
+    from sklearn.metrics import adjusted_mutual_info_score
+
+    if len(np.unique(first)) < 2 or len(np.unique(second)) < 2:
+        return 0.0
+    return float(adjusted_mutual_info_score(first, second))
+
+
 def total_variation(first: Vector, second: Vector) -> float:
     """Half the summed absolute difference of two distributions over the same parts."""
     return float(np.abs(first - second).sum() / 2)

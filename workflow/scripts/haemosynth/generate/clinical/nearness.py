@@ -75,7 +75,7 @@ def choose(arrays: Mapping[str, np.ndarray], clinical: pd.DataFrame, n: int, rng
 
     A decile with too few records is filled up from those that are farther away.
     """
-    decile = np.searchsorted(arrays["deciles"], _nearest(_points(arrays, clinical), arrays["points"]))
+    decile = _decile(arrays, clinical)
     wanted = rng.multinomial(n, np.full(len(DECILES) + 1, 1 / (len(DECILES) + 1)))
     taken: list[np.ndarray] = []
     lacking = 0
@@ -88,3 +88,15 @@ def choose(arrays: Mapping[str, np.ndarray], clinical: pd.DataFrame, n: int, rng
         rest = np.setdiff1d(np.arange(len(clinical)), chosen)
         chosen = np.concatenate([chosen, rest[np.argsort(-decile[rest], kind="stable")][:lacking]])
     return np.sort(chosen)
+
+
+def weights(arrays: Mapping[str, np.ndarray], clinical: pd.DataFrame) -> np.ndarray:
+    """(records,) weights under which as many records fall in each decile as training patients do."""
+    decile = _decile(arrays, clinical)
+    share = np.bincount(decile, minlength=len(DECILES) + 1) / max(len(decile), 1)
+    return np.asarray(1 / (len(share) * share[decile]))
+
+
+def _decile(arrays: Mapping[str, np.ndarray], clinical: pd.DataFrame) -> np.ndarray:
+    found = np.searchsorted(arrays["deciles"], _nearest(_points(arrays, clinical), arrays["points"]))
+    return np.asarray(found)

@@ -162,7 +162,8 @@ def noise_multiplier(rho: float, steps: int) -> float:
 def clipped_sum(gradients: torch.Tensor, length: float) -> torch.Tensor:
     """(weights,) sum over patients of (patients, weights) gradients, each cut to that length where it is longer."""
     norm = gradients.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    return (gradients.double() * (length / norm).clamp(max=1.0)).sum(dim=0)
+    total: torch.Tensor = (gradients.double() * (length / norm).clamp(max=1.0)).sum(dim=0)
+    return total
 
 
 def _train(

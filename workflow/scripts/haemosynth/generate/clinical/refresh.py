@@ -38,9 +38,14 @@ def _others(encoding: Encoding, i: int, features: list[np.ndarray]) -> np.ndarra
 
 
 def refreshed(
-    arrays: Mapping[str, np.ndarray], encoding: Encoding, wishes: Wishes, coded: Coded, rng: np.random.Generator
+    arrays: Mapping[str, np.ndarray],
+    encoding: Encoding,
+    wishes: Wishes,
+    coded: Coded,
+    rng: np.random.Generator,
+    known: int = 0,
 ) -> Coded:
-    """The patients after one round; what `wishes` ask for is kept."""
+    """The patients after one round; what `wishes` ask for is kept, and so are the first `known` variables."""
     source = Coded(arrays["donors.levels"].astype(np.int64), arrays["donors.positions"])
     levels, positions = coded.levels.copy(), coded.positions.copy()
     features = [encoding.features(i, coded) for i in range(len(encoding.variables))]
@@ -52,7 +57,7 @@ def refreshed(
         if variable.kind == "survival":
             both = permitted & follow_up.permitted(i)
             permitted = np.where(both.any(axis=1, keepdims=True), both, permitted)
-        if forest:
+        if forest and i >= known:
             seen = _others(encoding, i, features)
             levels[:, i], positions[:, i] = drawn(encoding, i, forest, seen, source, permitted, rng)
             wishes.clamp(encoding, i, levels, positions)

@@ -26,6 +26,7 @@ from haemosynth.errors import InputError
 from haemosynth.files import load_model, save_model
 from haemosynth.generate.clinical import critic, forest, nearness, refresh
 from haemosynth.generate.clinical.encoding import Coded, Encoding, FollowUp, learn
+from haemosynth.generate.clinical.given import PER_PATIENT, known_levels, one_of_each
 from haemosynth.generate.clinical.wishes import Wishes, check_wishes
 from haemosynth.generate.fitted import Fitted
 from haemosynth.progress import progress
@@ -61,6 +62,7 @@ DEFAULTS: dict[str, Any] = {
 }
 EVALUATE_EVERY = 50  # steps
 CHUNK = 4096  # patients decoded at once
+POINTS = 32  # latent points tried for a patient of whom columns are given
 
 
 class _Net:
@@ -376,8 +378,12 @@ def _prior(mean: np.ndarray, log_variance: np.ndarray, components: list[int], se
     }
 
 
-def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> pd.DataFrame:
+def sample(
+    fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator, given: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Sample n patients: clinical table, typed, index S000001..., derived columns missing.
+
+    given: (n, columns) of alterations that the patients have, as `given.beside` writes them; None: nothing is given.
 
     Raises:
         InputError: the schema and the fitted generator name different columns, or hardly any sampled patient has an
@@ -402,18 +408,56 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
         chosen = nearness.choose(near, encoding.decode(found, schema), m, rng)
         return Coded(found.levels[chosen], found.positions[chosen])
 
-    coded = wishes.collect(encoding, n, spaced if near else refined)
+    def one_for_each(m: int) -> Coded:
+        # Nobody can be turned away, whose alterations are known: of several records of a patient one is taken.
+        assert given is not None
+        found = _draw_given(encoding, net, fitted.arrays, wishes, known_levels(encoding, given), rng)
+        table = encoding.decode(found, schema)
+        weight = np.ones(len(table))
+        if odds:
+            weight = weight * np.minimum(critic.odds(odds, encoding, table), odds["bound"][0])
+        if near:
+            weight = weight * nearness.weights(near, table)
+        rows = np.arange(m) * PER_PATIENT + one_of_each(weight.reshape(m, PER_PATIENT), rng)
+        return Coded(found.levels[rows], found.positions[rows])
+
+    draw_all = one_for_each if given is not None else spaced if near else refined
+    coded = wishes.collect(encoding, n, draw_all)
     return wishes.exact(encoding.decode(coded, schema))
 
 
 def _draw(
     encoding: Encoding, net: _Net, arrays: Mapping[str, np.ndarray], wishes: Wishes, n: int, rng: np.random.Generator
 ) -> Coded:
-    forests = {name.removeprefix("refresh."): array for name, array in arrays.items() if name.startswith("refresh.")}
+    forests = _forests(arrays)
     parts = []
     for at in range(0, n, CHUNK):
         part = _decode(encoding, net, arrays, wishes, min(CHUNK, n - at), rng)
         parts.append(refresh.refreshed(forests, encoding, wishes, part, rng) if forests else part)
+    return _joined(parts)
+
+
+def _draw_given(
+    encoding: Encoding, net: _Net, arrays: Mapping[str, np.ndarray], wishes: Wishes, known: np.ndarray,
+    rng: np.random.Generator,
+) -> Coded:  # fmt: skip
+    """`PER_PATIENT` records of each patient, one after the other; `known` (patients, columns): levels of the first."""
+    forests = _forests(arrays)
+    parts = []
+    for at in range(0, len(known), CHUNK // POINTS):
+        own = known[at : at + CHUNK // POINTS]
+        z = _latent_given(net, arrays, own, rng)
+        own = np.repeat(own, PER_PATIENT, axis=0)
+        part = _decode(encoding, net, arrays, wishes, len(own), rng, z, own)
+        parts.append(refresh.refreshed(forests, encoding, wishes, part, rng, own.shape[1]) if forests else part)
+    return _joined(parts)
+
+
+def _forests(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix("refresh."): array for name, array in arrays.items() if name.startswith("refresh.")}
+
+
+def _joined(parts: list[Coded]) -> Coded:
     return Coded(np.concatenate([p.levels for p in parts]), np.concatenate([p.positions for p in parts]))
 
 
@@ -424,15 +468,35 @@ def _latent(arrays: Mapping[str, np.ndarray], n: int, rng: np.random.Generator) 
     return np.asarray(means[component] + np.einsum("nij,nj->ni", factors[component], noise), dtype=np.float32)
 
 
+def _latent_given(
+    net: _Net, arrays: Mapping[str, np.ndarray], known: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """`PER_PATIENT` latent points of each patient: of points of the prior those under which `known` is likely."""
+    import torch
+
+    n = len(known)
+    z, weight = _latent(arrays, n * POINTS, rng), np.zeros(n * POINTS)
+    with torch.no_grad():
+        walk = _Walk(net, net.weights(torch.tensor(arrays["weights"])), z, arrays)
+        for i, column in enumerate(np.repeat(known, POINTS, axis=0).T):
+            weight += np.log(walk.probabilities(i)[np.arange(len(z)), column] + 1e-300)
+            walk.add(i, column)
+    share = weight.reshape(n, POINTS)
+    share = np.repeat(np.exp(share - share.max(axis=1, keepdims=True)), PER_PATIENT, axis=0)
+    return np.asarray(z[np.repeat(np.arange(n) * POINTS, PER_PATIENT) + one_of_each(share, rng)])
+
+
 def _decode(
-    encoding: Encoding, net: _Net, arrays: Mapping[str, np.ndarray], wishes: Wishes, n: int, rng: np.random.Generator
-) -> Coded:
+    encoding: Encoding, net: _Net, arrays: Mapping[str, np.ndarray], wishes: Wishes, n: int, rng: np.random.Generator,
+    z: np.ndarray | None = None, known: np.ndarray | None = None,
+) -> Coded:  # fmt: skip
+    """n patients; from latent points and with levels of the first columns, where these are given."""
     import torch
 
     asked = [i for i, variable in enumerate(encoding.variables) if wishes.asks(variable)]
     # Where levels are asked for, the latent points are drawn given them: candidates weighted by their probability.
     candidates = n * 10 if asked else n
-    z = _latent(arrays, candidates, rng)
+    z = _latent(arrays, candidates, rng) if z is None else z
     with torch.no_grad():
         w = net.weights(torch.tensor(arrays["weights"]))
         if asked:
@@ -454,7 +518,10 @@ def _decode(
             if variable.kind == "survival":
                 both = right & follow_up.permitted(i)
                 right = np.where(both.any(axis=1, keepdims=True), both, right)
-            levels[:, i] = _choose(walk.probabilities(i) * right, rng)
+            if known is not None and i < known.shape[1]:
+                levels[:, i] = known[:, i]
+            else:
+                levels[:, i] = _choose(walk.probabilities(i) * right, rng)
             wishes.clamp(encoding, i, levels, positions)
             if variable.kind == "survival":
                 follow_up.add(i, levels[:, i], positions[:, i])

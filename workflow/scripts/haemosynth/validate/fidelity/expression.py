@@ -11,20 +11,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from haemosynth.cohort import Cohort
 from haemosynth.expression import dense, levels
 from haemosynth.figures import BLACK, BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, SKY, SYNTHETIC, new_figure
+from haemosynth.validate import subgroups
 from haemosynth.validate.records import Matrix, Vector
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
+from haemosynth.validate.subgroups import FEWEST, chosen_subgroups, difference, lacking, states
 
 DEFAULTS: dict[str, Any] = {
+    **subgroups.DEFAULTS,
     "correlated": 200,  # genes at most whose correlations are compared, those that vary most
-    "subgroups": None,  # alterations whose carriers are compared with the others; null: those that change most genes
-    "most_subgroups": 5,
     "top": 50,  # genes that change most
 }
-FEWEST = 10  # carriers, and others, with expression
-CLEAR = 4.0  # t above which a gene counts when subgroups are chosen
 LEVEL = 0.05  # of the false discovery rate
 METRICS = (
     Metric(
@@ -81,26 +79,19 @@ class Prepared:
     subgroups: tuple[str, ...]
 
 
-def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared | str:
-    """Learn from training patients; a reason where too few have expression. Nothing is drawn."""
+def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared | None:
+    """Learn from training patients; None where expression cannot be read. Nothing is drawn."""
     train = comparison.train
-    if train.expression is None or train.expression.n_obs < 2 * FEWEST:
-        return f"fewer than {2 * FEWEST} training patients have expression"
+    if lacking(comparison) or train.expression is None:
+        return None
     known = levels(train.expression).astype(float)
     spread = known.std(axis=0)
     marked = np.flatnonzero(train.expression.var["highly_variable"].to_numpy(dtype=bool))
     most = int(settings["correlated"])
     variable = np.sort(marked[np.argsort(-spread[marked], kind="stable")[:most]])
-    chosen = settings["subgroups"]
-    if chosen is None:
-        changed = {}
-        for name in train.schema.alterations:
-            found = _difference(train, known, name)
-            if found is not None:
-                changed[name] = int((np.abs(found[1]) > CLEAR).sum())
-        order = sorted((name for name in changed if changed[name]), key=lambda name: (-changed[name], name))
-        chosen = order[: int(settings["most_subgroups"])]
-    return Prepared(np.maximum(spread, 0.01), variable, _correlations(known[:, variable]) ** 2, tuple(chosen))
+    return Prepared(
+        np.maximum(spread, 0.01), variable, _correlations(known[:, variable]) ** 2, chosen_subgroups(train, settings)
+    )
 
 
 def _correlations(values: Matrix) -> Matrix:
@@ -113,36 +104,13 @@ def _correlations(values: Matrix) -> Matrix:
     return np.asarray(found)
 
 
-def _difference(cohort: Cohort, values: Matrix, event: str) -> tuple[Vector, Vector, Vector] | None:
-    """Log2 fold change, t and p of every gene between carriers of an event and others; None with too few of them."""
-    from scipy.special import stdtr
-
-    assert cohort.expression is not None
-    if cohort.alterations is None or event not in cohort.alterations:
-        return None
-    states = cohort.alterations[event]
-    state = states[~states.index.duplicated()].reindex(cohort.expression.obs_names).to_numpy(float)
-    sides = [values[state == 1], values[state == 0]]
-    if min(map(len, sides)) < FEWEST:
-        return None
-    means = [side.mean(axis=0) for side in sides]
-    errors = [np.maximum(side.var(axis=0, ddof=1), 1e-12) / len(side) for side in sides]
-    total = errors[0] + errors[1]
-    change = means[0] - means[1]
-    t = change / np.sqrt(total)
-    freedom = total**2 / sum(e**2 / (len(s) - 1) for e, s in zip(errors, sides, strict=True))
-    return change, t, np.asarray(2 * stdtr(freedom, -np.abs(t)))
-
-
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
     """All metrics. Nothing is drawn."""
-    learned: Prepared | str = comparison.prepared
-    real, candidate = comparison.real, comparison.candidate
-    sides = [side.expression for side in (real, candidate)]
-    if not isinstance(learned, str) and any(part is None or part.n_obs < 2 * FEWEST for part in sides):
-        learned = f"fewer than {2 * FEWEST} patients of a side have expression"
-    if isinstance(learned, str):
-        return [Value(metric.name, np.nan, modality="transcriptomic", reason=learned) for metric in METRICS]
+    learned: Prepared | None = comparison.prepared
+    reason = lacking(comparison)
+    if reason or learned is None:
+        return [Value(metric.name, np.nan, modality="transcriptomic", reason=reason) for metric in METRICS]
+    sides = [side.expression for side in (comparison.real, comparison.candidate)]
     n = min(part.n_obs for part in sides if part is not None)
     known, made = (levels(part).astype(float) for part in sides)
     spread = [np.maximum(part.std(axis=0), 0.01) for part in (known, made)]
@@ -173,8 +141,9 @@ def _by_subgroup(
     """What differs between carriers and others, of each subgroup and on average."""
     kept: dict[str, list[float]] = {name: [] for name in GROUPED}
     values = []
-    for event in learned.subgroups:
-        real, own = _difference(comparison.real, known, event), _difference(comparison.candidate, made, event)
+    carried = (states(side, learned.subgroups).T for side in (comparison.real, comparison.candidate))
+    for event, *carrier in zip(learned.subgroups, *carried, strict=True):
+        real, own = difference(known, carrier[0]), difference(made, carrier[1])
         if real is None or own is None:
             reason = f"fewer than {FEWEST} carriers or others have expression"
             values += [Value(name, np.nan, event, "transcriptomic", n, reason) for name in GROUPED]
@@ -213,12 +182,12 @@ def _discoveries(p: Vector) -> NDArray[np.bool_]:
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
     """Mean and spread of every gene, and the fold changes of the subgroups, candidate against real patients."""
     drawn, axes = new_figure(11, 3.9, ncols=3)
-    learned: Prepared | str = comparison.prepared
+    learned: Prepared | None = comparison.prepared
     real, candidate = comparison.real.expression, comparison.candidate.expression
-    if isinstance(learned, str) or real is None or candidate is None or not candidate.n_obs:
+    if learned is None or real is None or candidate is None or lacking(comparison):
         for axis in axes:
             axis.set_axis_off()
-        axes[0].text(0, 0.5, learned if isinstance(learned, str) else "no expression", fontsize=9)
+        axes[0].text(0, 0.5, lacking(comparison), fontsize=9)
         return drawn
     known, made = levels(real).astype(float), levels(candidate).astype(float)
     for axis, name, pair in (
@@ -228,8 +197,9 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         axis.plot(*pair, ".", ms=3, alpha=0.5, color=SYNTHETIC, rasterized=True)
         axis.set(xlabel=f"real patients, n = {real.n_obs:,}", ylabel=f"{label}, n = {candidate.n_obs:,}")
         axis.set_title(f"{name}, log2; {known.shape[1]:,} genes", loc="left", fontsize=9)
-    for event, colour in zip(learned.subgroups, (BLUE, ORANGE, GREEN, PURPLE, SKY), strict=False):
-        own = _difference(comparison.real, known, event), _difference(comparison.candidate, made, event)
+    carried = (states(side, learned.subgroups).T for side in (comparison.real, comparison.candidate))
+    for event, colour, *carrier in zip(learned.subgroups, (BLUE, ORANGE, GREEN, PURPLE, SKY), *carried, strict=False):
+        own = difference(known, carrier[0]), difference(made, carrier[1])
         if own[0] is not None and own[1] is not None:
             axes[2].plot(own[0][0], own[1][0], ".", ms=3.5, alpha=0.5, color=colour, label=event, rasterized=True)
     axes[2].set(xlabel="real patients", ylabel=label)

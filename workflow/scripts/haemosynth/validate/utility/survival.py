@@ -296,7 +296,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         for of_events in (True, False)
     )
     scores = values[(values["target"] == "all") & (values["status"] == "ok")].set_index("metric")["value"]
-    _draw_curves(axes[0, 0], curves, end)
+    draw_curves(axes[0, 0], curves, end)
     axes[0, 0].set(xlabel=f"{endpoint}, months", ylabel="survival probability")
     axes[0, 0].legend(
         axes[0, 0].lines,
@@ -309,7 +309,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         {"km_distance": "distance of the curves {:.3f}", "log_rank_effect": "log-rank effect {:.2f}"},
     )
     _draw_at_risk(axes[1, 0], axes[0, 0], curves)
-    _draw_curves(axes[2, 0], censored, end)
+    draw_curves(axes[2, 0], censored, end)
     axes[2, 0].set(xlabel="months", ylabel="still under\nfollow-up", yticks=[0, 0.5, 1])
     _title(axes[2, 0], scores, {"censoring_distance": "reverse Kaplan-Meier, distance {:.3f}"})
 
@@ -335,7 +335,8 @@ def _title(axis: Any, scores: pd.Series, parts: Mapping[str, str]) -> None:
     axis.set_title(text, loc="left", fontsize=10)
 
 
-def _draw_curves(axis: Any, curves: list[tuple[str, str, KaplanMeier]], end: float) -> None:
+def draw_curves(axis: Any, curves: list[tuple[str, str, KaplanMeier]], end: float) -> None:
+    """Named and coloured survival curves with 95 % bands, one step for five patients at least, until `end` months."""
     for name, colour, curve in curves:
         mean, ends = steps_shown(curve.times, curve.at_risk, FEWEST_SHOWN, end)
         times = np.concatenate([[0.0], mean])
