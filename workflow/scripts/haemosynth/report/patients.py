@@ -95,7 +95,7 @@ def patients_figure(synthetic: Cohort, train: Cohort) -> Figure:
     programmes = _programmes(synthetic, train)
     parts += ["programmes"] if programmes else []
     parts += ["image"] if synthetic.images is not None else []
-    widths = {"record": 5.2, "alterations": 3.6, "programmes": 3.4, "image": 2.4}
+    widths = {"record": 4.5, "alterations": 3.0, "programmes": 3.0, "image": 2.2}
     columns = _columns(train)
     height = max(0.19 * (len(columns) + 2), 2.6)
     figure, axes = new_figure(
@@ -130,7 +130,7 @@ def _columns(train: Cohort) -> list[str]:
 def _draw_record(axis: Any, synthetic: Cohort, row: int, like: Cohort, columns: list[str]) -> None:
     axis.axis("off")
     axis.set(xlim=(0, 1), ylim=(len(columns) + 0.5, -1.6), xticks=[], yticks=[])
-    axis.text(0, -1.3, f"Synthetic patient {synthetic.patients[row]}", fontweight="bold", fontsize=9, va="center")
+    axis.text(0, -1.35, f"Synthetic patient {synthetic.patients[row]}", fontweight="bold", fontsize=9, va="center")
     axis.text(0.40, -0.5, "synthetic", color=SYNTHETIC, fontsize=7.5, va="center")
     axis.text(0.69, -0.5, f"archetype, mean of {len(like)} real", color=NEUTRAL, fontsize=7.5, va="center")
     for y, name in enumerate(columns):
