@@ -8,7 +8,8 @@ from fixtures_small import small_cohort
 
 from haemosynth.ingest import ingest
 from haemosynth.publish.cbioportal import write_study
-from haemosynth.publish.release import differences, manifest, release_config, release_schema, write_release
+from haemosynth.publish.release import differences, manifest, publish, release_config, release_schema, write_release
+from haemosynth.validate import STAGES
 
 
 def released(folder, cohort, tmp_path):
@@ -67,6 +68,24 @@ def test_neither_paths_nor_patients_nor_extremes_leave(tmp_path):
         assert not (file.is_file() and b"/secret" in file.read_bytes()), file
     assert not list((tmp_path / "out").rglob("*.safetensors"))
     assert json.loads((tmp_path / "out/run.json").read_text()) == {"finished": "now"}
+
+
+def test_single_patients_of_the_working_dossier_do_not_leave(tmp_path):
+    """Even if the panel were handed to publication, nothing of it is in any file of the folder."""
+    import base64
+    from dataclasses import replace
+
+    from fixtures_dossier import CONFIG, TEMPLATE, dossier_content
+
+    svg = '<svg xmlns="http://www.w3.org/2000/svg"><text>one whole patient beside an average</text></svg>'
+    study = {"cohorts": {"small": {"format": "simulated", "disease": "myeloma", "endpoint": "OS"}}}
+    content = replace(dossier_content(), patients={"default": svg}, captions=dict.fromkeys(STAGES, "What is shown."))
+    publish(tmp_path / "out", small_cohort(60), "default", content, CONFIG | study, TEMPLATE)
+    files = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
+    assert any(file.name == "dossier.html" for file in files)
+    for file in files:
+        for trace in (svg.encode(), base64.b64encode(svg.encode()), b"Single synthetic patients"):
+            assert trace not in file.read_bytes(), file
 
 
 def test_a_published_study_folder_is_read_back_as_the_same_cohort(tmp_path):

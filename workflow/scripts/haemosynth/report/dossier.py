@@ -39,6 +39,7 @@ SUBJECTS = {
     "genomic": "mutations and chromosomes",
     "joint": "the two together",
     "imaging": "the images",
+    "transcriptomic": "gene expression",
 }
 UNCERTAIN = "too uncertain to say"  # the interval reaches from the last band into the first
 FEW_POINTS = 1.0  # training patients per fitted number below which the dossier warns

@@ -95,7 +95,7 @@ def patients_figure(synthetic: Cohort, train: Cohort) -> Figure:
     programmes = _programmes(synthetic, train)
     parts += ["programmes"] if programmes else []
     parts += ["image"] if synthetic.images is not None else []
-    widths = {"record": 5.2, "alterations": 3.6, "programmes": 3.4, "image": 2.4}
+    widths = {"record": 5.4, "alterations": 2.8, "programmes": 2.8, "image": 2.2}
     columns = _columns(train)
     height = max(0.19 * (len(columns) + 2), 2.6)
     figure, axes = new_figure(
@@ -130,17 +130,17 @@ def _columns(train: Cohort) -> list[str]:
 def _draw_record(axis: Any, synthetic: Cohort, row: int, like: Cohort, columns: list[str]) -> None:
     axis.axis("off")
     axis.set(xlim=(0, 1), ylim=(len(columns) + 0.5, -1.6), xticks=[], yticks=[])
-    axis.text(0, -1.3, f"Synthetic patient {synthetic.patients[row]}", fontweight="bold", fontsize=9, va="center")
-    axis.text(0.40, -0.5, "synthetic", color=SYNTHETIC, fontsize=7.5, va="center")
-    axis.text(0.69, -0.5, f"archetype, mean of {len(like)} real", color=NEUTRAL, fontsize=7.5, va="center")
+    axis.text(0, -1.35, f"Synthetic patient {synthetic.patients[row]}", fontweight="bold", fontsize=9, va="center")
+    axis.text(0.43, -0.5, "synthetic", color=SYNTHETIC, fontsize=7.5, va="center")
+    axis.text(0.71, -0.5, f"archetype, mean of {len(like)} real", color=NEUTRAL, fontsize=7.5, va="center")
     for y, name in enumerate(columns):
         if name in like.schema.endpoints:
             own, real = (_endpoint(side, name) for side in (synthetic.take([row]), like))
         else:
             own, real = _value(synthetic.clinical[name].iloc[row]), _typical(like.clinical[name])
         axis.text(0, y + 0.5, _short(_named(like, name), 28), fontsize=7.5, va="center")
-        axis.text(0.40, y + 0.5, _short(own, 16), color=SYNTHETIC, fontsize=7.5, va="center")
-        axis.text(0.69, y + 0.5, _short(real, 22), color=NEUTRAL, fontsize=7.5, va="center")
+        axis.text(0.43, y + 0.5, _short(own, 16), color=SYNTHETIC, fontsize=7.5, va="center")
+        axis.text(0.71, y + 0.5, _short(real, 22), color=NEUTRAL, fontsize=7.5, va="center")
 
 
 def _named(cohort: Cohort, name: str) -> str:
@@ -211,7 +211,7 @@ def _draw_alterations(axis: Any, patient: Cohort, like: Cohort) -> None:
     axis.set_yticks(range(len(carried)), [_short(name, 14) for name in carried], fontsize=8)
     axis.set(xlim=(0, 1.35), ylim=(max(len(carried), 5) - 0.4, -1.6), xticks=[0, 0.5, 1])
     axis.tick_params(axis="y", length=0)
-    axis.set_xlabel("cancer cell fraction; hatched: no fraction; dot: archetype's carriers", fontsize=6.5)
+    axis.set_xlabel("cancer cell fraction (hatched: unknown;\ndot: mean of the archetype's carriers)", fontsize=6.5)
     title = "alterations" if carried else "no alteration" if state.notna().any() else "alterations unknown"
     axis.set_title(title + (f" ({len(more)} more)" if more else ""), loc="left", fontsize=8)
 
@@ -283,7 +283,7 @@ def _draw_programmes(axis: Any, programmes: _Programmes, patient: str, like: Coh
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel("score, standard deviations of training patients", fontsize=6.5)
     known = patient in programmes.synthetic.index
-    axis.set_title("expression programmes (genes)" if known else "without expression", loc="left", fontsize=8)
+    axis.set_title("programmes (genes)" if known else "without expression", loc="left", fontsize=8)
 
 
 def _draw_image(axis: Any, synthetic: Cohort, patient: str) -> None:

@@ -191,12 +191,12 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         return drawn
     known, made = levels(real).astype(float), levels(candidate).astype(float)
     for axis, name, pair in (
-        (axes[0], "mean level", (known.mean(axis=0), made.mean(axis=0))),
+        (axes[0], f"mean log2 level of {known.shape[1]:,} genes", (known.mean(axis=0), made.mean(axis=0))),
         (axes[1], "standard deviation of the level", (known.std(axis=0), made.std(axis=0))),
     ):
         axis.plot(*pair, ".", ms=3, alpha=0.5, color=SYNTHETIC, rasterized=True)
         axis.set(xlabel=f"real patients, n = {real.n_obs:,}", ylabel=f"{label}, n = {candidate.n_obs:,}")
-        axis.set_title(f"{name}, log2; {known.shape[1]:,} genes", loc="left", fontsize=9)
+        axis.set_title(name, loc="left", fontsize=9)
     carried = (states(side, learned.subgroups).T for side in (comparison.real, comparison.candidate))
     for event, colour, *carrier in zip(learned.subgroups, (BLUE, ORANGE, GREEN, PURPLE, SKY), *carried, strict=False):
         own = difference(known, carrier[0]), difference(made, carrier[1])
