@@ -79,12 +79,22 @@ def test_single_patients_of_the_working_dossier_do_not_leave(tmp_path):
 
     svg = '<svg xmlns="http://www.w3.org/2000/svg"><text>one whole patient beside an average</text></svg>'
     study = {"cohorts": {"small": {"format": "simulated", "disease": "myeloma", "endpoint": "OS"}}}
-    content = replace(dossier_content(), patients={"default": svg}, captions=dict.fromkeys(STAGES, "What is shown."))
+    named = pd.DataFrame({"patient": ["REAL-PATIENT-7"], "attacks": [5], "stands_out_by": ["LDH 9876"]})
+    content = replace(
+        dossier_content(),
+        patients={"default": svg}, at_risk={"default": named}, captions=dict.fromkeys(STAGES, "What is shown."),
+    )  # fmt: skip
     publish(tmp_path / "out", small_cohort(60), "default", content, CONFIG | study, TEMPLATE)
     files = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
     assert any(file.name == "dossier.html" for file in files)
     for file in files:
-        for trace in (svg.encode(), base64.b64encode(svg.encode()), b"Single synthetic patients"):
+        for trace in (
+            svg.encode(),
+            base64.b64encode(svg.encode()),
+            b"Single synthetic patients",
+            b"REAL-PATIENT-7",
+            b"patients at risk",
+        ):
             assert trace not in file.read_bytes(), file
 
 

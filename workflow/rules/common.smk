@@ -318,9 +318,12 @@ def pages(wildcards):
     }
 
 
-def whole_patients(wildcards):
-    """Single synthetic patients beside averages of real ones, which the working dossier alone shows."""
+def single_patients(wildcards):
+    """What tells of single patients, synthetic or real, which the working dossier alone shows."""
     if without_record(wildcards.cohort):
-        return []
+        return {}
     folder = f"results/{wildcards.cohort}/seed-{config['seeds'][0]}/patients"
-    return [f"{folder}/{generator}.svg" for generator in config["publish"]]
+    return {
+        "patients": [f"{folder}/{generator}.svg" for generator in config["publish"]],
+        "at_risk": [f"{folder}/{generator}.at_risk.tsv" for generator in config["publish"]],
+    }

@@ -67,7 +67,7 @@ rule dossier:
     """Write the page that a data-access committee reads (working edition)."""
     input:
         unpack(pages),
-        patients=whole_patients,
+        unpack(single_patients),
         template="workflow/report/dossier.html.j2",
         code=package("dossier.py"),
     output:
@@ -113,21 +113,23 @@ rule expression_figure:
         "../scripts/expression_figure.py"
 
 
-rule patients_figure:
-    """Draw single synthetic patients whole, each beside an average of real ones: for the working dossier alone."""
+rule single_patients:
+    """Draw single synthetic patients whole and list the training patients at risk: for the working dossier alone."""
     input:
         synthetic=lambda wildcards: released(wildcards.cohort, wildcards.generator, wildcards.seed),
         train=lambda wildcards: [
             *cohort_files(SEED_FOLDER.format(**wildcards) + "/train").values(),
             *further_files(wildcards.cohort, SEED_FOLDER.format(**wildcards) + "/train"),
         ],
-        code=package("patients_figure.py"),
+        holdout=list(cohort_files(f"{SEED_FOLDER}/holdout").values()),
+        code=package("single_patients.py"),
     output:
-        f"{SEED_FOLDER}/patients/{{generator}}.svg",
+        whole=f"{SEED_FOLDER}/patients/{{generator}}.svg",
+        at_risk=f"{SEED_FOLDER}/patients/{{generator}}.at_risk.tsv",
     log:
-        "logs/patients_figure/{cohort}/{generator}/seed-{seed}.log",
+        "logs/single_patients/{cohort}/{generator}/seed-{seed}.log",
     benchmark:
-        "logs/benchmarks/patients_figure/{cohort}/{generator}/seed-{seed}.tsv"
+        "logs/benchmarks/single_patients/{cohort}/{generator}/seed-{seed}.tsv"
     conda:
         "../../envs/report.yaml"
     resources:
@@ -137,4 +139,4 @@ rule patients_figure:
         job=JOB,
         modalities=lambda wildcards: modalities(config, wildcards.cohort),
     script:
-        "../scripts/patients_figure.py"
+        "../scripts/single_patients.py"

@@ -31,8 +31,9 @@ class Content:
 
     models: (modality, method) -> description of the fitted model. histories: the same -> curves of the fit.
     captions: stage -> text. expression: (generator, edition) -> picture as SVG text. images: of the training patients
-    (`train`) and of each published recipe. patients: generator -> single patients whole as SVG text, for the working
-    edition alone: what is published is made without it. The tables are those of the results folder; assessment is empty
+    (`train`) and of each published recipe. patients: generator -> single patients whole as SVG text, and at_risk: the
+    training patients given away most, both for the working edition alone: what is published is made without them. The
+    tables are those of the results folder; assessment is empty
     where no record was completed.
     """
 
@@ -54,6 +55,7 @@ class Content:
     expression: Mapping[tuple[str, str], str] = field(default_factory=dict)
     images: Mapping[str, Images] = field(default_factory=dict)
     patients: Mapping[str, str] = field(default_factory=dict)
+    at_risk: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
@@ -80,6 +82,7 @@ def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
         },
         images={Path(p).parent.name: read_images(p) for p in files.get("images", ())},
         patients={Path(p).stem: Path(p).read_text(encoding="utf-8") for p in files.get("patients", ())},
+        at_risk={Path(p).name.split(".")[0]: read_table(p) for p in files.get("at_risk", ())},
         **{name: read_table(files[name]) if files[name] else pd.DataFrame() for name in tables},
     )
 

@@ -125,6 +125,11 @@ def render(
             for generator, svg in content.patients.items()
             if generator in generators and not release
         ],
+        at_risk=[
+            {"generator": generator, "table": _table(table)}
+            for generator, table in content.at_risk.items()
+            if generator in generators and not release and len(table)
+        ],
         scorecard_image=_picture(scorecard_figure(content.stages, content.scorecard, shown)),
         scorecard=_table(_scores(content.scorecard, shown)),
         contest=_table(contest),

@@ -1,0 +1,20 @@
+"""Synthetic and real patients -> synthetic ones whole and training ones at risk, for the working dossier alone."""
+
+from pathlib import Path
+
+from job import job
+
+with job(snakemake) as work:
+    from haemosynth.cohort import read_cohort
+    from haemosynth.figures import save_figure
+    from haemosynth.files import write_table
+    from haemosynth.report.at_risk import patients_at_risk
+    from haemosynth.report.patients import patients_figure
+
+    synthetic, train = (
+        read_cohort(Path(files[0]).parent, snakemake.params.modalities)
+        for files in (snakemake.input.synthetic, snakemake.input.train)
+    )
+    unseen = read_cohort(Path(snakemake.input.holdout[0]).parent)
+    save_figure(patients_figure(synthetic, train), snakemake.output.whole)
+    write_table(patients_at_risk(train, unseen, synthetic, work.stream()), snakemake.output.at_risk)
