@@ -281,3 +281,30 @@ def test_figure(name, comparison, tmp_path):
     assert drawn_alike(lambda: stage.figure(ready, values, settings, "real"), tmp_path)
     nothing = values.assign(status="not_applicable", value=np.nan, low=np.nan, high=np.nan)
     assert overlapping(stage.figure(ready, nothing, settings, "real")) == []
+
+
+@pytest.mark.parametrize("name", ["linkability", "inference"])
+def test_copies_lie_beyond_chance(name, comparison):
+    found = measured(name, replace(comparison, candidate=renamed(comparison.train)))
+    for modality in ("clinical", "genomic"):
+        assert found[f"{name}_risk", "all", modality] > found[f"{name}_chance", f"{name}_risk", modality] > 0
+
+
+def test_chance_is_the_quantile_of_the_risk_of_exchangeable_patients():
+    """Patients of whom a third are hit, whichever side they stand on: the risk passes the bound once in 200 times."""
+    rng = np.random.default_rng(4)
+    sizes, beyond, bounds = (120, 80), 0, []
+    for _ in range(400):
+        hit = [(rng.random((n, 2)) < 1 / 3).astype(float) for n in sizes]
+        main, control = (
+            attacks.Tally(pd.Index([f"{side}{i}" for i in range(len(h))]), h, np.ones_like(h))
+            for side, h in zip("mc", hit, strict=True)
+        )
+        found = attacks.Attacked((("a", "clinical"), ("b", "clinical")), main, control, main)
+        bound = attacks.with_chance(found, rng).chance["clinical"]
+        beyond += attacks.risk(hit[0].mean(), hit[1].mean()) > bound
+        bounds.append(bound)
+    assert beyond <= 7  # expected 2
+    # A difference of two shares of 240 and 160 attacks, over 1 - 1/3: 2.58 standard errors.
+    expected = 2.576 * np.sqrt(2 / 9 * (1 / 240 + 1 / 160)) * 1.5
+    assert np.mean(bounds) == pytest.approx(expected, rel=0.15)

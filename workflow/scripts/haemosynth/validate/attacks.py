@@ -10,8 +10,8 @@ over patients. The release is attacked once; a resample of patients then only co
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import BLACK, BLUE, NEUTRAL, ORANGE, SYNTHETIC, new_figure
+from haemosynth.validate.chance import RARE, exchanged, quantile
 from haemosynth.validate.records import CHUNK, Encoder, Matrix, Vector
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
+EXCHANGES = 1000  # of training and control patients, to see what chance shows
 FEWEST = 20  # attacks on a side: below, a success rate says nothing
 NO_GENOMIC = "the cohort has no genomic modality"
 SOURCE = "Giomi et al., Proc Priv Enhanc Technol 2023;2023(2):312 (anonymeter)"
@@ -54,17 +56,47 @@ class Attacked:
     """What the attacks on a release found.
 
     attacks: (name, modality) of each. main: against training patients. control: the same attacks against patients
-    whom no generator has seen. baseline: naive guesses against training patients.
+    whom no generator has seen. baseline: naive guesses against training patients. chance: modality -> what chance
+    shows, where it was asked for.
     """
 
     attacks: tuple[tuple[str, str], ...]
     main: Tally
     control: Tally
     baseline: Tally
+    chance: Mapping[str, float] = field(default_factory=dict)
 
 
-def metrics(attack: str, success: str, naive: str) -> tuple[Metric, ...]:
-    """The metrics of an attack. success, naive: in words, when it succeeds and what the naive attacker does."""
+def with_chance(found: Attacked, rng: np.random.Generator) -> Attacked:
+    """The same with what the risk of each modality is by chance, training and control patients exchanged at random.
+
+    For attacks whose success on a patient does not depend on which side the patient stands.
+    """
+    right, tried = (np.concatenate([getattr(side, part) for side in (found.main, found.control)])
+                    for part in ("right", "tried"))  # fmt: skip
+    member = np.repeat([True, False], [len(found.main.patients), len(found.control.patients)])
+    labels = exchanged(member, EXCHANGES, rng)
+    chance = {}
+    for modality in dict.fromkeys(modality for _, modality in found.attacks):
+        ours = [kind == modality for _, kind in found.attacks]
+        won, made = right[:, ours].sum(axis=1), tried[:, ours].sum(axis=1)
+        chance[modality] = np.nan
+        if min(made[member].sum(), made[~member].sum()) < FEWEST:
+            continue
+        main, control = labels @ won / (labels @ made), ~labels @ won / (~labels @ made)
+        left = 1 - control
+        null = np.divide(main - control, left, out=np.zeros(len(main)), where=left > 0)
+        chance[modality] = quantile(np.clip(null, 0, 1), RARE)
+    return replace(found, chance=chance)
+
+
+def metrics(attack: str, success: str, naive: str, exchangeable: bool = False) -> tuple[Metric, ...]:
+    """The metrics of an attack.
+
+    Args:
+        success, naive: in words, when the attack succeeds and what the naive attacker does.
+        exchangeable: whether `with_chance` applies to it.
+    """
     rates = {
         "main_success": f"share of attacks on training patients that succeed: {success}",
         "control_success": "the same attacks on control patients",
@@ -87,6 +119,14 @@ def metrics(attack: str, success: str, naive: str) -> tuple[Metric, ...]:
             Metric(name, "descriptive", "share", (0, 1), PRIVACY, "attack", text, SOURCE)
             for name, text in rates.items()
         ),
+        *((
+            Metric(
+                f"{attack}_chance", "descriptive", "", (0, 1), PRIVACY, "attack",
+                "99.5 % quantile of the metric that is the target, with training and control patients exchanged"
+                " at random",
+                "Fisher, The Design of Experiments, 1935 (randomisation test)",
+            ),
+        ) if exchangeable else ()),
     )  # fmt: skip
 
 
@@ -108,6 +148,11 @@ def measured(attack: str, found: Attacked, comparison: Comparison, apart: Sequen
         pooled = [(right[ours].sum(), tried[ours].sum()) for right, tried in counts]
         reason = NO_GENOMIC if modality == "genomic" and comparison.train.alterations is None else ""
         values += _values(attack, pooled, "all", modality, reason, least)
+    n, few = len(found.main.patients), f"fewer than {FEWEST} attacks could be made on training or control patients"
+    values += [
+        Value(f"{attack}_chance", chance, f"{attack}_risk", modality, n, "" if np.isfinite(chance) else few)
+        for modality, chance in found.chance.items()
+    ]
     return values
 
 

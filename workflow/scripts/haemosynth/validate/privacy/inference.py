@@ -45,6 +45,7 @@ METRICS = (
         "the secret of the nearest released record on all other attributes is the patient's (a number within 5 % of"
         " the guess); patients whose secret is missing are not attacked",
         "the secret of a released record at random, in expectation",
+        exchangeable=True,
     ),
     Metric(
         "disclosure_excess", "error", "", (0, 1), PRIVACY, "attack",
@@ -125,6 +126,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         attacks.Tally(control.patients, columns(right, second), columns(tried, second)),
         attacks.Tally(train.patients, columns(naive, first), columns(tried, first)),
     )
+    attacked = attacks.with_chance(attacked, choice.spawn(1)[0])
     return Prepared(attacked, comparison.train.patients, _disclosed(comparison, told, encoder, settings, growth))
 
 

@@ -28,6 +28,7 @@ METRICS = attacks.metrics(
     "linkability",
     "the nearest released records to two disjoint sets of attributes of the patient are the same",
     "two released records at random, in expectation",
+    exchangeable=True,
 )
 
 
@@ -62,12 +63,13 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     def tally(patients: pd.Index, won: Matrix) -> attacks.Tally:
         return attacks.Tally(patients, won, np.ones_like(won))
 
-    return attacks.Attacked(
+    found = attacks.Attacked(
         tuple((name, modality) for name, modality, _ in pairs),
         tally(train.patients, right[:border]),
         tally(control.patients, right[border:]),
         tally(train.patients, np.full_like(right[:border], chance)),
     )
+    return attacks.with_chance(found, rng.spawn(1)[0])
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
