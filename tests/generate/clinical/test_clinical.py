@@ -179,3 +179,12 @@ def test_fits_tiny_and_plain_cohorts(algorithm):
     plain = Cohort(replace(train.schema, columns=columns, endpoints=(), alterations={}), train.clinical[["age", "sex"]])
     table = model.sample(model.fit(plain, settings, stream(1), None), plain.schema, 30, stream(2))
     assert table["age"].between(train.clinical["age"].min(), train.clinical["age"].max()).all()
+
+
+def test_groups_of_settings_are_merged_and_checked():
+    module = generate.load("clinical", "vae")
+    settings = generate.settings_of(module, {"refinement": {"trees": 7}, "refresh": None}, "config: methods.x")
+    assert settings["refinement"] == {**module.DEFAULTS["refinement"], "trees": 7}
+    assert settings["refresh"] is None
+    with pytest.raises(InputError, match=r"config: methods\.x\.refinement: unknown setting 'tree'; expected depth, "):
+        generate.settings_of(module, {"refinement": {"tree": 7}}, "config: methods.x")

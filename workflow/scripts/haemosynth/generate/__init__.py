@@ -75,12 +75,19 @@ def visible(train: Cohort, given: Collection[str], modality: str) -> Cohort:
 
 
 def settings_of(module: ModuleType, chosen: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The algorithm's defaults with the study's choices laid over them.
+    """The algorithm's defaults with the study's choices laid over them, key by key in groups of settings too.
 
     Raises:
         InputError: a choice that the algorithm does not know.
     """
-    for key in chosen:
-        if key not in module.DEFAULTS:
-            raise InputError(f"{where}: unknown setting {key!r}; expected {', '.join(sorted(module.DEFAULTS))}")
-    return {**module.DEFAULTS, **chosen}
+    return _over(module.DEFAULTS, chosen, where)
+
+
+def _over(defaults: Mapping[str, Any], chosen: Mapping[str, Any], where: str) -> dict[str, Any]:
+    found = dict(defaults)
+    for key, value in chosen.items():
+        if key not in defaults:
+            raise InputError(f"{where}: unknown setting {key!r}; expected {', '.join(sorted(defaults))}")
+        group = isinstance(value, Mapping) and isinstance(defaults[key], Mapping) and defaults[key]
+        found[key] = _over(defaults[key], value, f"{where}.{key}") if group else value
+    return found
