@@ -118,8 +118,8 @@ rule single_patients:
     input:
         synthetic=lambda wildcards: released(wildcards.cohort, wildcards.generator, wildcards.seed),
         train=lambda wildcards: [
-            *cohort_files(SEED_FOLDER.format(**wildcards) + "/train").values(),
-            *further_files(wildcards.cohort, SEED_FOLDER.format(**wildcards) + "/train"),
+            *cohort_files(f"{SEED_FOLDER}/train".format(**wildcards)).values(),
+            *further_files(wildcards.cohort, f"{SEED_FOLDER}/train".format(**wildcards)),
         ],
         holdout=list(cohort_files(f"{SEED_FOLDER}/holdout").values()),
         code=package("single_patients.py"),
