@@ -110,20 +110,9 @@ def _sequence(
 
 
 def grow(
-    encoding: Encoding,
-    i: int,
-    coded: Coded,
-    seen: np.ndarray,
-    trees: int,
-    leaf: int,
-    max_features: float,
-    seed: int,
-    out_of_bag: bool = False,
+    encoding: Encoding, i: int, coded: Coded, seen: np.ndarray, trees: int, leaf: int, max_features: float, seed: int
 ) -> dict[str, np.ndarray]:
-    """The forest of column i given the features `seen` (patients, features), packed, with the donors of its leaves.
-
-    With `out_of_bag`, donors are the patients of a leaf that its tree was not grown from, where there are at least two.
-    """
+    """The forest of column i given the features `seen` (patients, features), packed, with the donors of its leaves."""
     from sklearn.ensemble import RandomForestRegressor
 
     # Squared error on indicators is the Gini index: one kind of forest serves every kind of column.
@@ -134,11 +123,7 @@ def grow(
         random_state=seed,
     ).fit(seen, encoding.targets(i, coded))
     packed = pack([tree.tree_ for tree in forest.estimators_])
-    grown_from = np.zeros((trees, len(seen)), dtype=bool)
-    if out_of_bag:
-        for tree, patients in enumerate(forest.estimators_samples_):
-            grown_from[tree, patients] = True
-    return packed | donors(packed, seen, grown_from)
+    return packed | donors(packed, seen)
 
 
 def size(forest: Mapping[str, np.ndarray]) -> int:
@@ -228,15 +213,10 @@ def apply(forest: Mapping[str, np.ndarray], rows: np.ndarray, tree: np.ndarray) 
     return node
 
 
-def donors(forest: Mapping[str, np.ndarray], rows: np.ndarray, avoided: np.ndarray) -> dict[str, np.ndarray]:
-    """Training patients in every leaf: the donors of node k are donor[donor_start[k]:donor_start[k + 1]].
-
-    Those `avoided` (trees, patients) are left out of a leaf where at least two others are in it.
-    """
+def donors(forest: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Training patients in every leaf: the donors of node k are donor[donor_start[k]:donor_start[k + 1]]."""
     trees = len(forest["root"])
     leaf = np.concatenate([apply(forest, rows, np.full(len(rows), t)) for t in range(trees)])
-    others = np.bincount(leaf[~avoided.ravel()], minlength=len(forest["feature"]))
-    kept = np.flatnonzero(~avoided.ravel() | (others[leaf] < 2))
-    order = kept[np.argsort(leaf[kept], kind="stable")]
+    order = np.argsort(leaf, kind="stable")
     start = np.searchsorted(leaf[order], np.arange(len(forest["feature"]) + 1))
     return {"donor": (order % len(rows)).astype(np.int32), "donor_start": start.astype(np.int64)}

@@ -2,9 +2,8 @@
 
 One round of Gibbs sampling with bagged trees (`forest.py`) as conditional distributions, as in chained equations (van
 Buuren and Groothuis-Oudshoorn, J Stat Softw 2011;45(3)). It mends what the first generator got wrong between
-columns, and leaves less of any single training patient, since hardly a value remains where it was. Values come from
-patients that the tree was not grown from (out of bag), so that a tree which has learned one patient by heart does not
-hand on this patient's value. Endpoints come last, in their order, and stay coupled.
+columns, and leaves less of any single training patient, since hardly a value remains where it was. Endpoints come
+last, in their order, and stay coupled.
 """
 
 from __future__ import annotations
@@ -26,8 +25,7 @@ def learn(
     arrays = {"donors.levels": coded.levels.astype(np.int32), "donors.positions": coded.positions}
     if len(features) > 1:
         for i in range(len(features)):
-            seen = _others(encoding, i, features)
-            packed = grow(encoding, i, coded, seen, trees, leaf, max_features, seed + i, out_of_bag=True)
+            packed = grow(encoding, i, coded, _others(encoding, i, features), trees, leaf, max_features, seed + i)
             arrays |= {f"{i:03d}.{name}": array for name, array in packed.items()}
     return arrays
 
