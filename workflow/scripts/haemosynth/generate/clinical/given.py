@@ -61,6 +61,6 @@ def known_levels(encoding: Encoding, given: pd.DataFrame) -> np.ndarray:
 
 
 def one_of_each(weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(patients,) one of each patient's records, in proportion to its weight: (patients, records) -> positions."""
+    """One of each patient's choices, in proportion to its weight: (patients, choices) -> (patients,) positions."""
     along = np.cumsum(weight, axis=1)
     return np.asarray((rng.random((len(weight), 1)) * along[:, -1:] >= along).sum(axis=1).clip(0, weight.shape[1] - 1))

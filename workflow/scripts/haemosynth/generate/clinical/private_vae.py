@@ -9,8 +9,6 @@ cost adds up exactly in zCDP. Whatever Adam makes of the noisy gradients costs n
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +19,7 @@ import pandas as pd
 
 from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
-from haemosynth.files import load_model, save_model
+from haemosynth.generate.checkpoint import Checkpoint, identity_of
 from haemosynth.generate.clinical.encoding import Encoding
 from haemosynth.generate.clinical.private_marginals import PUBLIC, domain, drawn, public_encoding
 from haemosynth.generate.fitted import Fitted
@@ -138,7 +136,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     counts = one_way(levels, [domain(v) for v in encoding.variables], spent["marginals"], noise)
     shares = [c / c.sum() for c in counts]
     net = _Net(encoding, shares, settings)
-    weights, history = _train(net, levels, settings, spent["gradients"], noise, seed, checkpoint)
+    kept = Checkpoint(checkpoint, identity_of(settings, seed, levels))
+    weights, history = _train(net, levels, settings, spent["gradients"], noise, seed, kept)
     arrays, description = encoding.save()
     arrays |= {"weights": weights, **{f"shares.{i:03d}": share for i, share in enumerate(shares)}}
     plain = {
@@ -173,7 +172,7 @@ def _train(
     rho: float,
     noise: Noise,
     seed: int,
-    prefix: Path | None,
+    checkpoint: Checkpoint,
 ) -> tuple[np.ndarray, pd.DataFrame]:
     import torch
 
@@ -185,16 +184,11 @@ def _train(
     state["average"], done, history = state["flat"].clone(), 0, []
     target = torch.tensor(levels)
     gradient_of = torch.func.vmap(torch.func.grad(net.loss), in_dims=(None, 0, 0))
-    identity = hashlib.sha256(json.dumps([settings, seed], default=str).encode() + levels.tobytes()).hexdigest()
-    files = () if prefix is None else tuple(prefix.with_name(f"{prefix.name}.{e}") for e in ("safetensors", "json"))
-    if files and all(file.is_file() for file in files):
-        try:
-            arrays, plain = load_model(*files)
-        except InputError:  # damaged, which a crash may leave
-            plain = {}
-        if plain.get("identity") == identity:
-            generator.set_state(torch.tensor(arrays.pop("generator")))
-            state, done, history = {k: torch.tensor(a) for k, a in arrays.items()}, plain["step"], plain["history"]
+    found = checkpoint.load()
+    if found is not None:
+        arrays, plain = found
+        generator.set_state(torch.tensor(arrays.pop("generator")))
+        state, done, history = {name: torch.tensor(a) for name, a in arrays.items()}, plain["step"], plain["history"]
     for step in progress(range(done + 1, total + 1), "private vae", total - done):
         chance = torch.randn((len(target), net.latent), generator=generator)
         gradient = torch.zeros(net.size, dtype=torch.float64)
@@ -213,12 +207,11 @@ def _train(
         keep = min(EMA, step / (step + 10))
         state["average"] = keep * state["average"] + (1 - keep) * state["flat"]
         history.append([step, float(mean.norm())])
-        if prefix is not None and step % int(settings["checkpoint_every"]) == 0 and step < total:
+        if step % int(settings["checkpoint_every"]) == 0:
             arrays = {name: tensor.numpy() for name, tensor in state.items()}
             arrays["generator"] = generator.get_state().numpy()
-            save_model(arrays, {"identity": identity, "step": step, "history": history}, *files)
-    for file in files:
-        file.unlink(missing_ok=True)
+            checkpoint.save(arrays, {"step": step, "history": history})
+    checkpoint.remove()
     return state["average"].numpy(), pd.DataFrame(history, columns=["step", "gradient"])
 
 

@@ -12,8 +12,6 @@ to the aggregate posterior (cf. Tomczak & Welling, AISTATS 2018).
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +20,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.cohort import Cohort
-from haemosynth.errors import InputError
-from haemosynth.files import load_model, save_model
+from haemosynth.generate.checkpoint import Checkpoint, identity_of
 from haemosynth.generate.clinical import critic, forest, nearness, refresh
 from haemosynth.generate.clinical.encoding import Coded, Encoding, FollowUp, learn
 from haemosynth.generate.clinical.given import PER_PATIENT, known_levels, one_of_each
@@ -194,7 +191,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     base = _marginals(encoding, coded.levels)
     seed = torch_seed(rng)
     prior_seed, critic_seed = torch_seed(rng), torch_seed(rng)
-    weights, history = _train(net, coded.levels, base, settings, seed, checkpoint)
+    kept = Checkpoint(checkpoint, identity_of(settings, seed, coded.levels, *base))
+    weights, history = _train(net, coded.levels, base, settings, seed, kept)
     with torch.no_grad():
         w = net.weights(torch.tensor(weights))
         mean, log_variance = (part.numpy() for part in net.encode(w, net.features(coded.levels)))
@@ -229,9 +227,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     if settings["spaced"] and not wishes.where and not wishes.completed:
         near = nearness.learn(train, np.random.default_rng(critic_seed + 1))
         arrays |= {f"near.{name}": array for name, array in near.items()}
-    if checkpoint is not None:
-        for path in _checkpoint_files(checkpoint):
-            path.unlink(missing_ok=True)
+    kept.remove()
     return Fitted(arrays, plain, history)
 
 
@@ -241,22 +237,13 @@ def _marginals(encoding: Encoding, levels: np.ndarray) -> list[np.ndarray]:
     return [np.log(c / c.sum()).astype(np.float32) for c in counts]
 
 
-def _checkpoint(prefix: Path | None) -> tuple[dict[str, np.ndarray], Any] | None:
-    """The last checkpoint; None where there is none, or a damaged one, which a crash may leave."""
-    if prefix is None or not all(path.is_file() for path in _checkpoint_files(prefix)):
-        return None
-    try:
-        return load_model(*_checkpoint_files(prefix))
-    except InputError:
-        return None
-
-
-def _checkpoint_files(prefix: Path) -> tuple[Path, Path]:
-    return prefix.with_name(prefix.name + ".safetensors"), prefix.with_name(prefix.name + ".json")
-
-
 def _train(
-    net: _Net, levels: np.ndarray, base: list[np.ndarray], settings: Mapping[str, Any], seed: int, prefix: Path | None
+    net: _Net,
+    levels: np.ndarray,
+    base: list[np.ndarray],
+    settings: Mapping[str, Any],
+    seed: int,
+    checkpoint: Checkpoint,
 ) -> tuple[np.ndarray, pd.DataFrame]:
     import torch
 
@@ -272,17 +259,12 @@ def _train(
         "best": flat.clone(),
     }  # fmt: skip
     step, best, best_step, history = 0, -np.inf, 0, []
-    identity = hashlib.sha256(
-        json.dumps([sorted((key, str(value)) for key, value in settings.items()), seed]).encode()
-        + levels.tobytes() + b"".join(b.tobytes() for b in base)
-    ).hexdigest()  # fmt: skip
-    found = _checkpoint(prefix)
+    found = checkpoint.load()
     if found is not None:
         arrays, plain = found
-        if plain["identity"] == identity and plain["step"] == int(arrays["step"][0]):
-            generator.set_state(torch.tensor(arrays.pop("generator")))
-            step, best, best_step, history = plain["step"], plain["best"], plain["best_step"], plain["history"]
-            state = {name: torch.tensor(arrays[name]) for name in state}
+        generator.set_state(torch.tensor(arrays.pop("generator")))
+        step, best, best_step, history = plain["step"], plain["best"], plain["best_step"], plain["history"]
+        state = {name: torch.tensor(arrays[name]) for name in state}
     decay = net.decayed() * float(settings["weight_decay"])
     rate, ema, total = float(settings["learning_rate"]), float(settings["ema"]), int(settings["steps"])
     batch, hidden = min(int(settings["batch"]), n), net.shapes["enter"][1]
@@ -321,11 +303,10 @@ def _train(
                 if held > best:
                     best, best_step = held, step
                     state["best"] = state["average"].clone()
-            if prefix is not None and step % int(settings["checkpoint_every"]) == 0:
+            if step % int(settings["checkpoint_every"]) == 0:
                 arrays = {name: tensor.detach().numpy() for name, tensor in state.items()}
-                arrays |= {"generator": generator.get_state().numpy(), "step": np.array([step])}
-                plain = {"identity": identity, "step": step, "best": best, "best_step": best_step, "history": history}
-                save_model(arrays, plain, *_checkpoint_files(prefix))
+                arrays["generator"] = generator.get_state().numpy()
+                checkpoint.save(arrays, {"step": step, "best": best, "best_step": best_step, "history": history})
     return state["best"].numpy(), pd.DataFrame(history, columns=["step", "train", "validation", "kl"])
 
 
@@ -506,7 +487,7 @@ def _decode(
                 p = walk.probabilities(i)
                 right = wishes.permitted(encoding, i)
                 weight += np.log((p * right).sum(axis=1) + 1e-300) if i in asked else 0.0
-                walk.add(i, _choose(p * right, rng))
+                walk.add(i, one_of_each(p * right, rng))
             share = np.exp(weight - weight.max())
             z = z[rng.choice(candidates, size=n, p=share / share.sum())]
         walk = _Walk(net, w, z, arrays)
@@ -521,20 +502,12 @@ def _decode(
             if known is not None and i < known.shape[1]:
                 levels[:, i] = known[:, i]
             else:
-                levels[:, i] = _choose(walk.probabilities(i) * right, rng)
+                levels[:, i] = one_of_each(walk.probabilities(i) * right, rng)
             wishes.clamp(encoding, i, levels, positions)
             if variable.kind == "survival":
                 follow_up.add(i, levels[:, i], positions[:, i])
             walk.add(i, levels[:, i])
     return Coded(levels, positions)
-
-
-def _choose(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One level for every row, in proportion to its weights."""
-    along = np.cumsum(weights, axis=1)
-    return np.asarray(
-        (rng.random(len(weights))[:, None] * along[:, -1:] >= along).sum(axis=1).clip(0, weights.shape[1] - 1)
-    )
 
 
 class _Walk:

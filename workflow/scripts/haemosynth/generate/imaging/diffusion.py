@@ -15,8 +15,6 @@ denoised best: beyond that the network learns images by heart.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -27,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.cohort import Cohort
-from haemosynth.files import load_model, save_model
+from haemosynth.generate.checkpoint import Checkpoint, identity_of
 from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.imaging.coding import DEVIATION, Coding, left_out, rows_of_owners
 from haemosynth.generate.imaging.principal_components import components, regression
@@ -335,10 +333,6 @@ def _mixed(device: torch.device) -> AbstractContextManager[Any]:
     return torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
-def _checkpoint_files(prefix: Path) -> tuple[Path, Path]:
-    return prefix.with_name(prefix.name + ".safetensors"), prefix.with_name(prefix.name + ".json")
-
-
 def _train(
     linear: Mapping[str, np.ndarray], shape: Mapping[str, Any], planes: np.ndarray, condition: np.ndarray,
     out: np.ndarray, settings: Mapping[str, Any], seed: int, prefix: Path | None,
@@ -360,17 +354,13 @@ def _train(
         "best": flat.clone(),
     }  # fmt: skip
     step, best, best_step, history = 0, math.inf, 0, []
-    identity = hashlib.sha256(
-        json.dumps([sorted((key, str(value)) for key, value in settings.items()), seed]).encode()
-        + planes.tobytes() + condition.tobytes()
-    ).hexdigest()  # fmt: skip
-    files = None if prefix is None else _checkpoint_files(prefix)
-    if files is not None and all(path.is_file() for path in files):
-        arrays, plain = load_model(*files)
-        if plain["identity"] == identity and plain["step"] == int(arrays["step"][0]):
-            generator.set_state(torch.tensor(arrays.pop("generator")))
-            step, best, best_step, history = plain["step"], plain["best"], plain["best_step"], plain["history"]
-            state = {name: torch.tensor(arrays[name]).to(device) for name in state}
+    checkpoint = Checkpoint(prefix, identity_of(settings, seed, planes, condition))
+    found = checkpoint.load()
+    if found is not None:
+        arrays, plain = found
+        generator.set_state(torch.tensor(arrays.pop("generator")))
+        step, best, best_step, history = plain["step"], plain["best"], plain["best_step"], plain["history"]
+        state = {name: torch.tensor(arrays[name]).to(device) for name in state}
     total, batch = int(settings["steps"]), min(int(settings["batch"]), len(inside))
     decay, ema = float(settings["weight_decay"]), float(settings["ema"])
 
@@ -410,14 +400,11 @@ def _train(
                 if scores[1] < best:
                     best, best_step = scores[1], step
                     state["best"] = state["average"].clone()
-            if files is not None and step % int(settings["checkpoint_every"]) == 0:
+            if step % int(settings["checkpoint_every"]) == 0:
                 arrays = {name: tensor.cpu().numpy() for name, tensor in state.items()}
-                arrays |= {"generator": generator.get_state().numpy(), "step": np.array([step])}
-                plain = {"identity": identity, "step": step, "best": best, "best_step": best_step, "history": history}
-                save_model(arrays, plain, *files)
-    if files is not None:
-        for path in files:
-            path.unlink(missing_ok=True)
+                arrays["generator"] = generator.get_state().numpy()
+                checkpoint.save(arrays, {"step": step, "best": best, "best_step": best_step, "history": history})
+    checkpoint.remove()
     return state["best"].cpu().numpy(), pd.DataFrame(history, columns=["step", "train", "validation"])
 
 

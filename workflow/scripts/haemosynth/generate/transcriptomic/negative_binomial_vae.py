@@ -16,8 +16,6 @@ Latent points are drawn from a Gaussian mixture fitted to the training patients'
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +26,7 @@ import pandas as pd
 
 from haemosynth.cohort import Cohort
 from haemosynth.expression import dense, made
-from haemosynth.files import load_model, save_model
+from haemosynth.generate.checkpoint import Checkpoint, identity_of
 from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.transcriptomic import owners, scores
 from haemosynth.generate.transcriptomic.regression import factors, number_of_factors, ridge
@@ -119,10 +117,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     arrays |= {"middle": middle, "quantiles": scores.quantiles(rate), **owners.learn_library(train, everybody[who])}
     chosen = rng.integers(len(who), size=CALIBRATION)
     arrays["drawn"] = scores.quantiles(_drawn(arrays, counts, features[chosen], offset[chosen], rng))
-    if checkpoint is not None:
-        for phase in PHASES:
-            for path in _checkpoint_files(checkpoint, phase):
-                path.unlink(missing_ok=True)
+    for phase in PHASES:
+        Checkpoint(_of_phase(checkpoint, phase), "").remove()
     fitted = sum(parameters[name].size for name in parameters if name != "slope")
     plain = {
         "parameters": int(fitted + np.count_nonzero(start["slope"])),
@@ -245,9 +241,8 @@ def _train(
     return start, again.average, seen, history
 
 
-def _checkpoint_files(prefix: Path, phase: str) -> tuple[Path, Path]:
-    name = f"{prefix.name}_{phase}"
-    return prefix.with_name(name + ".safetensors"), prefix.with_name(name + ".json")
+def _of_phase(prefix: Path | None, phase: str) -> Path | None:
+    return None if prefix is None else prefix.with_name(f"{prefix.name}_{phase}")
 
 
 class _State:
@@ -259,7 +254,7 @@ class _State:
     ) -> None:  # fmt: skip
         import torch
 
-        self.start, self.settings, self.prefix, self.data, self.phase = start, settings, prefix, data, phase
+        self.start, self.settings, self.data = start, settings, data
         self.generator = torch.Generator().manual_seed(seed)
         self.weights = {name: array.copy() for name, array in start.items()}
         self.average = {name: array.copy() for name, array in start.items()}
@@ -268,20 +263,16 @@ class _State:
         self.second = {name: np.zeros_like(array) for name, array in start.items()}
         self.step, self.best_step, self.best_bound = 0, 0, -np.inf
         self.history: list[list[float]] = []
-        told = json.dumps([sorted((key, str(value)) for key, value in settings.items()), seed, phase])
-        digest = hashlib.sha256(told.encode())
-        for array in (*start.values(), data.offset, data.features, data.coordinates):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        self.identity = digest.hexdigest()
+        identity = identity_of(settings, seed, *start.values(), data.offset, data.features, data.coordinates)
+        self.checkpoint = Checkpoint(_of_phase(prefix, phase), identity)
 
     def resume(self) -> None:
         import torch
 
-        if self.prefix is None or not all(path.is_file() for path in _checkpoint_files(self.prefix, self.phase)):
+        found = self.checkpoint.load()
+        if found is None:
             return
-        arrays, plain = load_model(*_checkpoint_files(self.prefix, self.phase))
-        if plain["identity"] != self.identity or plain["step"] != int(arrays["step"][0]):
-            return
+        arrays, plain = found
         for part in PARTS:
             setattr(self, part, {name: arrays[f"{part}/{name}"] for name in self.start})
         self.generator.set_state(torch.tensor(arrays["generator"]))
@@ -289,15 +280,12 @@ class _State:
         self.history = plain["history"]
 
     def save(self) -> None:
-        if self.prefix is None:
-            return
         arrays = {f"{part}/{name}": array for part in PARTS for name, array in getattr(self, part).items()}
-        arrays |= {"generator": self.generator.get_state().numpy(), "step": np.array([self.step])}
+        arrays["generator"] = self.generator.get_state().numpy()
         plain = {
-            "identity": self.identity, "step": self.step, "best_step": self.best_step, "best_bound": self.best_bound,
-            "history": self.history,
+            "step": self.step, "best_step": self.best_step, "best_bound": self.best_bound, "history": self.history,
         }  # fmt: skip
-        save_model(arrays, plain, *_checkpoint_files(self.prefix, self.phase))
+        self.checkpoint.save(arrays, plain)
 
     def run(self, inside: np.ndarray, held: np.ndarray | None, steps: int) -> None:
         """Take steps on the patients `inside`; with patients held back, until their bound stops rising."""
