@@ -147,3 +147,21 @@ def test_streams_are_reproducible_and_independent():
 def test_a_table_without_columns_is_read_back(tmp_path, ending):
     write_table(pd.DataFrame(), tmp_path / f"history.{ending}")
     assert read_table(tmp_path / f"history.{ending}").empty
+
+
+def test_what_was_changed_since_it_was_written_is_told(tmp_path):
+    from haemosynth.files import changed_since, write_checksums
+
+    file, folder, gone = tmp_path / "a.tsv", tmp_path / "images.zarr", tmp_path / "b.tsv"
+    folder.mkdir()
+    for path in (file, folder / "chunk", gone):
+        path.write_text("content")
+    write_checksums([file, folder, gone], tmp_path / "record.sha256")
+    assert changed_since(tmp_path / "record.sha256") == []
+    gone.unlink()
+    (folder / "chunk").write_text("kontent")
+    assert changed_since(tmp_path / "record.sha256") == [folder]
+    file.write_text("conten")
+    assert changed_since(tmp_path / "record.sha256") == [file, folder]
+    (tmp_path / "record.sha256").write_text("a damaged record\n")
+    assert changed_since(tmp_path / "record.sha256") == []

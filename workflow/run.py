@@ -55,22 +55,20 @@ def failures(since: float) -> list[str]:
 def discard_damaged() -> None:
     """Remove what is no longer as its job wrote it, so that it is made again: a disk's fault, or somebody's edit."""
     from haemosynth.errors import InputError
-    from haemosynth.files import digest
+    from haemosynth.files import changed_since
     from haemosynth.publish.release import differences
 
-    for record in sorted(Path("logs").rglob("*.sha256")):
-        for line in record.read_text(encoding="utf-8").splitlines():
-            stated, name = line.split("  ", 1)
-            path = Path(name)
-            whole = not path.exists() or digest(path) == stated
-            if whole and path.name == "manifest.tsv" and path.exists():
-                try:
-                    whole = not differences(path.parent)
-                except InputError:
-                    whole = False
-            if not whole:
-                print(f"{path}: not as its job wrote it; it is made again where it is needed", file=sys.stderr)
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    def unlike(manifest: Path) -> bool:
+        try:
+            return bool(differences(manifest.parent))
+        except InputError:  # no manifest any more
+            return True
+
+    found = {path for record in Path("logs").rglob("*.sha256") for path in changed_since(record)}
+    found |= {path for path in Path("results").glob("*/published/*/manifest.tsv") if unlike(path)}
+    for path in sorted(found):
+        print(f"{path}: not as its job wrote it; it is made again where it is needed", file=sys.stderr)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def finished(process: subprocess.Popen) -> int:

@@ -52,13 +52,13 @@ def job(snakemake) -> Iterator[Job]:
     os.dup2(log, 1)
     os.dup2(log, 2)
     from haemosynth.errors import InputError
-    from haemosynth.files import digest, write_text
+    from haemosynth.files import write_checksums
 
     checksums = Path(snakemake.log[0]).with_suffix(".sha256")
     checksums.unlink(missing_ok=True)
     try:
         yield Job(snakemake)
-        write_text("".join(f"{digest(path)}  {path}\n" for path in snakemake.output), checksums)
+        write_checksums(snakemake.output, checksums)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,17 @@ def digest(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     lines = [f"{digest(file)}  {file.relative_to(path)}\n" for file in sorted(path.rglob("*")) if file.is_file()]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def write_checksums(paths: Iterable[str | Path], record: str | Path) -> None:
+    """Note the sha256 of what a job has written, one line for each file or folder."""
+    write_text("".join(f"{digest(path)}  {path}\n" for path in paths), record)
+
+
+def changed_since(record: str | Path) -> list[Path]:
+    """What is there and no longer as `write_checksums` noted it; what is gone is not told."""
+    lines = (line.partition("  ") for line in Path(record).read_text(encoding="utf-8", errors="replace").splitlines())
+    return [Path(name) for stated, _, name in lines if name and Path(name).exists() and digest(name) != stated]
 
 
 def without_formulas(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,13 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
+from haemosynth.validate.privacy import rare_patients
 from haemosynth.validate.privacy.membership import attack
 from haemosynth.validate.records import Encoder, fit_encoder
 
 SHOWN = 15  # patients at most
 RATE = 0.05  # an attack names a patient whom it scores above all but this share of unseen patients
-RARE = 5  # carriers below whom an alteration points to its carriers
-EXTREME = 0.01  # values beyond this quantile of training patients on either side stand out
 REASONS = 4  # of a patient at most
 TREES = 240
 
@@ -51,13 +50,14 @@ def _reasons(train: Cohort, encoder: Encoder) -> list[list[str]]:
     found: list[list[str]] = [[] for _ in range(len(train))]
     if train.alterations is not None:
         carriers = train.alterations.sum()
-        for name in carriers.index[(carriers > 0) & (carriers < RARE)]:
+        for name in carriers.index[(carriers > 0) & (carriers < rare_patients.RAREST)]:
             for row in np.flatnonzero(train.alterations[name].to_numpy(float) == 1):
                 found[row].append(f"{name} ({int(carriers[name])} carriers)")
+    extreme = float(rare_patients.DEFAULTS["extreme"])
     for name, _, _ in encoder.numbers:
         values: NDArray[Any] = train.clinical[name].to_numpy(float)
         if np.isfinite(values).any():
-            low, high = np.nanquantile(values, [EXTREME, 1 - EXTREME])
+            low, high = np.nanquantile(values, [extreme, 1 - extreme])
             for row in np.flatnonzero((values < low) | (values > high)):
                 found[row].append(f"{name} {values[row]:.4g}")
     return found

@@ -27,6 +27,7 @@ from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 EXCHANGES = 1000  # of training and control patients, to see what chance shows
 FEWEST = 20  # attacks on a side: below, a success rate says nothing
+TOO_FEW = f"fewer than {FEWEST} attacks could be made on training or control patients"
 NO_GENOMIC = "the cohort has no genomic modality"
 SOURCE = "Giomi et al., Proc Priv Enhanc Technol 2023;2023(2):312 (anonymeter)"
 ROWS_SHOWN = 16
@@ -148,9 +149,9 @@ def measured(attack: str, found: Attacked, comparison: Comparison, apart: Sequen
         pooled = [(right[ours].sum(), tried[ours].sum()) for right, tried in counts]
         reason = NO_GENOMIC if modality == "genomic" and comparison.train.alterations is None else ""
         values += _values(attack, pooled, "all", modality, reason, least)
-    n, few = len(found.main.patients), f"fewer than {FEWEST} attacks could be made on training or control patients"
+    n = len(found.main.patients)
     values += [
-        Value(f"{attack}_chance", chance, f"{attack}_risk", modality, n, "" if np.isfinite(chance) else few)
+        Value(f"{attack}_chance", chance, f"{attack}_risk", modality, n, "" if np.isfinite(chance) else TOO_FEW)
         for modality, chance in found.chance.items()
     ]
     return values
@@ -160,7 +161,7 @@ def _values(
     attack: str, counts: Sequence[tuple[float, float]], name: str, modality: str, reason: str, least: float
 ) -> list[Value]:
     if not reason and min(tried for _, tried in counts[:2]) < FEWEST:
-        reason = f"fewer than {FEWEST} attacks could be made on training or control patients"
+        reason = TOO_FEW
     n = round(counts[0][1])
     if reason:
         names = [f"{attack}_risk", f"{attack}_risk_upper", *(f"{side}_success" for side in SIDES)]
