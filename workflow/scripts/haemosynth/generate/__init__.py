@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from haemosynth.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from haemosynth.cohort import Cohort
 
 ALGORITHMS = {
@@ -72,6 +74,15 @@ def visible(train: Cohort, given: Collection[str], modality: str) -> Cohort:
             mutations=None,
         )
     return replace(train, schema=schema, clinical=clinical)
+
+
+def at_most(train: Cohort, patients: int, rng: np.random.Generator) -> Cohort:
+    """The training patients that a generator learns from: all, or of more than `patients` so many drawn at random."""
+    if len(train) <= patients:
+        return train
+    drawn = rng.choice(len(train), patients, replace=False)
+    drawn.sort()
+    return train.take(drawn)
 
 
 def settings_of(module: ModuleType, chosen: Mapping[str, Any], where: str) -> dict[str, Any]:

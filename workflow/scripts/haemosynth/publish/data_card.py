@@ -55,8 +55,10 @@ def data_card(
     for modality, method in recipe.items():
         if modality in models:
             parameters = int(models[modality].get("parameters", 0))
-            per = f", {training_patients / parameters:.2g} training patients per parameter" if parameters else ""
-            lines.append(f"- {modality}: {method}, {parameters} fitted numbers{per}")
+            patients = int(models[modality].get("patients", training_patients))
+            per = f", {patients / parameters:.2g} training patients per parameter" if parameters else ""
+            some = f", learned from {patients} of them drawn at random" if patients < training_patients else ""
+            lines.append(f"- {modality}: {method}, {parameters} fitted numbers{per}{some}")
     lines += _guarantee(models)
     lines += [
         "",

@@ -239,9 +239,15 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
             found.append(f"A check of {row.generator} failed: {failure(row._asdict()).replace('_', ' ')}.")
     for (modality, method), model in content.models.items():
         parameters = int(model.get("parameters", 0))
-        if parameters and len(content.train) / parameters < FEW_POINTS:
+        patients = int(model.get("patients", len(content.train)))
+        if patients < len(content.train):
             found.append(
-                f"{modality}: {method} has {parameters} fitted numbers for {len(content.train)} training patients; "
+                f"{modality}: {method} learned from {patients} of the {len(content.train)} training patients, drawn at "
+                "random."
+            )
+        if parameters and patients / parameters < FEW_POINTS:
+            found.append(
+                f"{modality}: {method} has {parameters} fitted numbers for {patients} training patients; "
                 "it is held back by early stopping and priors, not by its size."
             )
     silent = content.scorecard[
@@ -280,12 +286,12 @@ def _recipes(content: Content, config: Mapping[str, Any], generators: Sequence[s
             if model is None:
                 continue
             entry = config["methods"][modality][method]
-            parameters = int(model.get("parameters", 0))
+            parameters, patients = int(model.get("parameters", 0)), int(model.get("patients", len(content.train)))
             changed = {key: value for key, value in entry.items() if key not in ("algorithm", "given")}
             made.append(
                 (
                     generator, modality, entry["algorithm"], ", ".join(entry.get("given") or []) or "nothing",
-                    str(parameters), f"{len(content.train) / parameters:.2g}" if parameters else "",
+                    str(parameters), f"{patients / parameters:.2g}" if parameters else "",
                     ", ".join(f"{key} {value}" for key, value in changed.items()) or "defaults",
                 )
             )  # fmt: skip

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.cohort import Cohort
+from haemosynth.generate import at_most
 from haemosynth.generate.clinical.encoding import Coded, Encoding, FollowUp, learn
 from haemosynth.generate.clinical.given import known_levels
 from haemosynth.generate.clinical.wishes import Wishes, check_wishes
@@ -25,6 +26,7 @@ from haemosynth.schema import Schema
 from haemosynth.streams import torch_seed
 
 DEFAULTS: dict[str, Any] = {
+    "patients": 20_000,  # training patients to learn from; of more so many are drawn at random
     "trees": 25,  # trees per column
     "leaf": 8,  # smallest number of training patients in a leaf
     "max_features": 0.5,  # share of the earlier columns offered at each split
@@ -42,6 +44,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     Raises:
         InputError: a setting that names an unknown column or level.
     """
+    train = at_most(train, int(settings["patients"]), rng)
     wishes = check_wishes(settings, train)
     encoding = learn(train, int(settings["bins"]), wishes.first)
     coded = encoding.encode(train.clinical)
@@ -58,7 +61,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             arrays |= {f"{i:03d}.{name}": array for name, array in packed.items()}
             parameters += size(packed)
         seen = np.hstack([seen, encoding.features(i, coded)])
-    plain = {"encoding": description, "parameters": parameters, **wishes.plain()}
+    plain = {"encoding": description, "patients": len(train), "parameters": parameters, **wishes.plain()}
     return Fitted(arrays, plain, pd.DataFrame())
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.cohort import Cohort
+from haemosynth.generate import at_most
 from haemosynth.generate.checkpoint import Checkpoint, identity_of
 from haemosynth.generate.clinical import critic, forest, nearness, refresh
 from haemosynth.generate.clinical.encoding import Coded, Encoding, FollowUp, learn
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import torch
 
 DEFAULTS: dict[str, Any] = {
+    "patients": 20_000,  # training patients to learn from; of more so many are drawn at random
     "latent": 8,  # dimensions of the latent space
     "width": 128,  # hidden units of the encoder and of each decoder
     "decoders": 6,  # decoders, each on its own bootstrap sample
@@ -184,6 +186,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     """
     import torch
 
+    train = at_most(train, int(settings["patients"]), rng)
     wishes = check_wishes(settings, train)
     encoding = learn(train, int(settings["bins"]), wishes.first)
     coded = encoding.encode(train.clinical)
@@ -202,6 +205,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     arrays |= _prior(mean, log_variance, [int(c) for c in settings["mixture"]], prior_seed)
     plain = {
         "encoding": description,
+        "patients": len(train),
         "parameters": int(net.size),
         "network": {key: settings[key] for key in ("latent", "width", "decoders", "order")},
         **wishes.plain(),

@@ -19,6 +19,7 @@ from scipy.special import expit, logit
 
 from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
+from haemosynth.generate import at_most
 from haemosynth.generate.fitted import Fitted, Genomic
 from haemosynth.generate.genomic.clones import complete, fit_clones
 from haemosynth.generate.genomic.features import describe_record, design_matrix
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import torch
 
 DEFAULTS: dict[str, Any] = {
+    "patients": 20_000,  # training patients to learn from; of more so many are drawn at random
     "sweeps": 600,  # Gibbs sweeps over all patients
     "burn_in": 300,  # of them before the first posterior draw
     "draws": 30,  # posterior draws kept; synthetic patients come from their average
@@ -107,6 +109,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     Raises:
         InputError: the training patients have no alterations, or a published frequency is of an unknown event.
     """
+    train = at_most(train, int(settings["patients"]), rng)
     events = training_events(train)
     names = list(train.schema.alterations)
     for name, frequency in settings["prior_frequencies"].items():
@@ -159,6 +162,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             "clones": clones_plain,
             "gate_ridge": gibbs["gate_ridge"],
             "classes": float(history["classes"].tail(gibbs["sweeps"] - gibbs["burn_in"]).mean()),
+            "patients": len(train),
             "parameters": int(sum(array.size for array in arrays.values())),
         },
         history,

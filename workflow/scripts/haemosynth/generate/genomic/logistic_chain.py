@@ -17,12 +17,14 @@ from scipy.special import expit, logit
 
 from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
+from haemosynth.generate import at_most
 from haemosynth.generate.fitted import Fitted, Genomic
 from haemosynth.generate.genomic.clones import complete, fit_clones
 from haemosynth.generate.genomic.features import describe_record, design_matrix
 from haemosynth.generate.genomic.missingness import fit_missingness
 
 DEFAULTS: dict[str, Any] = {
+    "patients": 20_000,  # training patients to learn from; of more so many are drawn at random
     "event_ridge": [
         1.0,
         2.0,
@@ -203,6 +205,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     Raises:
         InputError: the training patients have no alterations.
     """
+    train = at_most(train, int(settings["patients"]), rng)
     events = training_events(train)
     record = describe_record(train)
     design = design_matrix(record, train.clinical)
@@ -236,6 +239,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             "clones": clones_plain,
             "event_ridge": event_ridge,
             "record_ridge": record_ridge,
+            "patients": len(train),
             "parameters": int(sum(array.size for array in arrays.values())),
         },
         pd.DataFrame([(i + 1, *trial) for i, trial in enumerate(trials)],
