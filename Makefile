@@ -40,9 +40,9 @@ slow: $(READY)  ## the long tests, on real cohorts where HAEMOSYNTH_DATA names t
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-slurm: $(READY)  ## a small study through a real SLURM on this machine (root, Debian)
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		bash tests/slurm/start.sh && $(BIN)/python -m pytest -m slurm tests/slurm $(ARGS); code=$$?; bash tests/slurm/start.sh stop; exit $$code; \
-	else echo "SKIPPED: test-slurm needs root and apt-get"; fi
+	@bash tests/slurm/start.sh; code=$$?; [ $$code != 77 ] || exit 0; \
+	[ $$code = 0 ] && $(BIN)/python -m pytest -m slurm tests/slurm $(ARGS); code=$$?; \
+	bash tests/slurm/start.sh stop; exit $$code
 
 test-faults: $(READY)  ## runs that are killed, starved of disk, and damaged
 	$(BIN)/python -m pytest -m faults tests/faults $(ARGS)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A real SLURM on this one machine, for tests: two nodes, partitions `cpu` and `gpu` (two stand-in GPUs), accounting.
-# Needs root and Debian's packages.   bash tests/slurm/start.sh [start | stop]
+# Needs root and Debian's packages; where they cannot be had it says so and ends with 77.
+#   bash tests/slurm/start.sh [start | stop]
 set -euo pipefail
 
 HOME_OF_TEST=${SLURM_TEST_FOLDER:-/var/lib/haemosynth-slurm}
@@ -8,7 +9,11 @@ PACKAGES=(munge slurmctld slurmd slurmdbd slurm-client slurm-wlm-basic-plugins s
 HOST=$(hostname -s)
 SOCKET=$HOME_OF_TEST/database.sock
 
+SKIPPED=77
+
 say() { echo "slurm for tests: $*" >&2; }
+
+skip() { say "SKIPPED, $*"; exit $SKIPPED; }
 
 running() { [ -s "$1" ] && kill -0 "$(<"$1")" 2>/dev/null; }
 
@@ -37,8 +42,8 @@ install_packages() {
   for package in "${PACKAGES[@]}"; do dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package"); done
   [ ${#missing[@]} -eq 0 ] && return
   say "installing ${missing[*]}"
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || skip "the packages cannot be installed"
 }
 
 write_settings() {
@@ -128,7 +133,8 @@ start_database() {
 }
 
 start() {
-  [ "$(id -u)" = 0 ] || { say "root is needed"; exit 1; }
+  [ "$(id -u)" = 0 ] || skip "root is needed"
+  command -v apt-get >/dev/null || skip "apt-get is needed"
   install_packages
   if running "$HOME_OF_TEST/slurmctld.pid" && scontrol ping | grep -q UP; then say "runs already"; return; fi
   mkdir -p "$HOME_OF_TEST"/{state,spool-cpu1,spool-gpu1} /etc/slurm

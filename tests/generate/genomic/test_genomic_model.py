@@ -286,6 +286,15 @@ def test_design_has_no_gaps_and_an_endpoint_of_mean_zero_residual():
     assert abs(design[:, position].mean()) < 0.02
 
 
+@pytest.mark.parametrize(("n", "least"), [(30, 4), (90, 6), (300, 10)])
+def test_a_level_of_few_patients_is_told_apart_in_a_small_cohort(n, least):
+    cohort = small_cohort(n, seed=1)
+    told = {entry["column"]: entry["levels"] for entry in describe_record(cohort) if entry["kind"] == "levels"}
+    counts = {(column, level): (cohort.clinical[column] == level).sum() for column in told
+              for level in cohort.clinical[column].cat.categories}  # fmt: skip
+    assert {key for key, count in counts.items() if count >= least} == {(c, level) for c in told for level in told[c]}
+
+
 def cumulative_hazard_residuals(cohort: Cohort) -> np.ndarray:
     from lifelines import NelsonAalenFitter
 
