@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/scale.py [--measure] [sizes ...]      (default: 1000 10000 100000)
 
 A cohort of each size is simulated and split 60 : 40; the default generators learn from the training patients and draw
-as many; this is the candidate of every stage of the default settings. Each step runs in a process of its own, so that
-its peak memory is its own. Stages run with all their resamples, or with `--measure` one `prepare` and one `measure`.
+as many, 100,000 at most; this is the candidate of every stage of the default settings. Each step runs in a process of
+its own, so that its peak memory is its own. Stages run with all their resamples, or with `--measure` one `prepare` and
+one `measure`. Times of every step are kept in results/scale/ and not measured again: an interrupted run goes on.
 Prints a table and writes docs/performance-scale.svg.
 """
 
@@ -17,7 +18,6 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
 import json
 import resource
 import subprocess
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -29,10 +29,13 @@ import numpy as np
 import yaml
 
 from haemosynth.cohort import Cohort, read_cohort, typed, write_cohort
+from haemosynth.files import write_json
 from haemosynth.streams import stream
 
 SIDES = ("real", "candidate", "train", "control")
 GENERATORS = {"clinical": "vae", "genomic": "dirichlet_process"}
+MOST_DRAWN = 100_000  # records of the candidate
+WORK = ROOT / "results/scale"
 
 
 def streams(*names):
@@ -75,7 +78,8 @@ def draw_patients(size, folder):
     train = read_cohort(folder / "train")
     model = {name: load(folder / f"{name}.safetensors", folder / f"{name}.json") for name in GENERATORS}
     clinical, genomic = (generate.load(modality, algorithm) for modality, algorithm in GENERATORS.items())
-    table = clinical.sample(model["clinical"], train.schema, len(train), streams("sample", "clinical"))
+    n = min(len(train), MOST_DRAWN)
+    table = clinical.sample(model["clinical"], train.schema, n, streams("sample", "clinical"))
     record = Cohort(replace(train.schema, alterations={}), typed(table, train.schema))
     drawn = genomic.sample(model["genomic"], record, streams("sample", "genomic"))
     candidate = enforce(Cohort(train.schema, record.clinical, drawn.alterations, drawn.sequenced, drawn.mutations))
@@ -124,6 +128,16 @@ def child(step, size, folder, measure_only):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def measured(step, size, measure_only):
+    """What `child` found, now or in an earlier run."""
+    name = step + (" once" if measure_only and step not in STEPS else "")
+    kept = WORK / str(size) / f"{name}.json"
+    if not kept.exists():
+        found = child(step, size, WORK / str(size), measure_only)
+        write_json(found, kept)
+    return json.loads(kept.read_text())
+
+
 def exponent(sizes, seconds):
     """Slope of log seconds on log patients between the two largest sizes: 1 is linear, 0 is bounded."""
     if len(sizes) < 2 or min(seconds[-2:]) <= 0:
@@ -154,12 +168,11 @@ def main(sizes, measure_only):
     named = yaml.safe_load((ROOT / "config/config.yaml").read_text())["stages"]
     stages = [stage for stage in named if set(STAGES[stage].needs) <= {"clinical", "genomic"}]
     table = {step: [] for step in (*STEPS, *stages)}
-    with tempfile.TemporaryDirectory() as work:
-        for size in sizes:
-            for step, found in table.items():
-                found.append(child(step, size, Path(work) / str(size), measure_only))
-                one = found[-1]
-                print(f"{size:>8,}  {step:22} {one['seconds']:9.1f} s {one['memory']:6.2f} GB", flush=True)
+    for size in sizes:
+        for step, found in table.items():
+            found.append(measured(step, size, measure_only))
+            one = found[-1]
+            print(f"{size:>8,}  {step:22} {one['seconds']:9.1f} s {one['memory']:6.2f} GB", flush=True)
     print(f"\n| step | {' | '.join(f'{size:,}' for size in sizes)} | exponent | peak GB |")
     print(f"|---|{'---:|' * (len(sizes) + 2)}")
     for step, found in table.items():

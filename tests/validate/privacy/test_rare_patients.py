@@ -55,6 +55,28 @@ def test_unseen_patients_are_at_chance():
     assert abs(gap.mean()) < 3 * gap.std() / np.sqrt(len(gap))
 
 
+def test_training_patients_are_beyond_chance_and_the_unseen_are_not(comparison):
+    real = measured(replace(comparison, candidate=renamed(comparison.train)))
+    assert real["rare_patients_chance", "outlier_membership_auc"] < real["outlier_membership_auc", "all"]
+    found = [measured(compared(small_cohort(600, 2), seed)) for seed in range(12)]
+    beyond = [one["outlier_membership_auc", "all"] > one["rare_patients_chance", "outlier_membership_auc"]
+              for one in found]  # fmt: skip
+    assert sum(beyond) <= 1  # of twelve, each with a chance of 1 in 200: two or more in 1 of 600 tests
+
+
+def test_chance_is_exceeded_as_rarely_as_it_says(monkeypatch):
+    monkeypatch.setattr(rare_patients.attacks, "EXCHANGES", 200)
+    rng, beyond, trials = np.random.default_rng(1), 0, 150
+    for _ in range(trials):
+        rarity = rng.exponential(size=300)
+        near, member = rarity + rng.normal(size=300), rng.permutation(300) < 180
+        far = rarity > np.quantile(rarity, 0.8)
+        chance = rare_patients._by_chance(rarity[far], near[far], member, far, SETTINGS, rng)
+        sides = [(rarity[far & side], near[far & side]) for side in (member, ~member)]
+        beyond += rare_patients.matched_area(*sides, SETTINGS["strata"]) > chance
+    assert beyond <= 5  # binomial with 150 trials of 1 in 200 to 100: six or more in 1 of 200 tests
+
+
 @pytest.mark.parametrize("share", [0.1, 0.3])
 def test_copies_of_outlying_patients_alone_are_caught(comparison, share):
     """The corruption of this stage: a generator that remembers only those who stand out."""

@@ -69,7 +69,7 @@ CHECKS: Mapping[str, Check] = {
         "inference", 0.09, "how often an attribute is inferred, beyond the control", required=False
     ),
     "outlier_membership_auc": Check(
-        "rare_patients", 0.7, "how well the most unusual training patients are told from unseen ones", required=False
+        "rare_patients", 0.6, "how well the most unusual training patients are told from unseen ones", required=False
     ),
     "image_copies": Check(
         "image_memorisation", 0.01, "share of synthetic images that are a copy of a training patient's image",

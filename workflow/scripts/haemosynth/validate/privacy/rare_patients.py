@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from haemosynth.cohort import Cohort
 from haemosynth.figures import BLACK, BLUE, NEUTRAL, ORANGE, SYNTHETIC, new_figure
 from haemosynth.validate import attacks
+from haemosynth.validate.chance import RARE, Labels, exchanged, quantile
 from haemosynth.validate.records import Encoder, Vector, fit_encoder, nearest
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
@@ -43,6 +44,11 @@ METRICS = (
         " fifth of patients farthest from others; rare alterations, extreme values: those who have them",
         "this project; after Stadler et al., USENIX Security 2022 (outlying targets)",
         target=0.5,
+    ),
+    Metric(
+        "rare_patients_chance", "descriptive", "", (0, 1), PRIVACY, "attack",
+        "99.5 % quantile of the metric that is the target, with training and control patients exchanged at random",
+        "Fisher, The Design of Experiments, 1935 (randomisation test)",
     ),
     Metric(
         "rare_profile_matches", "error", "share", (0, 1), PRIVACY, "attack",
@@ -88,11 +94,15 @@ class Side:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the attack on the release found, and the number of rarest alterations that are released."""
+    """What the attack on the release found.
+
+    rarest: number of the rarest alterations that are released. chance: see rare_patients_chance.
+    """
 
     train: Side
     control: Side
     rarest: int
+    chance: float
 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared:
@@ -123,7 +133,24 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         carriers = train.alterations.sum()
         few = carriers.index[(carriers > 0) & (carriers < RAREST)]
         rarest = int((comparison.candidate.alterations[few].sum() > 0).sum())
-    return Prepared(side(train, slice(0, border)), side(control, slice(border, None)), rarest)
+    member = np.arange(len(points)) < border
+    chance = _by_chance(rarity[far], near[far], member, far, settings, rng)
+    return Prepared(side(train, slice(0, border)), side(control, slice(border, None)), rarest, chance)
+
+
+def _by_chance(
+    rarity: Vector, near: Vector, member: Labels, far: Labels, settings: Mapping[str, Any], rng: np.random.Generator
+) -> float:
+    """What `outlier_membership_auc` of the outlying patients is by chance; rarity and near: of these.
+
+    Neither depends on which side a patient stands.
+    """
+    null = []
+    for labels in exchanged(member, attacks.EXCHANGES, rng)[:, far]:
+        if min(labels.sum(), (~labels).sum()) >= int(settings["fewest"]):
+            sides = ((rarity[labels], near[labels]), (rarity[~labels], near[~labels]))
+            null.append(matched_area(*sides, int(settings["strata"])))
+    return quantile(np.array(null), RARE) if null else np.nan
 
 
 def _carries_rare(cohort: Cohort, train: Cohort, share: float) -> NDArray[np.bool_]:
@@ -221,6 +248,8 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             )
             area = matched_area(train, control, int(settings["strata"]))
             values.append(Value("outlier_membership_auc", area, name, modality, n))
+            if name == "all":
+                values.append(Value("rare_patients_chance", prepared.chance, "outlier_membership_auc", modality, n))
     values += _profile_values(prepared, chosen, comparison, int(settings["fewest"]))
     return values
 
