@@ -59,6 +59,8 @@ def data_card(
             per = f", {patients / parameters:.2g} training patients per parameter" if parameters else ""
             some = f", learned from {patients} of them drawn at random" if patients < training_patients else ""
             lines.append(f"- {modality}: {method}, {parameters} fitted numbers{per}{some}")
+            left_out = ", ".join(models[modality].get("left_out", []))
+            lines += [f"  Too few patients, neither learned nor released: {left_out}"] * bool(left_out)
     lines += _guarantee(models)
     lines += [
         "",

@@ -245,6 +245,11 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
                 f"{modality}: {method} learned from {patients} of the {len(content.train)} training patients, drawn at "
                 "random."
             )
+        if model.get("left_out"):
+            found.append(
+                f"{modality}: {method} neither learned nor releases what too few patients have: "
+                f"{', '.join(model['left_out'])}."
+            )
         if parameters and patients / parameters < FEW_POINTS:
             found.append(
                 f"{modality}: {method} has {parameters} fitted numbers for {patients} training patients; "

@@ -22,11 +22,13 @@ from haemosynth.generate.clinical.encoding import Coded, Encoding, FollowUp, lea
 from haemosynth.generate.clinical.given import known_levels
 from haemosynth.generate.clinical.wishes import Wishes, check_wishes
 from haemosynth.generate.fitted import Fitted
+from haemosynth.generate.rare import without_rare_levels
 from haemosynth.schema import Schema
 from haemosynth.streams import torch_seed
 
 DEFAULTS: dict[str, Any] = {
     "patients": 20_000,  # training patients to learn from; of more so many are drawn at random
+    "fewest": 0,  # training patients that a level must have to be learned, see `rare`
     "trees": 25,  # trees per column
     "leaf": 8,  # smallest number of training patients in a leaf
     "max_features": 0.5,  # share of the earlier columns offered at each split
@@ -45,6 +47,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         InputError: a setting that names an unknown column or level.
     """
     train = at_most(train, int(settings["patients"]), rng)
+    train, left_out = without_rare_levels(train, int(settings["fewest"]), rng)
     wishes = check_wishes(settings, train)
     encoding = learn(train, int(settings["bins"]), wishes.first)
     coded = encoding.encode(train.clinical)
@@ -61,7 +64,13 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             arrays |= {f"{i:03d}.{name}": array for name, array in packed.items()}
             parameters += size(packed)
         seen = np.hstack([seen, encoding.features(i, coded)])
-    plain = {"encoding": description, "patients": len(train), "parameters": parameters, **wishes.plain()}
+    plain = {
+        "encoding": description,
+        "patients": len(train),
+        "left_out": left_out,
+        "parameters": parameters,
+        **wishes.plain(),
+    }
     return Fitted(arrays, plain, pd.DataFrame())
 
 

@@ -27,6 +27,7 @@ from haemosynth.generate.clinical.encoding import Coded, Encoding, FollowUp, lea
 from haemosynth.generate.clinical.given import PER_PATIENT, known_levels, one_of_each
 from haemosynth.generate.clinical.wishes import Wishes, check_wishes
 from haemosynth.generate.fitted import Fitted
+from haemosynth.generate.rare import without_rare_levels
 from haemosynth.progress import progress
 from haemosynth.schema import Schema
 from haemosynth.streams import torch_seed
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 DEFAULTS: dict[str, Any] = {
     "patients": 20_000,  # training patients to learn from; of more so many are drawn at random
+    "fewest": 0,  # training patients that a level must have to be learned, see `rare`
     "latent": 8,  # dimensions of the latent space
     "width": 128,  # hidden units of the encoder and of each decoder
     "decoders": 6,  # decoders, each on its own bootstrap sample
@@ -187,6 +189,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     import torch
 
     train = at_most(train, int(settings["patients"]), rng)
+    train, left_out = without_rare_levels(train, int(settings["fewest"]), rng)
     wishes = check_wishes(settings, train)
     encoding = learn(train, int(settings["bins"]), wishes.first)
     coded = encoding.encode(train.clinical)
@@ -206,6 +209,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     plain = {
         "encoding": description,
         "patients": len(train),
+        "left_out": left_out,
         "parameters": int(net.size),
         "network": {key: settings[key] for key in ("latent", "width", "decoders", "order")},
         **wishes.plain(),

@@ -351,13 +351,14 @@ def complete(
     Unknown alterations are taken out, and mutations are sampled for the genes that remain.
 
     Args:
-        fitted: a generator whose description holds `alterations`, `missing` and `clones`.
+        fitted: a generator whose description holds `alterations`, `left_out`, `missing` and `clones`.
         given: the patients.
         events: (patients, events) complete, 0 or 1.
         design: (patients, features) clinical record.
         rng: random stream.
     """
     kinds: Mapping[str, str] = fitted.description["alterations"]
+    events = np.where([name in fitted.description.get("left_out", []) for name in kinds], 0.0, events)
     sequenced, unknown = sample_missingness(fitted.arrays, fitted.description["missing"], kinds, design, rng)
     matrix = pd.DataFrame(np.where(unknown, np.nan, events), index=given.patients, columns=list(kinds))
     full = pd.DataFrame(events, index=given.patients, columns=list(kinds))

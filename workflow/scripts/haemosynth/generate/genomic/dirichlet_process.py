@@ -26,12 +26,14 @@ from haemosynth.generate.genomic.features import describe_record, design_matrix
 from haemosynth.generate.genomic.logistic_chain import Chain, fit_chain, kinships, training_events
 from haemosynth.generate.genomic.missingness import fit_missingness
 from haemosynth.generate.genomic.mixture import Mixture, choose_gate_ridge, fit_mixture
+from haemosynth.generate.rare import without_rare_alterations
 
 if TYPE_CHECKING:
     import torch
 
 DEFAULTS: dict[str, Any] = {
     "patients": 20_000,  # training patients to learn from; of more so many are drawn at random
+    "fewest": 0,  # training patients that an alteration must have to be learned, see `rare`
     "sweeps": 600,  # Gibbs sweeps over all patients
     "burn_in": 300,  # of them before the first posterior draw
     "draws": 30,  # posterior draws kept; synthetic patients come from their average
@@ -110,6 +112,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         InputError: the training patients have no alterations, or a published frequency is of an unknown event.
     """
     train = at_most(train, int(settings["patients"]), rng)
+    train, left_out = without_rare_alterations(train, int(settings["fewest"]))
     events = training_events(train)
     names = list(train.schema.alterations)
     for name, frequency in settings["prior_frequencies"].items():
@@ -163,6 +166,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             "gate_ridge": gibbs["gate_ridge"],
             "classes": float(history["classes"].tail(gibbs["sweeps"] - gibbs["burn_in"]).mean()),
             "patients": len(train),
+            "left_out": left_out,
             "parameters": int(sum(array.size for array in arrays.values())),
         },
         history,

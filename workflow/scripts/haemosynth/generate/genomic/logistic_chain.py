@@ -22,9 +22,11 @@ from haemosynth.generate.fitted import Fitted, Genomic
 from haemosynth.generate.genomic.clones import complete, fit_clones
 from haemosynth.generate.genomic.features import describe_record, design_matrix
 from haemosynth.generate.genomic.missingness import fit_missingness
+from haemosynth.generate.rare import without_rare_alterations
 
 DEFAULTS: dict[str, Any] = {
     "patients": 20_000,  # training patients to learn from; of more so many are drawn at random
+    "fewest": 0,  # training patients that an alteration must have to be learned, see `rare`
     "event_ridge": [
         1.0,
         2.0,
@@ -206,6 +208,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         InputError: the training patients have no alterations.
     """
     train = at_most(train, int(settings["patients"]), rng)
+    train, left_out = without_rare_alterations(train, int(settings["fewest"]))
     events = training_events(train)
     record = describe_record(train)
     design = design_matrix(record, train.clinical)
@@ -239,7 +242,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             "clones": clones_plain,
             "event_ridge": event_ridge,
             "record_ridge": record_ridge,
-            "patients": len(train),
+            "patients": len(train), "left_out": left_out,
             "parameters": int(sum(array.size for array in arrays.values())),
         },
         pd.DataFrame([(i + 1, *trial) for i, trial in enumerate(trials)],
