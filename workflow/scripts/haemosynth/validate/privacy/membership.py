@@ -1,10 +1,10 @@
 """Membership inference: can an attacker who holds a patient's record tell that the patient was in the training data?
 
-Seven attacks give every attacked patient a score from the release and a sample of the population; members are
+Eight attacks give every attacked patient a score from the release and a sample of the population; members are
 training patients, non-members unseen ones. The population sample is made of all attacked patients but the one in
 question, and no score knows who is a member, so that members and non-members are treated alike: a release without
 memory gives an area under the curve of one half on average over splits. On one split it lies above or below by chance,
-and the worst of seven attacks lies above. How far is found by exchanging members and non-members at random (`chance`),
+and the worst of eight attacks lies above. How far is found by exchanging members and non-members at random (`chance`),
 which costs no further attack.
 """
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from haemosynth.figures import BLACK, BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, SKY, SYNTHETIC, new_figure
 from haemosynth.streams import torch_seed
 from haemosynth.validate.chance import RARE, USUAL, Labels, exchanged, quantile, rank_statistics
+from haemosynth.validate.likelihood import log_ratio
 from haemosynth.validate.records import (
     Matrix,
     Vector,
@@ -47,6 +48,7 @@ ATTACKS = {
     "neighbour_count": ORANGE,
     "density_ratio": GREEN,
     "classifier": PURPLE,
+    "likelihood": BLUE,
 }
 RATES = (0.01, 0.1)
 NEAR = 0.01  # added to distances before their logarithm: a copy is near, not infinitely so
@@ -60,7 +62,9 @@ _SCORES = (
     " second nearest real patient over that to its nearest, of which the patient takes the largest; neighbour_count,"
     f" log of the number of released records nearer than the {COUNTED}th nearest other real record; density_ratio, log"
     " of the Gaussian kernel density of the release over that of the other real records; classifier, logit of"
-    " extremely randomised trees that tell released from real records, of the trees that have not seen the patient"
+    " extremely randomised trees that tell released from real records, of the trees that have not seen the patient;"
+    " likelihood, log density of a normal distribution with the mean and covariance of the release over that of the"
+    " other real records"
 )
 _CHANCE = "training and unseen patients exchanged at random"
 METRICS = (
@@ -68,7 +72,8 @@ METRICS = (
         "membership_auc", "target", "", (0, 1), PRIVACY, "attack",
         f"area under the ROC curve, training against unseen patients, of the worst attack; {_SCORES}",
         "Chen et al., GAN-Leaks, CCS 2020; Hilprecht et al., PoPETs 2019; Hayes et al., LOGAN, PoPETs 2019; van Breugel"
-        " et al., DOMIAS, AISTATS 2023; Watson et al., ICLR 2022 (difficulty calibration)",
+        " et al., DOMIAS, AISTATS 2023; Watson et al., ICLR 2022 (difficulty calibration); Homer et al., PLoS Genet"
+        " 2008;4:e1000167 (likelihood)",
         target=0.5,
     ),
     *(
@@ -186,6 +191,7 @@ def attack(points: Matrix, released: Matrix, trees: int, rng: np.random.Generato
         "neighbour_count": np.log(within + 0.5),
         "density_ratio": density - _around(points, points, width, to_others[:, -1], without_self=True)[0],
         "classifier": _classified(points, released, trees, rng),
+        "likelihood": log_ratio(points, released),
     }
 
 
@@ -252,8 +258,9 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     for score, (name, colour) in zip(attacked.scores[modality].T, ATTACKS.items(), strict=True):
         curve = rank_statistics(score, attacked.member[None, :], tuple(grid))[1][0]
         clouds.append(rank_statistics(score, band, tuple(grid))[1])
+        look = "--" if name == "likelihood" else "-"  # there are no more colours that all readers tell apart
         text = f"{name.replace('_', ' ')}, {found['membership_auc', name, modality][0]:.2f}"
-        left.plot(grid, np.maximum(curve, 1e-3), color=colour, lw=1.4, label=text)
+        left.plot(grid, np.maximum(curve, 1e-3), color=colour, lw=1.4, ls=look, label=text)
     left.plot(grid, np.quantile(np.max(clouds, axis=0), USUAL, axis=0), color=NEUTRAL, alpha=0.5, lw=4,
               label="worst attack by chance, 95 %", zorder=0)  # fmt: skip
     left.plot(grid, grid, color=NEUTRAL, lw=0.9, ls="--", label="guessing, 0.50")
@@ -292,4 +299,4 @@ def _draw_worst(axis: Any, found: Mapping[tuple[str, str, str], Vector], modalit
     axis.set(xlim=(-0.02, 1.02), ylim=(0.6 - len(NAMES) - 0.9, 0.6), xlabel="area, or share of training patients")
     axis.set_yticks([-row for row in range(len(NAMES))], [texts[metric] for metric in NAMES])
     axis.legend(loc="lower right", frameon=False, fontsize=8, ncols=2)
-    axis.set_title("the worst of seven attacks", loc="left", fontsize=10)
+    axis.set_title("the worst of eight attacks", loc="left", fontsize=10)
