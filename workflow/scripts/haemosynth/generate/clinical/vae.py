@@ -53,7 +53,7 @@ DEFAULTS: dict[str, Any] = {
     "kl_weight": 1.0,
     "ema": 0.98,
     "mixture": [1, 4, 8],  # components of the prior; the best BIC is taken
-    "refresh": {"trees": 25, "leaf": 16, "max_features": 0.5},  # redraw of each column given the others; null for none
+    "refresh": {"trees": 25, "leaf": 24, "max_features": 0.5},  # redraw of each column given the others; null for none
     "refinement": {"trees": 150, "depth": 4, "rate": 0.05, "leaf": 15},  # density-ratio refinement; null for none
     "spaced": True,  # records no nearer to training patients than these are to each other (`nearness`)
     "checkpoint_every": 100,  # steps
