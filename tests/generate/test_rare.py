@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fixtures_small import small_cohort
-from test_patients import QUICK
+from test_bounded_fits import QUICK
 
 from haemosynth import generate
 from haemosynth.generate.rare import without_rare_alterations, without_rare_levels

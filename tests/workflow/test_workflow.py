@@ -18,7 +18,11 @@ STUDY = {
     "cohorts": {"small": {"format": "simulated", "disease": "myeloma", "patients": 260, "endpoint": ["OS", "PFS"]}},
     "compare": ["real", "independent", "uniform", "default", "forest"],
     "stages": ["marginals", "co_occurrence", "survival", "distance", "membership", "audit"],
-    "validation": {"common": {"repeats": 1, "replicates": 6}, "audit": {"trials": 1, "exchanges": 50}},
+    "validation": {
+        "common": {"repeats": 1, "replicates": 6},
+        "audit": {"trials": 1, "exchanges": 50},
+        "membership": {"trees": 60},
+    },
     # Small models and few replicates show the wiring, not the quality: the gate is opened for them.
     "imputation": {
         "draws": 2,

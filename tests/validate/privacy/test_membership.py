@@ -189,6 +189,8 @@ def test_the_figure_draws_each_attack(comparison, tmp_path):
         return membership.figure(seen, values, membership.DEFAULTS, "fresh")
 
     labels = [text.get_text() for text in draw().axes[0].get_legend().get_texts()]
-    assert [label.split(",")[0].replace(" ", "_") for label in labels[: len(membership.ATTACKS)]] == list(membership.ATTACKS)
+    assert [label.split(",")[0].replace(" ", "_") for label in labels[: len(membership.ATTACKS)]] == list(
+        membership.ATTACKS
+    )
     assert not overlapping(draw())
     assert drawn_alike(draw, tmp_path)
