@@ -146,19 +146,40 @@ def exponent(sizes, seconds):
 
 
 def draw(sizes, table, measure_only):
-    from haemosynth.figures import BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, SKY, VERMILION, new_figure, save_figure
+    """A panel for generation and one for each pillar; every line carries its name at its right end."""
+    from haemosynth.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure, save_figure
+    from haemosynth.validate import STAGES
 
-    figure, axis = new_figure(7.6, 4.6)
-    colours = (VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY, NEUTRAL)
-    for i, (step, found) in enumerate(table.items()):
-        look = {"marker": "os^Dv"[i % 5], "ls": ("-", "--", ":")[i // 7 % 3], "color": colours[i % 7]}
-        seconds = [one["seconds"] for one in found]
-        axis.plot(sizes, seconds, **look, ms=4, lw=1.3, label=step.replace("_", " "))
-    axis.set(xscale="log", yscale="log", xlabel="patients of the simulated cohort")
-    axis.set_ylabel("seconds of one processor, " + ("one measurement" if measure_only else "with all resamples"))
-    axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
-    axis.minorticks_off()
-    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
+    panels = {"generation": [step for step in table if step in STEPS]}
+    for step in table:
+        if step not in STEPS:
+            panels.setdefault(STAGES[step].pillar, []).append(step)
+    figure, axes = new_figure(11, 8, nrows=2, ncols=3)
+    colours = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+    lowest = min(one["seconds"] for found in table.values() for one in found)
+    highest = max(one["seconds"] for found in table.values() for one in found)
+    gap = np.log(highest / lowest) / 19  # between names
+    for axis, (title, steps) in zip(axes.flat, panels.items(), strict=False):
+        place = -np.inf
+        for i, step in enumerate(sorted(steps, key=lambda step: table[step][-1]["seconds"])):
+            seconds = [one["seconds"] for one in table[step]]
+            axis.plot(sizes, seconds, "o-", color=colours[i % 7], ms=3, lw=1.2)
+            place = max(np.log(seconds[-1]), place + gap)
+            axis.annotate(
+                step.replace("_", " "), (sizes[-1], seconds[-1]), (sizes[-1] * 1.25, np.exp(place)), fontsize=7.5,
+                va="center", color=colours[i % 7], annotation_clip=False,
+                arrowprops={"arrowstyle": "-", "lw": 0.4, "relpos": (0, 0.5), "color": colours[i % 7]},
+            )  # fmt: skip
+        axis.set(xscale="log", yscale="log", ylim=(lowest / 1.5, highest * 2))
+        axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axis.minorticks_off()
+        axis.set_title(title, loc="left", fontsize=10)
+    for axis in list(axes.flat)[len(panels) :]:
+        axis.remove()
+    for axis in axes[:, 0]:
+        axis.set_ylabel("processor seconds, " + ("one measurement" if measure_only else "all resamples"))
+    for axis in axes[-1]:
+        axis.set_xlabel("patients")
     save_figure(figure, ROOT / "docs/performance-scale.svg")
 
 
