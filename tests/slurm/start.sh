@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A real SLURM on this one machine, for tests: two nodes, partitions `cpu` and `gpu` (two stand-in GPUs), accounting.
-# Needs root and Debian's packages; where they cannot be had it says so and ends with 77.
+# Needs root, Debian's packages and no other SLURM; where one is wanting, or a daemon does not come up, it says so, shows
+# the logs, and ends with 77.
 #   bash tests/slurm/start.sh [start | stop]
 set -euo pipefail
 
@@ -17,11 +18,11 @@ skip() { say "SKIPPED, $*"; exit $SKIPPED; }
 
 running() { [ -s "$1" ] && kill -0 "$(<"$1")" 2>/dev/null; }
 
-patiently() { # seconds, what, command...
-  local end=$((SECONDS + $1)) what=$2
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $end ] || { say "$what did not come up"; exit 1; }
+patiently() { # what, command...
+  local end=$((SECONDS + 60)) what=$1
+  shift
+  until "$@" >"$HOME_OF_TEST/last_try.log" 2>&1; do
+    [ $SECONDS -lt $end ] || { tail -n 20 "$HOME_OF_TEST"/*.log >&2; skip "$what did not come up"; }
     sleep 0.3
   done
 }
@@ -35,7 +36,12 @@ stop() {
       for _ in $(seq 50); do running "$file" || break; sleep 0.1; done
     fi
   done
+  # Without a controller these settings only make every client, and so every start of Snakemake, wait for one.
+  our_settings && rm -f /etc/slurm/{slurm,gres,slurmdbd}.conf
+  return 0
 }
+
+our_settings() { grep -qs '^ClusterName=haemosynth$' /etc/slurm/slurm.conf; }
 
 install_packages() {
   local missing=()
@@ -112,7 +118,7 @@ start_munge() {
     chmod 400 /etc/munge/munge.key
   fi
   munge -n </dev/null 2>/dev/null | unmunge >/dev/null 2>&1 || runuser -u munge -- munged --force
-  patiently 10 munge sh -c 'munge -n </dev/null | unmunge'
+  patiently munge sh -c 'munge -n </dev/null | unmunge'
 }
 
 start_database() {
@@ -125,7 +131,7 @@ start_database() {
     >"$HOME_OF_TEST/database.log" 2>&1 </dev/null &
   echo $! >"$HOME_OF_TEST/database.pid"
   ln -sf "$HOME_OF_TEST/database/sock" "$SOCKET"
-  patiently 40 MariaDB $sql -e 'select 1'
+  patiently MariaDB $sql -e 'select 1'
   $sql -e "create database if not exists slurm_accounting;
     create or replace user slurm@localhost identified by 'for-tests-only';
     create or replace user slurm@'127.0.0.1' identified by 'for-tests-only';
@@ -135,6 +141,7 @@ start_database() {
 start() {
   [ "$(id -u)" = 0 ] || skip "root is needed"
   command -v apt-get >/dev/null || skip "apt-get is needed"
+  [ ! -e /etc/slurm/slurm.conf ] || our_settings || skip "/etc/slurm/slurm.conf is another cluster's"
   install_packages
   if running "$HOME_OF_TEST/slurmctld.pid" && scontrol ping | grep -q UP; then say "runs already"; return; fi
   mkdir -p "$HOME_OF_TEST"/{state,spool-cpu1,spool-gpu1} /etc/slurm
@@ -142,15 +149,15 @@ start() {
   write_settings
   start_munge
   running "$HOME_OF_TEST/database.pid" || start_database
-  running "$HOME_OF_TEST/slurmdbd.pid" || slurmdbd
-  patiently 40 slurmdbd sacctmgr --noheader list cluster
+  running "$HOME_OF_TEST/slurmdbd.pid" || slurmdbd || true
+  patiently slurmdbd sacctmgr --noheader list cluster
   sacctmgr --immediate --quiet add cluster haemosynth >/dev/null 2>&1 || true
   sacctmgr --immediate --quiet add account tests Description=tests Organization=tests >/dev/null 2>&1 || true
   sacctmgr --immediate --quiet add user root account=tests >/dev/null 2>&1 || true
-  slurmctld
-  patiently 20 slurmctld sh -c 'scontrol ping | grep -q UP'
+  slurmctld || true # whether it runs is asked next
+  patiently slurmctld sh -c 'scontrol ping | grep -q UP'
   for node in cpu1 gpu1; do slurmd -N $node; done
-  patiently 40 nodes sh -c '[ "$(sinfo --noheader --Node --states=idle -o %N | sort -u | wc -l)" = 2 ]'
+  patiently nodes sh -c '[ "$(sinfo --noheader --Node --states=idle -o %N | sort -u | wc -l)" = 2 ]'
   say "$(sinfo --noheader -o '%P %t %G' | tr '\n' ';')"
 }
 
