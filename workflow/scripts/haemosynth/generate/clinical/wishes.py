@@ -146,7 +146,7 @@ def check_wishes(settings: Mapping[str, Any], train: Cohort) -> Wishes:
             levels = [level for level in values.cat.categories if (values == level).any()]
             if str(wanted) not in levels:
                 raise InputError(
-                    f"cohort {name}: where: {column}: no training patient has the level {wanted!r}; "
+                    f"cohort {name}: where: {column}: no training patient learned from has the level {wanted!r}; "
                     f"expected one of {', '.join(levels)}"
                 )
             where[column] = str(wanted)

@@ -358,7 +358,7 @@ def complete(
         rng: random stream.
     """
     kinds: Mapping[str, str] = fitted.description["alterations"]
-    events = np.where([name in fitted.description.get("left_out", []) for name in kinds], 0.0, events)
+    events = np.where([name in fitted.description["left_out"] for name in kinds], 0.0, events)
     sequenced, unknown = sample_missingness(fitted.arrays, fitted.description["missing"], kinds, design, rng)
     matrix = pd.DataFrame(np.where(unknown, np.nan, events), index=given.patients, columns=list(kinds))
     full = pd.DataFrame(events, index=given.patients, columns=list(kinds))
