@@ -9,7 +9,7 @@ from fixtures_small import small_cohort
 
 from haemosynth import generate
 from haemosynth.errors import InputError
-from haemosynth.generate.clinical import forest, nearness, vae
+from haemosynth.generate.clinical import forest, vae
 from haemosynth.generate.clinical.given import LEVELS, beside, one_of_each
 from haemosynth.generate.genomic import dirichlet_process, logistic_chain
 from haemosynth.generate.reference import bare
@@ -81,15 +81,6 @@ def test_one_record_of_each_patient_is_taken_in_proportion_to_its_weight():
     taken = one_of_each(np.tile([1.0, 0.0, 3.0], (4000, 1)), stream(1))
     assert not (taken == 1).any()
     assert (taken == 2).mean() == pytest.approx(0.75, abs=0.03)
-
-
-def test_weights_of_nearness_give_every_decile_its_share():
-    train = small_cohort()
-    arrays = nearness.learn(train, stream(1))
-    table = small_cohort(500, 2).clinical
-    weight, decile = nearness.weights(arrays, table), nearness._decile(arrays, table)
-    total = np.bincount(decile, weights=weight, minlength=10)
-    np.testing.assert_allclose(total[total > 0], total.max())
 
 
 @pytest.mark.parametrize("algorithm", [logistic_chain, dirichlet_process], ids=["logistic_chain", "dirichlet_process"])

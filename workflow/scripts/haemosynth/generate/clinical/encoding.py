@@ -11,7 +11,8 @@ survival    the primary endpoint: event x quantile bin of its time, one joint va
             equal, no endpoint outlives the primary one, and only combinations of places and events that training
             patients show are decoded (`FollowUp`).
 
-Decoding interpolates linearly between recorded values and then puts back the recording grain.
+Decoding interpolates linearly between recorded values and then puts back the recording grain. Only values that five
+patients share are repeated as such, and no number lies beyond the five largest or smallest.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ MAX_KNOTS = 65  # recorded values kept for one bin
 MAX_BINS_BETWEEN = 12  # bins of the time of a secondary endpoint, per place and event
 LEAST_EQUAL = 5  # patients in whom two endpoints coincide before that counts as a rule
 SAME_TIME = 1e-6  # relative difference below which two times are equal
-HEAPED_SHARE = 0.5  # fewer distinct values than this share of the patients: recorded values are decoded
+HEAPED_SHARE = 0.5  # fewer distinct values than this share of the patients: numbers are heaped
+LEAST_SHARED = 5  # patients who share a value that is repeated as such
+LARGEST_EDGE = 1 / 60  # share of the patients beyond which extremes are kept even if they are fewer
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Level:
 class Variable:
     """A coded column or endpoint; `knots[l]` are the sorted values inside level l, in the column's unit.
 
-    For the place "after" they are months since the reference endpoint, otherwise months since the start.
+    heaps: values that many patients share, where few others lie between. For the place "after" knots are months since
+    the reference endpoint, otherwise months since the start.
     """
 
     name: str
@@ -68,7 +72,7 @@ class Variable:
     knots: tuple[np.ndarray, ...]
     grain: float | None = None
     digits: int | None = None
-    heaped: bool = False
+    heaps: tuple[float, ...] = ()
     low: float | None = None
     high: float | None = None
     reference: str | None = None
@@ -91,12 +95,12 @@ class Variable:
             rows = np.flatnonzero(levels == code)
             if len(rows) and len(knots):
                 found = np.interp(positions[rows] * (len(knots) - 1), np.arange(len(knots)), knots)
-                if self.heaped:
-                    distinct = np.unique(knots)
-                    right = np.searchsorted(distinct, found).clip(1, max(len(distinct) - 1, 1))
-                    if len(distinct) > 1:
-                        nearer = found - distinct[right - 1] < distinct[right] - found
-                        found = np.where(nearer, distinct[right - 1], distinct[right])
+                distinct = np.unique(knots)
+                if self.heaps and len(distinct) > 1:
+                    right = np.searchsorted(distinct, found).clip(1, len(distinct) - 1)
+                    nearer = found - distinct[right - 1] < distinct[right] - found
+                    nearest = np.where(nearer, distinct[right - 1], distinct[right])
+                    found = np.where(np.isin(nearest, self.heaps), nearest, found)
                 out[rows] = found
         return out
 
@@ -271,6 +275,7 @@ class Encoding:
             entry = asdict(variable)
             del entry["knots"]
             entry["columns"] = list(variable.columns)
+            entry["heaps"] = list(variable.heaps)
             entry["levels"] = [[level.place, level.event, level.label] for level in variable.levels]
             plain.append(entry)
         return arrays, {"variables": plain, "states": [list(state) for state in self.states]}
@@ -288,6 +293,7 @@ class Encoding:
                     **{
                         **entry,
                         "columns": tuple(entry["columns"]),
+                        "heaps": tuple(entry["heaps"]),
                         "levels": levels,
                         "knots": tuple(next(knots) for _ in levels),
                     }
@@ -468,7 +474,11 @@ def _learn_number(name: str, values: np.ndarray, bins: int, train: Cohort) -> Va
     distinct, counts = np.unique(observed, return_counts=True)
     target = max(2, min(bins, len(observed) // 12))
     atoms = distinct[(counts >= max(3, 0.6 * len(observed) / target))] if len(distinct) > 1 else distinct
+    few = min(LEAST_SHARED, 1 + int(LARGEST_EDGE * len(observed)))
     rest = observed[~np.isin(observed, atoms)]
+    if len(observed) > 2 * few:
+        ordered = np.sort(observed)
+        rest = np.clip(rest, ordered[few - 1 : few + 1].mean(), ordered[-few - 1 :][:2].mean())
     groups = [np.array([atom]) for atom in atoms] + _binned(rest, round(target * len(rest) / max(len(observed), 1)))
     is_atom = [True] * len(atoms) + [False] * (len(groups) - len(atoms))
     order = sorted(range(len(groups)), key=lambda g: float(groups[g].mean()))
@@ -477,10 +487,11 @@ def _learn_number(name: str, values: np.ndarray, bins: int, train: Cohort) -> Va
     for g in order:
         levels.append(Level("atom" if is_atom[g] else "bin"))
         knots.append(_knots(groups[g]))
+    heaps = distinct[counts >= few] if len(distinct) < HEAPED_SHARE * len(observed) else ()
     return Variable(
         name, "number", (name,), tuple(levels), tuple(knots), column.grain,
         _digits(distinct) if len(distinct) else None,
-        heaped=len(distinct) < HEAPED_SHARE * len(observed), low=column.low, high=column.high,
+        heaps=tuple(float(value) for value in heaps), low=column.low, high=column.high,
     )  # fmt: skip
 
 

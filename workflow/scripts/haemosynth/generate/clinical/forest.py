@@ -186,9 +186,13 @@ def _draw(forest: Mapping[str, np.ndarray], seen: np.ndarray, patients: int, rng
 def smooth(
     encoding: Encoding, i: int, levels: np.ndarray, positions: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Positions moved to between the neighbours in rank of the same level (triangular, one rank either way)."""
+    """Positions moved to between the neighbours in rank of the same level (triangular, one rank either way).
+
+    At the ends they are turned back: clipped, they would repeat the values there.
+    """
     steps = np.array([max(len(knots) - 1, 1) for knots in encoding.variables[i].knots])[levels]
-    return np.asarray(np.clip(positions + rng.triangular(-1, 0, 1, len(levels)) / steps, 0, 1))
+    moved = np.abs(positions + rng.uniform(-2, 2, len(levels)) / steps)
+    return np.asarray(1 - np.abs(1 - moved))
 
 
 def pack(trees: list[Any]) -> dict[str, np.ndarray]:

@@ -20,12 +20,7 @@ from haemosynth.generate.clinical.wishes import Wishes
 def learn(
     encoding: Encoding, coded: Coded, trees: int, leaf: int, max_features: float, seed: int
 ) -> dict[str, np.ndarray]:
-    """One forest for each column given all others (an endpoint: given all but the endpoints after it).
-
-    A leaf holds at least `leaf` training patients; in small cohorts a thirtieth of them, but 8, where that is less:
-    there leaves of fixed size lose what few patients tell of survival.
-    """
-    leaf = min(leaf, max(8, len(coded.levels) // 30))
+    """One forest for each column given all others (an endpoint: given all but the endpoints after it)."""
     features = [encoding.features(i, coded) for i in range(len(encoding.variables))]
     arrays = {"donors.levels": coded.levels.astype(np.int32), "donors.positions": coded.positions}
     if len(features) > 1:

@@ -22,7 +22,7 @@ import pandas as pd
 from haemosynth.cohort import Cohort
 from haemosynth.generate import at_most
 from haemosynth.generate.checkpoint import Checkpoint, identity_of
-from haemosynth.generate.clinical import critic, forest, nearness, refresh
+from haemosynth.generate.clinical import critic, forest, refresh
 from haemosynth.generate.clinical.encoding import Coded, Encoding, FollowUp, learn
 from haemosynth.generate.clinical.given import PER_PATIENT, known_levels, one_of_each
 from haemosynth.generate.clinical.wishes import Wishes, check_wishes
@@ -55,7 +55,6 @@ DEFAULTS: dict[str, Any] = {
     "mixture": [1, 4, 8],  # components of the prior; the best BIC is taken
     "refresh": {"trees": 25, "leaf": 24, "max_features": 0.5},  # redraw of each column given the others; null for none
     "refinement": {"trees": 150, "depth": 4, "rate": 0.05, "leaf": 15},  # density-ratio refinement; null for none
-    "spaced": True,  # records no nearer to training patients than these are to each other (`nearness`)
     "checkpoint_every": 100,  # steps
     "condition": [],  # columns generated first: all others are conditioned on them
     "where": {},  # column -> level or number: only such patients are sampled
@@ -232,9 +231,6 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         )  # fmt: skip
         arrays |= {f"critic.{name}": array for name, array in odds.items()}
         plain["parameters"] += 2 * len(odds["value"])
-    if settings["spaced"] and not wishes.where and not wishes.completed:
-        near = nearness.learn(train, np.random.default_rng(critic_seed + 1))
-        arrays |= {f"near.{name}": array for name, array in near.items()}
     kept.remove()
     return Fitted(arrays, plain, history)
 
@@ -381,10 +377,7 @@ def sample(
     encoding = Encoding.load(fitted.arrays, fitted.description["encoding"])
     wishes = Wishes.load(fitted.description)
     net = _Net(encoding, fitted.description["network"])
-    odds, near = (
-        {name.removeprefix(part): array for name, array in fitted.arrays.items() if name.startswith(part)}
-        for part in ("critic.", "near.")
-    )
+    odds = _part(fitted.arrays, "critic.")
 
     def draw(m: int) -> Coded:
         return _draw(encoding, net, fitted.arrays, wishes, m, rng)
@@ -392,33 +385,25 @@ def sample(
     def refined(m: int) -> Coded:
         return critic.accepted(odds, encoding, m, draw, rng, schema) if odds else draw(m)
 
-    def spaced(m: int) -> Coded:
-        found = refined(nearness.PER_PATIENT * m + nearness.FEWEST)
-        chosen = nearness.choose(near, encoding.decode(found, schema), m, rng)
-        return Coded(found.levels[chosen], found.positions[chosen])
-
     def one_for_each(m: int) -> Coded:
         # Nobody can be turned away, whose alterations are known: of several records of a patient one is taken.
         assert given is not None
         found = _draw_given(encoding, net, fitted.arrays, wishes, known_levels(encoding, given), rng)
-        table = encoding.decode(found, schema)
-        weight = np.ones(len(table))
+        weight = np.ones(len(found.levels))
         if odds:
-            weight = weight * np.minimum(critic.odds(odds, encoding, table), odds["bound"][0])
-        if near:
-            weight = weight * nearness.weights(near, table)
+            table = encoding.decode(found, schema)
+            weight = np.minimum(critic.odds(odds, encoding, table), odds["bound"][0])
         rows = np.arange(m) * PER_PATIENT + one_of_each(weight.reshape(m, PER_PATIENT), rng)
         return Coded(found.levels[rows], found.positions[rows])
 
-    draw_all = one_for_each if given is not None else spaced if near else refined
-    coded = wishes.collect(encoding, n, draw_all)
+    coded = wishes.collect(encoding, n, refined if given is None else one_for_each)
     return wishes.exact(encoding.decode(coded, schema))
 
 
 def _draw(
     encoding: Encoding, net: _Net, arrays: Mapping[str, np.ndarray], wishes: Wishes, n: int, rng: np.random.Generator
 ) -> Coded:
-    forests = _forests(arrays)
+    forests = _part(arrays, "refresh.")
     parts = []
     for at in range(0, n, CHUNK):
         part = _decode(encoding, net, arrays, wishes, min(CHUNK, n - at), rng)
@@ -431,7 +416,7 @@ def _draw_given(
     rng: np.random.Generator,
 ) -> Coded:  # fmt: skip
     """`PER_PATIENT` records of each patient, one after the other; `known` (patients, columns): levels of the first."""
-    forests = _forests(arrays)
+    forests = _part(arrays, "refresh.")
     parts = []
     for at in range(0, len(known), CHUNK // POINTS):
         own = known[at : at + CHUNK // POINTS]
@@ -442,8 +427,8 @@ def _draw_given(
     return _joined(parts)
 
 
-def _forests(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name.removeprefix("refresh."): array for name, array in arrays.items() if name.startswith("refresh.")}
+def _part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _joined(parts: list[Coded]) -> Coded:
