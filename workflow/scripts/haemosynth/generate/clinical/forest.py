@@ -186,12 +186,12 @@ def _draw(forest: Mapping[str, np.ndarray], seen: np.ndarray, patients: int, rng
 def smooth(
     encoding: Encoding, i: int, levels: np.ndarray, positions: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Positions moved to between the neighbours in rank of the same level (triangular, one rank either way).
+    """Positions moved by up to two ranks, or half of the level where that is less.
 
     At the ends they are turned back: clipped, they would repeat the values there.
     """
     steps = np.array([max(len(knots) - 1, 1) for knots in encoding.variables[i].knots])[levels]
-    moved = np.abs(positions + rng.uniform(-2, 2, len(levels)) / steps)
+    moved = np.abs(positions + rng.uniform(-1, 1, len(levels)) * np.minimum(2 / steps, 0.5))
     return np.asarray(1 - np.abs(1 - moved))
 
 
