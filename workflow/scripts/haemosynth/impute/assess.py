@@ -121,7 +121,7 @@ def _marginal(cohort: Cohort, rng: np.random.Generator) -> pd.DataFrame:
         missing, pool = table[name].isna().to_numpy(), table[name].dropna().to_numpy()
         if missing.any() and len(pool):
             values = table[name].astype("object")
-            values[missing] = pool[rng.integers(len(pool), size=missing.sum())]
+            values.loc[missing] = pool[rng.integers(len(pool), size=missing.sum())]
             table[name] = values
     return typed(table, cohort.schema)
 

@@ -219,7 +219,7 @@ def complete(encoding: Encoding, cohort: Cohort, numbers: np.ndarray, codes: np.
     for j, (name, levels) in enumerate(encoding.levels.items()):
         missing = clinical[name].isna().to_numpy()
         filled = clinical[name].astype("object")
-        filled[missing] = np.array(levels, dtype="object")[codes[missing, j]]
+        filled.loc[missing] = np.array(levels, dtype="object")[codes[missing, j]]
         clinical[name] = filled
     return typed(clinical, cohort.schema)
 
