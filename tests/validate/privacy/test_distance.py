@@ -170,15 +170,18 @@ def test_the_figure_shows_no_patient(comparison):
         assert heights[heights > 0].min() * n >= 5 - 1e-9
 
 
-def test_neighbours_are_found_with_their_places(monkeypatch):
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_neighbours_are_found_with_their_places(monkeypatch, count):
     from haemosynth.validate import records
 
     rng = np.random.default_rng(0)
     points, others = rng.normal(size=(31, 4)), rng.normal(size=(29, 4))
     monkeypatch.setattr(records, "CHUNK", 100)
-    distances, places = neighbours(points, others, 3)
-    np.testing.assert_array_equal(places, np.argsort(cdist(points, others), axis=1)[:, :3])
-    np.testing.assert_allclose(distances, np.sort(cdist(points, others), axis=1)[:, :3])
+    distances, places = neighbours(points, others, count)
+    np.testing.assert_array_equal(places, np.argsort(cdist(points, others), axis=1)[:, :count])
+    np.testing.assert_allclose(distances, np.sort(cdist(points, others), axis=1)[:, :count])
+    with pytest.raises(ValueError, match="30 neighbours among 29"):
+        neighbours(points, others, 30)
 
 
 def test_blurred_copies_are_near_matches_and_not_exact_ones(comparison):

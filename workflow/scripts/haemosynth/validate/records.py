@@ -16,6 +16,7 @@ Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
 CHUNK = 4_000_000  # distances held at once: 32 MB
 ROUNDING = 1e-9  # squared distances below this are zero but for rounding
+PASSES = 12  # neighbours up to which as many searches for the least distance are faster than one partition
 
 
 @dataclass(frozen=True)
@@ -107,21 +108,30 @@ def squared_distances(points: Matrix, others: Matrix) -> Iterator[tuple[slice, M
 
 def nearest(points: Matrix, others: Matrix, count: int = 1) -> Matrix:
     """Distances from each point to its `count` nearest others, ascending.  (points, count)"""
-    found = np.empty((len(points), count))
-    for rows, squared in squared_distances(points, others):
-        found[rows] = np.sort(np.partition(squared, count - 1, axis=1)[:, :count], axis=1)
-    return np.sqrt(found)
+    return neighbours(points, others, count)[0]
 
 
 def neighbours(points: Matrix, others: Matrix, count: int) -> tuple[Matrix, NDArray[np.intp]]:
-    """Distances from each point to its `count` nearest others, ascending, and which these are.  (points, count) each"""
+    """Distances from each point to its `count` nearest others, ascending, and which these are.  (points, count) each
+
+    Raises:
+        ValueError: fewer others than `count`.
+    """
+    if count > len(others):
+        raise ValueError(f"{count} neighbours among {len(others)}")
     distances, places = np.empty((len(points), count)), np.empty((len(points), count), dtype=np.intp)
     for rows, squared in squared_distances(points, others):
-        near = np.argpartition(squared, count - 1, axis=1)[:, :count]
-        found = np.take_along_axis(squared, near, axis=1)
-        order = np.argsort(found, axis=1, kind="stable")
-        distances[rows] = np.take_along_axis(found, order, axis=1)
-        places[rows] = np.take_along_axis(near, order, axis=1)
+        if count > PASSES:
+            near = np.argpartition(squared, count - 1, axis=1)[:, :count]
+            order = np.argsort(np.take_along_axis(squared, near, axis=1), axis=1, kind="stable")
+            places[rows] = np.take_along_axis(near, order, axis=1)
+            distances[rows] = np.take_along_axis(squared, places[rows], axis=1)
+            continue
+        each = np.arange(len(squared))
+        for place in range(count):
+            least = squared.argmin(axis=1)
+            places[rows, place], distances[rows, place] = least, squared[each, least]
+            squared[each, least] = np.inf
     return np.sqrt(distances), places
 
 
