@@ -157,6 +157,7 @@ def test_what_was_changed_since_it_was_written_is_told(tmp_path):
     for path in (file, folder / "chunk", gone):
         path.write_text("content")
     write_checksums([file, folder, gone], tmp_path / "record.sha256")
+    (folder / ".snakemake_timestamp").touch()  # Snakemake's, once the job has ended
     assert changed_since(tmp_path / "record.sha256") == []
     gone.unlink()
     (folder / "chunk").write_text("kontent")

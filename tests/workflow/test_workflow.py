@@ -235,6 +235,8 @@ def test_images_without_a_record_leave_clinical_stages_and_keep_to_their_side(tm
     owners = [yaml.safe_load((place / side / "zarr.json").read_text())["attributes"]["patient_id"] for side in sides]
     assert sorted(owners[0] + owners[1]) == list("abcdefghijkl")
     assert not set(owners[0]) & set(owners[1])
+    again = run(place, "--", *sides)
+    assert "Nothing to be done" in again.stdout + again.stderr
 
 
 def reproduce(place, *arguments):

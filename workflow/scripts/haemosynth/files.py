@@ -59,12 +59,13 @@ def damaged(path: str | Path, error: object) -> InputError:
 
 
 def digest(path: str | Path) -> str:
-    """The sha256 of a file, or of the names and sha256 of all files in a folder."""
+    """The sha256 of a file, or of the names and sha256 of all files in a folder, but Snakemake's own note of its time."""
     path = Path(path)
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    lines = [f"{digest(file)}  {file.relative_to(path)}\n" for file in sorted(path.rglob("*")) if file.is_file()]
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != ".snakemake_timestamp"]
+    lines = [f"{digest(file)}  {file.relative_to(path)}\n" for file in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
