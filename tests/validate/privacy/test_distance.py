@@ -10,9 +10,10 @@ from fixtures_figures import overlapping
 from fixtures_small import small_cohort
 from scipy.spatial.distance import cdist
 
+from haemosynth.neighbours import nearest, neighbours, squared_distances
 from haemosynth.validate.leaks import planted as leaking
 from haemosynth.validate.privacy import distance
-from haemosynth.validate.records import fit_encoder, nearest, neighbours, some_rows, squared_distances
+from haemosynth.validate.records import fit_encoder, some_rows
 from haemosynth.validate.resampling import prepared
 
 
@@ -91,13 +92,12 @@ def test_ties_count_half():
 
 
 def test_nearest_equals_scipy_whatever_the_chunks(monkeypatch):
-    from haemosynth.validate import records
 
     rng = np.random.default_rng(0)
     points, others = rng.normal(size=(37, 6)), rng.normal(size=(23, 6))
     truth = np.sort(cdist(points, others), axis=1)[:, :2]
     for chunk in (10**6, 50):
-        monkeypatch.setattr(records, "CHUNK", chunk)
+        monkeypatch.setattr("haemosynth.neighbours.CHUNK", chunk)
         np.testing.assert_allclose(nearest(points, others, 2), truth)
     assert nearest(points, points)[:, 0].max() == 0
     assert sum(len(part) for _, part in squared_distances(points, others)) == 37
@@ -172,11 +172,10 @@ def test_the_figure_shows_no_patient(comparison):
 
 @pytest.mark.parametrize("count", [1, 3, 20])
 def test_neighbours_are_found_with_their_places(monkeypatch, count):
-    from haemosynth.validate import records
 
     rng = np.random.default_rng(0)
     points, others = rng.normal(size=(31, 4)), rng.normal(size=(29, 4))
-    monkeypatch.setattr(records, "CHUNK", 100)
+    monkeypatch.setattr("haemosynth.neighbours.CHUNK", 100)
     distances, places = neighbours(points, others, count)
     np.testing.assert_array_equal(places, np.argsort(cdist(points, others), axis=1)[:, :count])
     np.testing.assert_allclose(distances, np.sort(cdist(points, others), axis=1)[:, :count])
@@ -231,9 +230,7 @@ def test_memory_is_bounded_by_the_chunk(monkeypatch):
     """Neighbours of 3,000 among 20,000 need no more than a few chunks beyond the points themselves."""
     import tracemalloc
 
-    from haemosynth.validate import records
-
-    monkeypatch.setattr(records, "CHUNK", 200_000)
+    monkeypatch.setattr("haemosynth.neighbours.CHUNK", 200_000)
     rng = np.random.default_rng(0)
     points, others = rng.normal(size=(3_000, 5)), rng.normal(size=(20_000, 5))
     tracemalloc.start()

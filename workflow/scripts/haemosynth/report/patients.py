@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from haemosynth.cohort import Cohort
 from haemosynth.expression import LEAST_PATIENTS, levels
 from haemosynth.figures import BLACK, NEUTRAL, SYNTHETIC, new_figure
+from haemosynth.neighbours import neighbours
 from haemosynth.report.images import scale_bar, show, spread_rows, views
 from haemosynth.validate.components import LEAST, standard_components
 from haemosynth.validate.precedence import cell_fractions
-from haemosynth.validate.records import Matrix, Vector, fit_encoder, neighbours
+from haemosynth.validate.records import Matrix, Vector, fit_encoder
 
 Rows = NDArray[np.intp]
 SHOWN = 4  # synthetic patients

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import BLACK, BLUE, NEUTRAL, ORANGE, SYNTHETIC, new_figure
+from haemosynth.neighbours import CHUNK
 from haemosynth.validate.chance import RARE, exchanged, quantile
-from haemosynth.validate.records import CHUNK, Encoder, Matrix, Vector
+from haemosynth.validate.records import Encoder, Matrix, Vector
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 EXCHANGES = 1000  # of training and control patients, to see what chance shows

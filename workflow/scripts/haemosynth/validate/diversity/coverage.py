@@ -16,8 +16,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth.figures import BLUE, GREEN, NEUTRAL, ORANGE, REAL, SYNTHETIC, new_figure
+from haemosynth.neighbours import nearest, squared_distances
 from haemosynth.validate.cells import CellDesign, Vector, cell_counts, design_cells, mean_or_reason, train_as_shown
-from haemosynth.validate.records import Encoder, fit_encoder, nearest, some_rows, squared_distances
+from haemosynth.validate.records import Encoder, fit_encoder, some_rows
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
 
 Matrix = Vector

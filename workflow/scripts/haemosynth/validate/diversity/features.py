@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.neighbours import squared_distances
 from haemosynth.validate.cells import GROUPS, mean_or_reason, train_as_shown
 from haemosynth.validate.cox import fit_cox
 from haemosynth.validate.distributions import distances, level_shares, total_variation
-from haemosynth.validate.records import Encoder, fit_encoder, squared_distances
+from haemosynth.validate.records import Encoder, fit_encoder
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
 
 Matrix = NDArray[np.float64]

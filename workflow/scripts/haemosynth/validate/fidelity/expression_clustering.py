@@ -17,10 +17,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.neighbours import neighbours, squared_distances
 from haemosynth.validate import subgroups
 from haemosynth.validate.components import component_space
 from haemosynth.validate.partitions import adjusted_mutual_information, adjusted_rand, total_variation
-from haemosynth.validate.records import Matrix, Vector, neighbours, squared_distances
+from haemosynth.validate.records import Matrix, Vector
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 from haemosynth.validate.subgroups import chosen_subgroups, lacking, states
 

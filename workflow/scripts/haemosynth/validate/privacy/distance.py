@@ -17,19 +17,9 @@ from matplotlib.figure import Figure
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.neighbours import nearest, neighbours, squared_distances
 from haemosynth.validate.chance import RARE, exchanged, quantile
-from haemosynth.validate.records import (
-    Encoder,
-    Matrix,
-    Vector,
-    distinct,
-    fit_encoder,
-    nearest,
-    neighbours,
-    some_rows,
-    squared_distances,
-    unseen_side,
-)
+from haemosynth.validate.records import Encoder, Matrix, Vector, distinct, fit_encoder, some_rows, unseen_side
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {

@@ -16,11 +16,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.neighbours import neighbours
 from haemosynth.validate.chance import RARE, Labels, exchanged, quantile, rank_statistics
 from haemosynth.validate.components import component_space
 from haemosynth.validate.privacy.distance import as_at_equal_n, nearer_share
 from haemosynth.validate.privacy.membership import ATTACKS, attack
-from haemosynth.validate.records import Matrix, Vector, distinct, neighbours, some_rows, unseen_side
+from haemosynth.validate.records import Matrix, Vector, distinct, some_rows, unseen_side
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {

@@ -17,10 +17,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.image_neighbours import nearness_ratio, pooled, to_patients
 from haemosynth.images import Images
 from haemosynth.validate.chance import exchanged, quantile
 from haemosynth.validate.image_measures import Owned, nothing, scaled, shown_shares, textures
-from haemosynth.validate.records import distinct, squared_distances, unseen_side
+from haemosynth.validate.records import distinct, unseen_side
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 Array = npt.NDArray[np.float64]
@@ -112,13 +113,13 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         # Training patients first, each with a number of his own.
         owners = [np.unique(side.patient_id, return_inverse=True)[1] for side in (train, unseen)]
         owner = np.concatenate([owners[0], owners[1] + numbers[0]])
-        among = _to_patients([real], real, owner)
+        among = to_patients([real], real, owner)
         among[np.arange(len(real)), owner] = np.inf
-        ratios = _ratio(np.sort(among, axis=1)[:, :2])
+        ratios = nearness_ratio(among)
         limit = float(settings["margin"]) * float(np.quantile(ratios, float(settings["isolated"]), method="lower"))
-        to = _to_patients(place(candidate), real, owner)
-        caught |= _ratio(np.sort(_to_patients(place(planted), real, owner), axis=1)[:, :2]) < limit
-        columns = [to[:, : numbers[0]].min(axis=1), to[:, numbers[0] :].min(axis=1), _ratio(np.sort(to, axis=1)[:, :2])]
+        to = to_patients(place(candidate), real, owner)
+        caught |= nearness_ratio(to_patients(place(planted), real, owner)) < limit
+        columns = [to[:, : numbers[0]].min(axis=1), to[:, numbers[0] :].min(axis=1), nearness_ratio(to)]
         spaces.append(
             Space(
                 Owned(candidate.patient_id, np.stack(columns, axis=1)),
@@ -138,7 +139,7 @@ def _places(train: Images, space: str, side: int) -> Callable[[Images], list[Arr
     the same in a mirror, since directions are averaged.
     """
     if space == "pixels":
-        return lambda images: [_pooled(scaled(seen), side) for seen in (images, mirrored(images))]
+        return lambda images: [pooled(scaled(seen), side) for seen in (images, mirrored(images))]
     learned = _measured(train)
     middle, spread = learned.mean(axis=0), learned.std(axis=0)
     kept = spread > 1e-9
@@ -166,31 +167,6 @@ def mirrored(images: Images) -> Images:
     """The same images, left and right exchanged."""
     mask = None if images.mask is None else images.mask[..., ::-1]
     return replace(images, pixels=np.ascontiguousarray(images.pixels[..., ::-1]), mask=mask)
-
-
-def _pooled(pixels: npt.NDArray[np.float32], side: int) -> Array:
-    """Averages over squares, so that no side is longer than `side`, as rows."""
-    n, channels, height, width = pixels.shape
-    step = max(1, -(-max(height, width) // side))
-    down, across = height // step * step, width // step * step
-    parts = pixels[:, :, :down, :across].reshape(n, channels, down // step, step, across // step, step)
-    return np.asarray(parts.mean(axis=(3, 5)).reshape(n, -1), dtype=np.float64)
-
-
-def _to_patients(sides: list[Array], real: Array, owner: npt.NDArray[np.intp]) -> Array:
-    """(images, patients) distance to the nearest image of each patient, the least over `sides`."""
-    order = np.argsort(owner, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(owner[order]) > 0])
-    least = np.full((len(sides[0]), len(starts)), np.inf)
-    for side in sides:
-        for rows, squared in squared_distances(side, real[order]):
-            least[rows] = np.minimum(least[rows], np.minimum.reduceat(squared, starts, axis=1))
-    return np.asarray(np.sqrt(least.clip(0)))
-
-
-def _ratio(two: Array) -> Array:
-    """Distance to the nearest over that to the second nearest; 1 where both are 0."""
-    return np.divide(two[:, 0], two[:, 1], out=np.ones(len(two)), where=two[:, 1] > 0)
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:

@@ -20,19 +20,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from haemosynth.figures import BLACK, BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, SKY, SYNTHETIC, new_figure
+from haemosynth.neighbours import neighbours, squared_distances
 from haemosynth.streams import torch_seed
 from haemosynth.validate.chance import RARE, USUAL, Labels, exchanged, quantile, rank_statistics
 from haemosynth.validate.likelihood import log_ratio
-from haemosynth.validate.records import (
-    Matrix,
-    Vector,
-    distinct,
-    fit_encoder,
-    neighbours,
-    some_rows,
-    squared_distances,
-    unseen_side,
-)
+from haemosynth.validate.records import Matrix, Vector, distinct, fit_encoder, some_rows, unseen_side
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {

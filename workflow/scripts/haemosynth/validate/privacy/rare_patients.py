@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import BLACK, BLUE, NEUTRAL, ORANGE, SYNTHETIC, new_figure
+from haemosynth.neighbours import nearest
 from haemosynth.validate import attacks
 from haemosynth.validate.chance import RARE, Labels, exchanged, quantile
-from haemosynth.validate.records import Encoder, Vector, fit_encoder, nearest
+from haemosynth.validate.records import Encoder, Vector, fit_encoder
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.neighbours import squared_distances
 from haemosynth.streams import stream
 from haemosynth.validate.partitions import adjusted_rand, matched, total_variation
-from haemosynth.validate.records import Encoder, fit_encoder, some_rows, squared_distances
+from haemosynth.validate.records import Encoder, fit_encoder, some_rows
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
 Matrix = NDArray[np.float64]
