@@ -14,7 +14,8 @@ from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
 from haemosynth.generate.fitted import load, save
 from haemosynth.generate.imaging import autoencoder, diffusion, principal_components
-from haemosynth.generate.imaging.coding import Coding, compressed, expanded, left_out
+from haemosynth.generate.imaging.coding import Coding, compressed, expanded, left_out, rows_of_owners
+from haemosynth.generate.imaging.copies import CopySearch
 from haemosynth.generate.imaging.reference import reference_images
 from haemosynth.streams import stream
 
@@ -222,6 +223,39 @@ def test_training_lowers_the_loss_of_patients_left_out():
         for steps in (1, 300)
     )
     assert end < 0.95 * start  # one step hardly changes the linear part
+
+
+def test_copies_are_told_from_unseen_patients():
+    train, unseen = pictured(40, 4), pictured(200, 5)
+    coding = Coding.learn(train)
+    planes, others = (coding.encode(part.images)[:, :2] for part in (train, unseen))
+    rows = rows_of_owners(train.images, train)
+    search = CopySearch.learn(planes, rows)
+    noise = 0.05 * np.random.default_rng(0).standard_normal(planes.shape).astype(np.float32)
+    assert search.share(planes[..., ::-1] + noise) == 1
+    assert search.share(others) <= 0.02
+    assert search.share(np.concatenate([planes, others])) == pytest.approx(
+        len(planes) / (len(planes) + len(others)), abs=0.02
+    )
+    assert CopySearch.learn(planes[rows < 2], rows[rows < 2]) is None  # nobody else to be nearer to
+
+
+def test_training_stops_at_the_first_copies_and_keeps_what_was_before(monkeypatch):
+    _, settings = quick("diffusion")
+    monkeypatch.setattr(diffusion, "EVALUATE_EVERY", 10)
+    until_20 = diffusion.fit(pictured(), settings | {"steps": 40}, stream(1), None)
+    shares = iter([0.0, 0.02, 0.03])
+    monkeypatch.setattr(CopySearch, "share", lambda *_: next(shares))
+    stopped = diffusion.fit(pictured(), settings | {"steps": 40, "copies": 0.02}, stream(1), None)
+    assert stopped.history["step"].tolist() == [10, 20, 30]
+    assert stopped.history["copies"].tolist() == [0, 0.02, 0.03]
+    pd.testing.assert_frame_equal(stopped.history.iloc[:2, :3], until_20.history.iloc[:2, :3])
+    shares = iter([0.5])
+    monkeypatch.setattr(CopySearch, "share", lambda *_: next(shares))
+    linear = diffusion.fit(pictured(), settings, stream(1), None)
+    assert len(linear.history) == 1
+    drawn = diffusion.sample(linear, without_images(pictured(60, 3)), stream(2))
+    assert np.isfinite(drawn.pixels).all()  # of the linear part alone
 
 
 class Interrupted(Exception):

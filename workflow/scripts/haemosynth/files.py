@@ -59,7 +59,7 @@ def damaged(path: str | Path, error: object) -> InputError:
 
 
 def digest(path: str | Path) -> str:
-    """The sha256 of a file, or of the names and sha256 of all files in a folder, but Snakemake's own note of its time."""
+    """The sha256 of a file, or of the names and sha256 of all files in a folder but Snakemake's note of its time."""
     path = Path(path)
     if path.is_file():
         with path.open("rb") as file:

@@ -10,13 +10,14 @@ few minutes on a CPU start from the linear model's images instead of from nothin
 The record conditions network and linear part; it is left out now and then, which classifier-free guidance needs (Ho
 and Salimans, 2022). Augmented images are told apart by their transformation as a further condition, so that samples,
 drawn without it, show none (Karras et al., NeurIPS 2020 and 2022). Training stops where patients that are left out are
-denoised best: beyond that the network learns images by heart.
+denoised best, and at the first copies of training images among images drawn on the way: a network may learn images by
+heart while it still denoises others better.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from haemosynth.cohort import Cohort
 from haemosynth.generate.checkpoint import Checkpoint, identity_of
 from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.imaging.coding import DEVIATION, Coding, left_out, rows_of_owners
+from haemosynth.generate.imaging.copies import CopySearch
 from haemosynth.generate.imaging.principal_components import components, regression
 from haemosynth.images import Images
 from haemosynth.progress import progress
@@ -47,6 +49,7 @@ DEFAULTS: dict[str, Any] = {
     "weight_decay": 1e-3,
     "ema": 0.995,
     "left_out": 0.1,  # share of training patients that stopping is decided on
+    "copies": 0.02,  # share of copies of training images among drawn ones, beyond which training stops
     "augmentation": 0.3,  # share of images with each transformation: mirrored, and shifted, turned and scaled
     "unconditional": 0.1,  # share of images shown without their record
     "column_dropout": 0.1,  # share of the record's features that is hidden from the network
@@ -54,7 +57,8 @@ DEFAULTS: dict[str, Any] = {
     "sampling_steps": 28,  # evaluations of the network for an image
     "checkpoint_every": 200,  # steps
 }
-EVALUATE_EVERY = 100  # steps
+EVALUATE_EVERY = 200  # steps
+DRAWN = 48  # images in which copies are sought at each evaluation
 LEVELS = 6  # noise levels at which each image left out is denoised
 # Of the logarithm of the noise in training: its mean falls from the first to the second value. Whether and where a
 # small structure lies is decided at much noise, grain and edges at little; EDM's -1.2 and 1.2 hardly sees the first.
@@ -65,7 +69,9 @@ TRANSFORMATION = 5  # numbers that describe an augmentation: mirrored, shift (2)
 
 
 def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, checkpoint: Path | None) -> Fitted:
-    """Fit to the images of training patients; the history holds the denoising loss, 1 for the linear part alone.
+    """Fit to the images of training patients.
+
+    The history holds the denoising loss, 1 for the linear part alone, and the share of copies among drawn images.
 
     Args:
         checkpoint: path prefix; an interrupted fit of the same patients and settings is taken up from there and gives
@@ -83,7 +89,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     linear = components(planes[~out], rows[~out], int(settings["components"]))
     linear |= regression(linear.pop("scores"), condition[~out].astype(float), rows[~out])
     shape = network_shape(planes.shape[1:], condition.shape[1], settings)
-    weights, history = _train(linear, shape, planes, condition, out, settings, seed, checkpoint)
+    search = CopySearch.learn(planes[:, : len(coding.plain["channels"])], rows)
+    weights, history = _train(linear, shape, planes, condition, out, search, settings, seed, checkpoint)
     description = {
         "coding": dict(coding.plain),
         "parameters": int(len(weights) + sum(array.size for array in linear.values())),
@@ -335,7 +342,7 @@ def _mixed(device: torch.device) -> AbstractContextManager[Any]:
 
 def _train(
     linear: Mapping[str, np.ndarray], shape: Mapping[str, Any], planes: np.ndarray, condition: np.ndarray,
-    out: np.ndarray, settings: Mapping[str, Any], seed: int, prefix: Path | None,
+    out: np.ndarray, search: CopySearch | None, settings: Mapping[str, Any], seed: int, prefix: Path | None,
 ) -> tuple[np.ndarray, pd.DataFrame]:  # fmt: skip
     import torch
 
@@ -363,10 +370,21 @@ def _train(
         state = {name: torch.tensor(arrays[name]).to(device) for name in state}
     total, batch = int(settings["steps"]), min(int(settings["batch"]), len(inside))
     decay, ema = float(settings["weight_decay"]), float(settings["ema"])
+    allowed = float(settings["copies"])
 
     def remaining() -> Iterator[int]:
-        while step < total and step - best_step < int(settings["patience"]):
+        while step < total and step - best_step < int(settings["patience"]) and not _copied(history, allowed):
             yield step
+
+    def copies() -> float:
+        """The share of copies among images drawn for training patients, with the same noise at every evaluation."""
+        if search is None:
+            return math.nan
+        fixed = torch.Generator().manual_seed(seed + 2)
+        given = record[inside[torch.randint(len(inside), (DRAWN,), generator=fixed)]].to(device)
+        noise = torch.randn((DRAWN, *x.shape[1:]), generator=fixed).to(device)
+        drawn = solve(model, noise, given, int(settings["sampling_steps"]), float(settings["guidance"]))
+        return search.share(drawn[:, : search.channels].float().cpu().numpy())
 
     for _ in progress(remaining(), "diffusion", total - step):
         rows = inside[torch.randint(len(inside), (batch,), generator=generator)]
@@ -396,8 +414,8 @@ def _train(
                 model.eval()
                 model.put(state["average"])
                 scores = [_held_loss(model, part, device) for part in (shown_again, held)]
-                history.append([step, *scores])
-                if scores[1] < best:
+                history.append([step, *scores, copies()])
+                if scores[1] < best and not _copied(history, allowed):
                     best, best_step = scores[1], step
                     state["best"] = state["average"].clone()
             if step % int(settings["checkpoint_every"]) == 0:
@@ -405,7 +423,12 @@ def _train(
                 arrays["generator"] = generator.get_state().numpy()
                 checkpoint.save(arrays, {"step": step, "best": best, "best_step": best_step, "history": history})
     checkpoint.remove()
-    return state["best"].cpu().numpy(), pd.DataFrame(history, columns=["step", "train", "validation"])
+    return state["best"].cpu().numpy(), pd.DataFrame(history, columns=["step", "train", "validation", "copies"])
+
+
+def _copied(history: Sequence[Sequence[float]], allowed: float) -> bool:
+    """Whether the last images drawn held more copies than that."""
+    return bool(history) and history[-1][3] > allowed
 
 
 def _loss(
