@@ -109,7 +109,7 @@ def main() -> int:
         return 3
     discard_damaged()
     study = ["--configfile", *chosen.study] if chosen.study else []
-    snakemake = [sys.executable, "-m", "snakemake", "--workflow-profile", chosen.profile, *study]
+    snakemake = [sys.executable, "workflow/snakemake_cli.py", "--workflow-profile", chosen.profile, *study]
     shown = ["--logger", "rich"] if sys.stderr.isatty() else []  # a bar on a terminal, lines in a log
     # The lock above is the operating system's and ends with its holder: what Snakemake still holds is a crash's.
     subprocess.run([*snakemake, "--unlock", "--quiet"], capture_output=True, check=False)

@@ -35,11 +35,27 @@ MOMENTS = [
     "assemble", "validate_audit", "collect", "gate", "publish",
 ]  # fmt: skip
 SEEDS = (1, 2)
+# The same with images of the patients: folders as files, and a training that takes checkpoints of its own.
+PICTURED = FAULTY | {
+    "cohorts": {"small": FAULTY["cohorts"]["small"] | {"modalities": ["clinical", "imaging"]}},
+    "stages": ["marginals", "texture", "distance", "membership", "audit", "image_memorisation"],
+    "methods": {
+        "clinical": STUDY["methods"]["clinical"],
+        "imaging": {
+            "diffusion": {"width": [8, 8], "patch": 8, "steps": 200, "sampling_steps": 4, "checkpoint_every": 20}
+        },
+    },
+    "gate": FAULTY["gate"] | {"image_copies": 1.0, "image_nearer_to_train": 1.0, "image_copies_caught": 0.0},
+}
+PICTURED_MOMENTS = [
+    "simulate_images", "divide_imaging", "fit_imaging", "fit_imaging", "sample_imaging", "validate_image_memorisation",
+    "publish",
+]  # fmt: skip
 
 
-def tree(place):
+def tree(place, study=FAULTY):
     copy_tree(place)
-    (place / "study.yaml").write_text(yaml.safe_dump(FAULTY))
+    (place / "study.yaml").write_text(yaml.safe_dump(study))
     return place
 
 
@@ -91,19 +107,34 @@ def undisturbed(tmp_path_factory):
     return checksums(place / "results/small/published")
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_killed_again_and_again(seed, undisturbed, tmp_path):
-    chance = random.Random(seed)
-    place, kills = tree(tmp_path / "tree"), 0
-    for rule in MOMENTS:
+def killed(place, moments, seed):
+    """How many runs were killed while a job of these rules was at work."""
+    chance, kills = random.Random(seed), 0
+    for rule in moments:
         process, begun = start(place), time.time()
         if wait_for(process, lambda rule=rule, begun=begun: at_work(place / "logs" / rule, begun)):
             time.sleep(chance.uniform(0, 1.5))
             kills += process.poll() is None
         kill(process)
-    assert kills >= 10
     print(f"seed {seed}: {kills} runs killed")
+    return kills
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_killed_again_and_again(seed, undisturbed, tmp_path):
+    place = tree(tmp_path / "tree")
+    assert killed(place, MOMENTS, seed) >= 10
     completes(place, undisturbed)
+
+
+def test_a_study_with_images_is_killed_again_and_again(tmp_path):
+    whole = tree(tmp_path / "whole", PICTURED)
+    code, output = run(whole)
+    assert code == 0, output[-3000:]
+    assert list((whole / "results/small/published").rglob("*.nii.gz"))
+    place = tree(tmp_path / "tree", PICTURED)
+    assert killed(place, PICTURED_MOMENTS, 3) >= 5
+    completes(place, checksums(whole / "results/small/published"))
 
 
 def test_one_job_is_killed(undisturbed, tmp_path):
