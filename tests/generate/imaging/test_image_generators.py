@@ -244,11 +244,11 @@ def test_training_stops_at_the_first_copies_and_keeps_what_was_before(monkeypatc
     _, settings = quick("diffusion")
     monkeypatch.setattr(diffusion, "EVALUATE_EVERY", 10)
     until_20 = diffusion.fit(pictured(), settings | {"steps": 40}, stream(1), None)
-    shares = iter([0.0, 0.02, 0.03])
+    shares = iter([0.0, 3 / 96, 4 / 96])  # three of 96 are chance
     monkeypatch.setattr(CopySearch, "share", lambda *_: next(shares))
-    stopped = diffusion.fit(pictured(), settings | {"steps": 40, "copies": 0.02}, stream(1), None)
+    stopped = diffusion.fit(pictured(), settings | {"steps": 40}, stream(1), None)
     assert stopped.history["step"].tolist() == [10, 20, 30]
-    assert stopped.history["copies"].tolist() == [0, 0.02, 0.03]
+    assert stopped.history["copies"].tolist() == [0, 3 / 96, 4 / 96]
     pd.testing.assert_frame_equal(stopped.history.iloc[:2, :3], until_20.history.iloc[:2, :3])
     shares = iter([0.5])
     monkeypatch.setattr(CopySearch, "share", lambda *_: next(shares))

@@ -12,7 +12,7 @@ from haemosynth.image_neighbours import nearness_ratio, pooled, to_patients
 from haemosynth.neighbours import Matrix
 
 SIDE = 32  # pixels of a side at most at which images are compared
-ISOLATED, MARGIN = 0.005, 0.9  # as in the stage image_memorisation
+ISOLATED, MARGIN, RARE = 0.005, 0.9, 0.995  # as in the stage image_memorisation
 FEWEST = 3  # patients with images
 
 
@@ -48,3 +48,9 @@ class CopySearch:
         """The share of these images that are copies.  drawn: (images, channels, H, W)"""
         sides = [pooled(planes, SIDE) for planes in (drawn, drawn[..., ::-1])]
         return float((nearness_ratio(to_patients(sides, self.real, self.owner)) < self.limit).mean())
+
+    def is_chance(self, share: float, drawn: int) -> bool:
+        """Whether images that pass for a copy with a chance of 0.5 % each show such a share in one draw of 200."""
+        from scipy.stats import binom
+
+        return share * drawn <= binom.ppf(RARE, drawn, ISOLATED) + 1e-9

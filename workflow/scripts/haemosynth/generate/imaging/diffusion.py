@@ -17,7 +17,7 @@ heart while it still denoises others better.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ DEFAULTS: dict[str, Any] = {
     "weight_decay": 1e-3,
     "ema": 0.995,
     "left_out": 0.1,  # share of training patients that stopping is decided on
-    "copies": 0.02,  # share of copies of training images among drawn ones, beyond which training stops
+    "copies": 0.01,  # share of copies among drawn images, beyond which training stops unless chance explains it
     "augmentation": 0.3,  # share of images with each transformation: mirrored, and shifted, turned and scaled
     "unconditional": 0.1,  # share of images shown without their record
     "column_dropout": 0.1,  # share of the record's features that is hidden from the network
@@ -58,7 +58,7 @@ DEFAULTS: dict[str, Any] = {
     "checkpoint_every": 200,  # steps
 }
 EVALUATE_EVERY = 200  # steps
-DRAWN = 48  # images in which copies are sought at each evaluation
+DRAWN = 96  # images in which copies are sought at each evaluation
 LEVELS = 6  # noise levels at which each image left out is denoised
 # Of the logarithm of the noise in training: its mean falls from the first to the second value. Whether and where a
 # small structure lies is decided at much noise, grain and edges at little; EDM's -1.2 and 1.2 hardly sees the first.
@@ -370,10 +370,9 @@ def _train(
         state = {name: torch.tensor(arrays[name]).to(device) for name in state}
     total, batch = int(settings["steps"]), min(int(settings["batch"]), len(inside))
     decay, ema = float(settings["weight_decay"]), float(settings["ema"])
-    allowed = float(settings["copies"])
 
     def remaining() -> Iterator[int]:
-        while step < total and step - best_step < int(settings["patience"]) and not _copied(history, allowed):
+        while step < total and step - best_step < int(settings["patience"]) and not copied():
             yield step
 
     def copies() -> float:
@@ -385,6 +384,11 @@ def _train(
         noise = torch.randn((DRAWN, *x.shape[1:]), generator=fixed).to(device)
         drawn = solve(model, noise, given, int(settings["sampling_steps"]), float(settings["guidance"]))
         return search.share(drawn[:, : search.channels].float().cpu().numpy())
+
+    def copied() -> bool:
+        """Whether the images drawn last held more copies than may be, and than chance explains."""
+        share = history[-1][3] if history else 0.0
+        return search is not None and share > float(settings["copies"]) and not search.is_chance(share, DRAWN)
 
     for _ in progress(remaining(), "diffusion", total - step):
         rows = inside[torch.randint(len(inside), (batch,), generator=generator)]
@@ -415,7 +419,7 @@ def _train(
                 model.put(state["average"])
                 scores = [_held_loss(model, part, device) for part in (shown_again, held)]
                 history.append([step, *scores, copies()])
-                if scores[1] < best and not _copied(history, allowed):
+                if scores[1] < best and not copied():
                     best, best_step = scores[1], step
                     state["best"] = state["average"].clone()
             if step % int(settings["checkpoint_every"]) == 0:
@@ -424,11 +428,6 @@ def _train(
                 checkpoint.save(arrays, {"step": step, "best": best, "best_step": best_step, "history": history})
     checkpoint.remove()
     return state["best"].cpu().numpy(), pd.DataFrame(history, columns=["step", "train", "validation", "copies"])
-
-
-def _copied(history: Sequence[Sequence[float]], allowed: float) -> bool:
-    """Whether the last images drawn held more copies than that."""
-    return bool(history) and history[-1][3] > allowed
 
 
 def _loss(
