@@ -208,7 +208,8 @@ def history_figure(history: pd.DataFrame, title: str) -> Figure:
     figure, axes = new_figure(3.2 * max(1, len(curves)), 2.4, ncols=max(1, len(curves)), squeeze=False)
     for axis, name in zip(axes[0], curves, strict=False):
         known = history[["step", name]].dropna()
-        axis.plot(known["step"], known[name], color=BLUE, linewidth=1.2)
+        # A line of one point, of a fit that stopped at once, is not seen.
+        axis.plot(known["step"], known[name], color=BLUE, linewidth=1.2, marker="o" if len(known) == 1 else "")
         axis.set_xlabel("step")
         axis.set_ylabel(name.replace("_", " "))
     axes[0][0].set_title(title, loc="left")
