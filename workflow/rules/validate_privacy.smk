@@ -73,7 +73,7 @@ rule validate_singling_out:
 rule validate_linkability:
     """Does the release join two data sets that hold different attributes of a patient?"""
     input:
-        **comparison(),
+        **comparison_of_all(),
         code=package("validate.py", "haemosynth/validate/privacy/linkability.py"),
     output:
         **stage_outputs("privacy", "linkability"),
@@ -90,6 +90,7 @@ rule validate_linkability:
         job=JOB,
         stage="haemosynth.validate.privacy.linkability",
         settings=stage_settings("linkability"),
+        modalities=lambda wildcards: [m for m in FURTHER if m in modalities(config, wildcards.cohort)],
     script:
         "../scripts/validate.py"
 

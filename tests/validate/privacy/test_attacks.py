@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures_candidates import compared, independent, planted, renamed
+from fixtures_expression import simulated
 from fixtures_figures import drawn_alike, overlapping
+from fixtures_phantoms import imaged_cohort
 from fixtures_small import small_cohort
 
 from haemosynth.errors import InputError
+from haemosynth.expression import learned
 from haemosynth.streams import stream
 from haemosynth.validate import attacks
 from haemosynth.validate.privacy import inference, linkability, singling_out
@@ -243,6 +246,68 @@ def test_without_genomic_data_the_genomic_part_has_a_reason(name, comparison):
         if value.modality == "genomic":
             assert np.isnan(value.value)
             assert value.reason == attacks.NO_GENOMIC
+
+
+def with_everything(seed=0):
+    """A comparison of patients of whom a part have images, and another part have expression."""
+    cohort, expression, _ = simulated(400)
+    expression = learned(expression, expression, genes=None, variable=100)[0]
+    images = imaged_cohort(400, 2, 0.7)[0].images
+    owners = dict(zip(small_cohort(400, 2).patients, cohort.patients, strict=True))
+    images = replace(images, patient_id=np.array([owners[owner] for owner in images.patient_id.tolist()], dtype=str))
+    return compared(replace(cohort, expression=expression, images=images), seed)
+
+
+FURTHER = {
+    ("clinical~transcriptomic", "transcriptomic"),
+    ("genomic~transcriptomic", "transcriptomic"),
+    ("clinical~imaging", "imaging"),
+    ("genomic~imaging", "imaging"),
+    ("transcriptomic~imaging", "imaging"),
+}
+
+
+def test_expression_and_images_are_linked_where_the_release_holds_training_patients():
+    comparison = with_everything()
+    copied = measured("linkability", replace(comparison, candidate=renamed(comparison.train)))
+    fresh = measured("linkability", comparison)
+    for target, modality in FURTHER:
+        assert copied["linkability_risk", target, modality] > 0.7
+        assert fresh["main_success", target, modality] < 0.1
+    for modality in ("transcriptomic", "imaging"):
+        key, bound = ("linkability_risk", "all", modality), ("linkability_chance", "linkability_risk", modality)
+        assert copied[key] > copied[bound] > 0
+        assert fresh[key] <= max(fresh[bound], 0.05)
+
+
+def test_only_patients_who_have_both_are_linked():
+    comparison = with_everything()
+    settings = settings_of("linkability")
+    found = prepared(linkability, comparison, settings, streams).prepared
+    train = comparison.train
+    has = {
+        "clinical": set(train.patients),
+        "genomic": set(train.patients[train.alterations.notna().any(axis=1)]),
+        "transcriptomic": set(train.expression.obs_names),
+        "imaging": set(train.images.patient_id.tolist()),
+    }
+    assert {len(owners) for owners in has.values()} != {len(train)}
+    pairs = {name for name, _ in found.attacks if "~" in name}
+    assert pairs == {name for name, _ in FURTHER} | {"clinical~genomic"}
+    for column, (name, _) in enumerate(found.attacks):
+        if name in pairs:
+            first, second = (has[modality] for modality in name.split("~"))
+            assert set(found.main.patients[found.main.tried[:, column] == 1]) == first & second
+            assert found.main.right[found.main.tried[:, column] == 0, column].sum() == 0
+
+
+def test_a_release_without_images_gives_a_reason():
+    comparison = with_everything()
+    bare = replace(comparison.candidate, images=None)
+    values = values_of("linkability", replace(comparison, candidate=bare))
+    ours = [value for value in values if value.modality == "imaging"]
+    assert ours
+    assert all(np.isnan(value.value) and value.reason == attacks.TOO_FEW for value in ours)
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -63,7 +63,7 @@ CHECKS: Mapping[str, Check] = {
         "singling_out", 0.09, "how often one training patient is singled out, beyond the control", required=False
     ),
     "linkability_risk": Check(
-        "linkability", 0.09, "how often two parts of a record are linked, beyond the control", required=False
+        "linkability", 0.09, "how often two parts of a patient's data are linked, beyond the control", required=False
     ),
     "inference_risk": Check(
         "inference", 0.09, "how often an attribute is inferred, beyond the control", required=False

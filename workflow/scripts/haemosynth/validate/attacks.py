@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
-from haemosynth.figures import BLACK, BLUE, NEUTRAL, ORANGE, SYNTHETIC, new_figure
+from haemosynth.figures import BLACK, BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, SYNTHETIC, new_figure
 from haemosynth.neighbours import CHUNK
 from haemosynth.validate.chance import RARE, exchanged, quantile
 from haemosynth.validate.records import Encoder, Matrix, Vector
@@ -33,6 +33,7 @@ NO_GENOMIC = "the cohort has no genomic modality"
 SOURCE = "Giomi et al., Proc Priv Enhanc Technol 2023;2023(2):312 (anonymeter)"
 ROWS_SHOWN = 16
 SIDES = ("main", "control", "baseline")
+COLOURS = {"clinical": BLUE, "genomic": ORANGE, "transcriptomic": GREEN, "imaging": PURPLE}
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def measured(attack: str, found: Attacked, comparison: Comparison, apart: Sequen
     values, least = [], least_risk(comparison)
     for i, (name, modality) in enumerate(found.attacks):
         values += _values(attack, [(right[i], tried[i]) for right, tried in counts], name, modality, "", least)
-    for modality in ("clinical", "genomic"):
+    for modality in dict.fromkeys(["clinical", "genomic", *(modality for _, modality in found.attacks)]):
         ours = np.array([kind == modality and name not in apart for name, kind in found.attacks], dtype=bool)
         pooled = [(right[ours].sum(), tried[ours].sum()) for right, tried in counts]
         reason = NO_GENOMIC if modality == "genomic" and comparison.train.alterations is None else ""
@@ -216,6 +217,44 @@ class Attributes:
     of: dict[str, list[str]]
     numbers: frozenset[str]
 
+    def with_numbers(self, names: Sequence[str], values: Sequence[Matrix], known: Matrix) -> Attributes:
+        """The same with further numbers of the patients, on the scale that `Encoder` gives to clinical ones.
+
+        Args:
+            names: of the numbers. values: (patients, numbers) of each table. known: the rows that give the scale.
+        """
+        low, high = np.nanquantile(known, [0.1, 0.9], axis=0)
+        width = np.where(high > low, high - low, 1.0)
+        further = [
+            pd.DataFrame({
+                column: found
+                for i, name in enumerate(names)
+                for column, found in _number(name, table[:, i], (low + high)[i] / 2, width[i]).items()
+            })
+            for table in values
+        ]  # fmt: skip
+        return Attributes(
+            tuple(pd.concat(pair, axis=1) for pair in zip(self.tables, further, strict=True)),
+            self.of | {name: [name, f"{name} is missing"] for name in names},
+            self.numbers | set(names),
+        )
+
+    def of_rows(self, names: Sequence[str], rows: Sequence[NDArray[np.bool_]]) -> Attributes:
+        """These attributes alone, of these rows of each table."""
+        of = {name: self.of[name] for name in names}
+        columns = [column for name in names for column in of[name]]
+        tables = [table.loc[own, columns].reset_index(drop=True) for table, own in zip(self.tables, rows, strict=True)]
+        return Attributes(tuple(tables), of, self.numbers & set(names))
+
+
+def _number(name: str, values: Vector, middle: float, width: float) -> dict[str, NDArray[np.generic]]:
+    """The two columns of a number: in the middle of its range where it is missing, and whether it is."""
+    missing = np.isnan(values)
+    return {
+        name: np.where(missing, 0.0, np.clip((values - middle) / width, -1, 1)),
+        f"{name} is missing": missing.astype(np.int64),
+    }
+
 
 def attributes(encoder: Encoder, outcomes: Sequence[str], *cohorts: Cohort) -> Attributes:
     """Baseline columns (underived, without `outcomes`) and alterations of the cohorts.
@@ -233,10 +272,7 @@ def attributes(encoder: Encoder, outcomes: Sequence[str], *cohorts: Cohort) -> A
         of[name] = [name, f"{name} is missing"]
         numbers.append(name)
         for table, cohort in zip(columns, cohorts, strict=True):
-            values = cohort.clinical[name].to_numpy(float)
-            missing = np.isnan(values)
-            table[name] = np.where(missing, 0.0, np.clip((values - middle) / width, -1, 1))
-            table[f"{name} is missing"] = missing.astype(np.int64)
+            table |= _number(name, cohort.clinical[name].to_numpy(float), middle, width)
     for name, levels in encoder.levels:
         of[name] = [name]
         for table, cohort in zip(columns, cohorts, strict=True):
@@ -335,7 +371,7 @@ def draw_risks(left: Any, right: Any, attack: str, values: pd.DataFrame, rows: l
             draw_interval(left, row, place + shift, colour, marker, text if place == 0 else None)
     for place, (target, modality) in enumerate(rows):
         row = keyed[f"{attack}_risk", target, modality]
-        draw_interval(right, row, place, BLUE if modality == "clinical" else ORANGE, "o")
+        draw_interval(right, row, place, COLOURS[modality], "o")
         aside, side = (6, "left") if row["value"] < 0.85 else (-6, "right")
         right.annotate(f"{row['value']:.2f}", (row["value"], place), (aside, 5), textcoords="offset points",
                        ha=side, va="center", fontsize=8)  # fmt: skip

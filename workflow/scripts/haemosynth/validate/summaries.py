@@ -52,24 +52,27 @@ def summary(train: Cohort) -> Callable[[Cohort], Blocks]:
             found["genomic"] = (events, cohort.alterations[events].to_numpy(float))
         if place is not None and cohort.expression is not None:
             points = place(cohort.expression)
-            table = _by_patient(points, cohort.expression.obs_names, cohort.patients)
+            table = by_patient(points, cohort.expression.obs_names, cohort.patients)
             found["transcriptomic"] = ([f"component {i + 1}" for i in range(points.shape[1])], table)
         if pictured and cohort.images is not None:
-            kinds, measured = _of_images(cohort.images)
-            found["imaging"] = (kinds, _by_patient(measured, pd.Index(cohort.images.patient_id), cohort.patients))
+            kinds, measured = image_numbers(cohort.images)
+            found["imaging"] = (kinds, by_patient(measured, pd.Index(cohort.images.patient_id), cohort.patients))
         return found
 
     return blocks
 
 
-def _by_patient(rows: Matrix, owners: pd.Index, patients: pd.Index) -> Matrix:
+def by_patient(rows: Matrix, owners: pd.Index, patients: pd.Index) -> Matrix:
     """Means over the rows of each patient; NaN for a patient without one."""
     means = pd.DataFrame(rows).groupby(np.asarray(owners)).mean()
     return np.asarray(means.reindex(patients).to_numpy(float))
 
 
-def _of_images(images: Images) -> tuple[list[str], Matrix]:
-    """Numbers of each image.  (images, numbers)"""
+def image_numbers(images: Images) -> tuple[list[str], Matrix]:
+    """What the images of a patient are summed up in: names, and the numbers of each image.  (images, numbers)
+
+    The mean of each channel; with masks the masked share, and each channel's mean and maximum inside the mask.
+    """
     names = [f"mean {channel}" for channel in images.channels]
     columns: list[NDArray[np.float64]] = [images.pixels.mean(axis=(2, 3), dtype=np.float64)]
     if images.mask is not None:

@@ -2,27 +2,35 @@
 
 The attacker holds two disjoint sets of attributes of a patient, as two registries or two laboratories would, and
 looks up the nearest released records to each. He links them where both lead to the same released record. Modality
-`clinical`: halves of the baseline record; `genomic`: the baseline record and the alterations.
+`clinical`: halves of the baseline record; `genomic`: the baseline record and the alterations; `transcriptomic` and
+`imaging`: one of these and expression, or images, in a few numbers. Patients and released records who lack one of the
+two are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from scipy.special import comb
 
+from haemosynth.cohort import Cohort
 from haemosynth.validate import attacks
+from haemosynth.validate.components import component_space
 from haemosynth.validate.records import Matrix, fit_encoder
 from haemosynth.validate.stage import Comparison, Value
+from haemosynth.validate.summaries import by_patient, image_numbers
 
 DEFAULTS: dict[str, Any] = {
     "attacks": 1000,  # patients of a side at most who are attacked
     "neighbours": 1,  # nearest released records that are looked up on either side
     "splits": 4,  # random halves of the clinical columns
+    "components": 20,  # principal components of training and control patients that stand for expression
 }
 METRICS = attacks.metrics(
     "linkability",
@@ -32,44 +40,116 @@ METRICS = attacks.metrics(
 )
 
 
+@dataclass(frozen=True)
+class Part:
+    """What the attacker may hold of a patient: attributes, and who has them among training, control and released."""
+
+    attributes: list[str]
+    owned: tuple[NDArray[np.bool_], ...]
+
+
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> attacks.Attacked:
     """Attack the release once. Settings: see DEFAULTS; `rng` chooses the halves and whom to attack."""
     most, count = int(settings["attacks"]), int(settings["neighbours"])
     train, control = (attacks.some_patients(side, most, rng) for side in (comparison.train, comparison.control))
-    released, schema = comparison.candidate, comparison.train.schema
-    encoder = fit_encoder(comparison.train)
-    seen = attacks.attributes(encoder, schema.survival, train, control, released)
-    clinical = [name for name in seen.of if name not in schema.alterations]
+    sides = (train, control, comparison.candidate)
+    seen = attacks.attributes(fit_encoder(comparison.train), train.schema.survival, *sides)
+    seen, parts = _parts(seen, sides, int(settings["components"]))
     # One drawing for all splits, whatever the number of patients: all candidates meet the same halves.
-    orders = [rng.permutation(len(clinical)) for _ in range(int(settings["splits"]))]
-    pairs = []
-    if len(clinical) > 1:
-        for i, order in enumerate(orders, start=1):
-            halves = np.array_split(order, 2)
-            pairs.append((f"halves {i}", "clinical", [[clinical[j] for j in half] for half in halves]))
-    if schema.alterations and clinical:
-        pairs.append(("clinical~genomic", "genomic", [clinical, list(schema.alterations)]))
-    both = pd.concat(seen.tables[:2], ignore_index=True)
-    sets = [known for _, _, pair in pairs for known in pair]
-    near = attacks.neighbours(seen, both, seen.tables[2], sets, rng, count)
-    linked = [
-        (first[:, :, None] == second[:, None, :]).any(axis=(1, 2))
-        for first, second in zip(near[::2], near[1::2], strict=True)
-    ]
-    right = np.array(linked, dtype=float).T.reshape(len(both), len(pairs))
-    border, n = len(train), len(released)
-    chance = 1 - float(comb(n - count, count) / comb(n, count)) if n > count else 1.0
-
-    def tally(patients: pd.Index, won: Matrix) -> attacks.Tally:
-        return attacks.Tally(patients, won, np.ones_like(won))
-
-    found = attacks.Attacked(
-        tuple((name, modality) for name, modality, _ in pairs),
-        tally(train.patients, right[:border]),
-        tally(control.patients, right[border:]),
-        tally(train.patients, np.full_like(right[:border], chance)),
+    record, everybody = parts["clinical"].attributes, parts["clinical"].owned
+    orders = [rng.permutation(len(record)) for _ in range(int(settings["splits"]))]
+    names: list[tuple[str, str]] = []
+    pairs: list[tuple[Part, Part]] = []
+    for i, order in enumerate(orders if len(record) > 1 else [], start=1):
+        one, other = (Part([record[j] for j in half], everybody) for half in np.array_split(order, 2))
+        names.append((f"halves {i}", "clinical"))
+        pairs.append((one, other))
+    modalities = [modality for modality, part in parts.items() if part.attributes]
+    for i, second in enumerate(modalities):
+        for first in modalities[:i]:
+            names.append((f"{first}~{second}", second))
+            pairs.append((parts[first], parts[second]))
+    found = [_linked(seen, one, other, rng, count) for one, other in pairs]
+    shape = (len(found), len(train) + len(control))
+    right, tried, naive = (np.array([one[k] for one in found], dtype=float).reshape(shape).T for k in range(3))
+    border = len(train)
+    attacked = attacks.Attacked(
+        tuple(names),
+        attacks.Tally(train.patients, right[:border], tried[:border]),
+        attacks.Tally(control.patients, right[border:], tried[border:]),
+        attacks.Tally(train.patients, naive[:border], tried[:border]),
     )
-    return attacks.with_chance(found, rng.spawn(1)[0])
+    return attacks.with_chance(attacked, rng.spawn(1)[0])
+
+
+def _parts(
+    seen: attacks.Attributes, sides: Sequence[Cohort], components: int
+) -> tuple[attacks.Attributes, dict[str, Part]]:
+    """What the attacker may hold of each modality, and the attributes with those of expression and images."""
+    alterations = list(sides[0].schema.alterations)
+    everybody = tuple(np.ones(len(side), dtype=bool) for side in sides)
+    parts = {"clinical": Part([name for name in seen.of if name not in alterations], everybody)}
+    if alterations:
+        known = tuple(
+            np.zeros(len(side), dtype=bool)
+            if side.alterations is None
+            else np.asarray(side.alterations.notna().any(axis=1), dtype=bool)
+            for side in sides
+        )
+        parts["genomic"] = Part(alterations, known)
+    for modality, tables in (("transcriptomic", _expression(sides, components)), ("imaging", _images(sides))):
+        if tables:
+            # The scale is that of training and control patients alike, as are the components.
+            real = np.vstack(tables[:2])
+            told = np.isfinite(real).any(axis=0)
+            names = [f"{modality} {i}" for i in range(1, int(told.sum()) + 1)]
+            seen = seen.with_numbers(names, [table[:, told] for table in tables], real[:, told])
+            parts[modality] = Part(names, tuple(np.asarray(np.isfinite(table).any(axis=1)) for table in tables))
+    return seen, parts
+
+
+def _expression(sides: Sequence[Cohort], components: int) -> list[Matrix]:
+    """Principal components of each side, (patients, components), NaN for a patient without; none: too few have it."""
+    known = [side.expression for side in sides[:2] if side.expression is not None]
+    if len(known) < 2 or min(part.n_obs for part in known) < attacks.FEWEST:
+        return []
+    place = component_space(components, *known)
+    found = []
+    for side in sides:
+        if side.expression is None or not side.expression.n_obs:
+            found.append(np.full((len(side), place(known[0][:1]).shape[1]), np.nan))
+        else:
+            found.append(by_patient(place(side.expression), side.expression.obs_names, side.patients))
+    return found
+
+
+def _images(sides: Sequence[Cohort]) -> list[Matrix]:
+    """Numbers of the images of each side, (patients, numbers), NaN for a patient without; none: too few have them."""
+    known = [side.images for side in sides[:2] if side.images is not None]
+    if len(known) < 2 or min(len(set(images.patient_id.tolist())) for images in known) < attacks.FEWEST:
+        return []
+    found = []
+    for side in sides:
+        images = known[0].take([]) if side.images is None else side.images
+        found.append(by_patient(image_numbers(images)[1], pd.Index(images.patient_id), side.patients))
+    return found
+
+
+def _linked(
+    seen: attacks.Attributes, first: Part, second: Part, rng: np.random.Generator, count: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]:
+    """Training and control patients who are linked, who could be, and the chance of two records at random."""
+    *attacked, released = both = [a & b for a, b in zip(first.owned, second.owned, strict=True)]
+    tried = np.concatenate(attacked)
+    right, n = np.zeros(len(tried), dtype=bool), int(released.sum())
+    if not n:
+        return right, np.zeros_like(tried), np.zeros(len(tried))
+    own = seen.of_rows([*first.attributes, *second.attributes], both)
+    mine = pd.concat(own.tables[:2], ignore_index=True)
+    a, b = attacks.neighbours(own, mine, own.tables[2], [first.attributes, second.attributes], rng, count)
+    right[tried] = (a[:, :, None] == b[:, None, :]).any(axis=(1, 2))
+    chance = 1 - float(comb(n - count, count) / comb(n, count)) if n > count else 1.0
+    return right, tried, np.where(tried, chance, 0.0)
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
