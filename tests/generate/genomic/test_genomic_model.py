@@ -260,6 +260,55 @@ def test_ridge_logistic_equals_sklearn():
     np.testing.assert_allclose(beta, np.r_[reference.intercept_, reference.coef_[0]], atol=1e-4)
 
 
+def test_cauchy_priors_are_maximised_and_leave_large_effects_alone():
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(7)
+    x = np.c_[np.ones(300), rng.normal(size=(300, 8))]
+    y = (rng.random(300) < expit(3 * x[:, 1])).astype(float)
+    scale = np.r_[0.0, np.full(8, 0.2)]
+
+    def loss(b):
+        return np.logaddexp(0, x @ b).sum() - y @ (x @ b) + 0.5 * b[0] ** 2 + np.log1p((b[1:] / 0.2) ** 2).sum()
+
+    beta = ridge_logistic(x, y, np.zeros(300), np.ones(9), scale)
+    np.testing.assert_allclose(beta, minimize(loss, beta + 0.01).x, atol=0.01)
+    # The normal prior of the same density at 0.
+    normal = ridge_logistic(x, y, np.zeros(300), np.r_[1.0, np.full(8, 50.0)])
+    assert beta[1] > 2.5 * normal[1]
+    assert np.abs(beta[2:]).mean() < 2 * np.abs(normal[2:]).mean()
+
+
+def test_what_a_record_names_is_carried():
+    """A diagnosis that names an alteration decides it in synthetic patients too; other alterations are left alone."""
+    rng = np.random.default_rng(11)
+    group = (rng.random(400) < 0.25).astype(float)
+    events = (rng.random((400, 8)) < 0.2).astype(float)
+    events[:, 3] = np.where(rng.random(400) < 0.95, group, 1 - group)
+    train = cohort_of(events, group)
+    fitted = dirichlet_process.fit(train, settings(dirichlet_process), np.random.default_rng(1), None)
+    drawn = dirichlet_process.sample(fitted, train.clinical_only(), np.random.default_rng(2)).alterations
+    named = group == 1
+    assert drawn["E3"][named].mean() > 0.85
+    assert drawn["E3"][~named].mean() < 0.12
+    for event in (0, 5):
+        assert abs(drawn[f"E{event}"][named].mean() - drawn[f"E{event}"][~named].mean()) < 0.15
+
+
+def test_the_priors_of_the_record_are_as_wide_as_it_tells():
+    def chosen(effect, seed):
+        rng = np.random.default_rng(seed)
+        design = (rng.random((400, 40)) < 0.3).astype(float) - 0.3
+        events = (rng.random((400, 4)) < expit(-0.85 + design @ rng.normal(0, effect, (40, 4)))).astype(float)
+        odds, kin = np.full(events.shape, -0.85), np.empty((0, 2), dtype=int)
+        return dirichlet_process._choose_scale(
+            [0.03, 0.1, 0.3], events, events, design, kin, odds, np.arange(400) % 5, 16.0
+        )
+
+    assert np.mean([chosen(0.0, seed) == 0.03 for seed in range(10)]) >= 0.7
+    assert {chosen(1.0, seed) for seed in range(10)} == {0.3}
+
+
 def test_strength_of_an_event_tells_whether_it_defines_classes():
     events, _ = four_classes(400, np.random.default_rng(8))
     noise = (np.random.default_rng(9).random((400, 5)) < 0.2).astype(float)

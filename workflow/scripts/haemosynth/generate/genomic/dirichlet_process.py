@@ -3,14 +3,15 @@
 Core: a Dirichlet-process mixture of Bernoullis (stick-breaking: Sethuraman, Stat Sin 1994;4:639) in which each event
 has a prior strength of its own, so that the model learns which events define classes; the clinical record tells how
 likely each class is. On top: each event given the class probabilities, the commoner events and the clinical record, a
-logistic regression about the mixture's own log odds, shrunk to it. `model` declares the core; its partition is
+logistic regression about the mixture's own log odds, shrunk to it; what the record says of an event has a heavy-tailed
+prior, since a record may name its alterations. `model` declares the core; its partition is
 sampled by collapsed Gibbs (`gibbs.py`), which integrates the same density and mixes far better than variational
 inference at cohort size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +42,13 @@ DEFAULTS: dict[str, Any] = {
     "gate_ridge": [10.0, 30.0, 100.0],  # prior precision of the record's effects on class weights; validation chooses
     "chain": True,  # correct the mixture by logistic regressions on the commoner events and the record
     "event_ridge": 16.0,  # prior precision of their effects, of events
-    "record_ridge": 64.0,  # and of the record
+    "record_scale": [0.03, 0.1, 0.3],  # of the Cauchy priors of the record's effects; validation chooses
     "folds": 5,  # of the cross-fit from which the corrections are learned
     "prior_frequencies": {},  # published frequency of an event, {NPM1: 0.27, ...}
     "prior_strength": 0.0,  # patients that each published frequency counts for
     "min_carriers": 5,  # training patients that must share a protein change before it is ever written
 }
+CHOOSING = 1_500  # patients at most on whom the scale of the record's priors is chosen
 CALIBRATION = 20_000  # simulated patients on which published frequencies are met
 
 
@@ -140,15 +142,10 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             part, _ = fit_mixture(events[~left], design[~left], rng, **brief)
             odds[left] = _sequential_log_odds(part, events[left], design[left], order)
             expected[left] = part.posterior(design[left], events[left]) @ part.frequency
-        chain = fit_chain(
-            events,
-            np.where(np.isnan(events), expected, events),
-            design,
-            kin,
-            event_ridge=float(settings["event_ridge"]),
-            record_ridge=float(settings["record_ridge"]),
-            offset=odds,
-        )
+        filled = np.where(np.isnan(events), expected, events)
+        ridge = float(settings["event_ridge"])
+        scale = _choose_scale(settings["record_scale"], events, filled, design, kin, odds, fold, ridge)
+        chain = fit_chain(events, filled, design, kin, event_ridge=ridge, record_scale=scale, offset=odds)
     else:
         chain = _identity(events, design, kin)
     if settings["prior_strength"] > 0 and settings["prior_frequencies"]:
@@ -171,6 +168,33 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         },
         history,
     )
+
+
+def _choose_scale(
+    scales: Sequence[float], events: np.ndarray, filled: np.ndarray, design: np.ndarray, kin: np.ndarray,
+    odds: np.ndarray, fold: np.ndarray, event_ridge: float,
+) -> float:  # fmt: skip
+    """The scale of the record's priors under which the alterations of two folds, left out of the fit, are likeliest.
+
+    Args:
+        odds: (patients, events) of mixtures that have not seen the fold of the patient. The rest: see `fit_chain`.
+    """
+    if len(scales) == 1:
+        return float(scales[0])
+    few = np.arange(len(events)) < CHOOSING
+    likelihood = dict.fromkeys(map(float, scales), 0.0)
+    for scale in likelihood:
+        for f in (0, 1):
+            rows, left = few & (fold != f), few & (fold == f)
+            chain = fit_chain(
+                events[rows], filled[rows], design[rows], kin,
+                event_ridge=event_ridge, record_scale=scale, offset=odds[rows],
+            )  # fmt: skip
+            for g in chain.order:
+                known, carried = ~np.isnan(events[left, g]), events[left, g] == 1
+                p = np.clip(chain.probability(g, filled[left], design[left], odds[left, g]), 1e-6, 1 - 1e-6)
+                likelihood[scale] += float(np.log(np.where(carried, p, 1 - p))[known].sum())
+    return max(likelihood, key=lambda scale: likelihood[scale])
 
 
 def _order(events: np.ndarray) -> np.ndarray:

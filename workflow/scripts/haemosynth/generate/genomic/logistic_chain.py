@@ -104,28 +104,41 @@ def kinships(train: Cohort) -> np.ndarray:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def ridge_logistic(features: np.ndarray, outcome: np.ndarray, offset: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """Coefficients that maximise the log-likelihood less half the squared coefficients weighted by `precision`.
+def ridge_logistic(
+    features: np.ndarray,
+    outcome: np.ndarray,
+    offset: np.ndarray,
+    precision: np.ndarray,
+    scale: np.ndarray | None = None,
+) -> np.ndarray:
+    """Coefficients of a logistic regression that are likeliest under their priors: normal, or Cauchy.
 
-    Newton's method with halved steps; the objective is strictly concave.
+    Newton's method with halved steps. A Cauchy prior shrinks small effects as a normal one does and lets large ones
+    stand (Gelman et al., Ann Appl Stat 2008;2:1360); each step replaces it by the normal one that lies above it and
+    touches it (Lange et al., J Comput Graph Stat 2000;9:1), so that the posterior density never falls.
 
     Args:
         features: (patients, features), with a column of ones where an intercept is wanted.
         outcome: (patients,) 0 or 1.
         offset: (patients,) fixed part of the log odds.
-        precision: (features,) prior precisions, above 0.
+        precision: (features,) of the normal priors, above 0.
+        scale: (features,) of Cauchy priors, in place of the normal one where it is above 0.
     """
     beta = np.zeros(features.shape[1])
+    heavy = np.zeros(len(beta), dtype=bool) if scale is None else scale > 0
+    width = np.ones(len(beta)) if scale is None else np.where(heavy, scale, 1.0)
 
     def objective(b: np.ndarray) -> float:
         score = offset + features @ b
-        return float(outcome @ score - np.logaddexp(0.0, score).sum() - 0.5 * precision @ b**2)
+        prior = np.where(heavy, np.log1p((b / width) ** 2), 0.5 * precision * b**2)
+        return float(outcome @ score - np.logaddexp(0.0, score).sum() - prior.sum())
 
     value = objective(beta)
-    for _ in range(50):
+    for _ in range(200 if heavy.any() else 50):
+        weight = np.where(heavy, 2.0 / (width**2 + beta**2), precision)
         p = expit(offset + features @ beta)
-        gradient = features.T @ (outcome - p) - precision * beta
-        hessian = (features * (p * (1.0 - p))[:, None]).T @ features + np.diag(precision)
+        gradient = features.T @ (outcome - p) - weight * beta
+        hessian = (features * (p * (1.0 - p))[:, None]).T @ features + np.diag(weight)
         step = np.linalg.solve(hessian, gradient)
         size = 1.0
         while (new := objective(beta + size * step)) < value and size > 1e-6:
@@ -145,7 +158,8 @@ def fit_chain(
     kin: np.ndarray,
     *,
     event_ridge: float,
-    record_ridge: float,
+    record_ridge: float = 1.0,
+    record_scale: float = 0.0,
     offset: np.ndarray | None = None,
     slope_ridge: float = 10.0,
 ) -> Chain:
@@ -157,7 +171,8 @@ def fit_chain(
         design: (patients, features) clinical record.
         kin: pairs of `kinships`.
         event_ridge: prior precision of the effects of alterations.
-        record_ridge: prior precision of the effects of the record.
+        record_ridge: prior precision of the effects of the record, where they have normal priors.
+        record_scale: scale of Cauchy priors in their place, where above 0.
         offset: (patients, events) log odds under another model, to be corrected; None to start from the frequency.
         slope_ridge: prior precision of the slope of the offset about 1.
     """
@@ -186,7 +201,9 @@ def fit_chain(
         if offset is not None:
             blocks.append(base[:, None])
             precision = np.append(precision, slope_ridge)
-        beta = ridge_logistic(np.column_stack(blocks), events[rows, g], base, precision)
+        scale = np.zeros(len(precision))
+        scale[1 + j : 1 + j + design.shape[1]] = record_scale
+        beta = ridge_logistic(np.column_stack(blocks), events[rows, g], base, precision, scale)
         intercept[g] += beta[0]
         effect[g, before] = beta[1 : j + 1]
         record[g] = beta[j + 1 : j + 1 + design.shape[1]]
