@@ -163,10 +163,11 @@ def draw(sizes, table, measure_only):
         place = -np.inf
         for i, step in enumerate(sorted(steps, key=lambda step: table[step][-1]["seconds"])):
             seconds = [one["seconds"] for one in table[step]]
-            axis.plot(sizes, seconds, "o-", color=colours[i % 7], ms=3, lw=1.2)
+            measured_at = sizes[: len(seconds)]  # a step may end at a smaller size
+            axis.plot(measured_at, seconds, "o-", color=colours[i % 7], ms=3, lw=1.2)
             place = max(np.log(seconds[-1]), place + gap)
             axis.annotate(
-                step.replace("_", " "), (sizes[-1], seconds[-1]), (sizes[-1] * 1.25, np.exp(place)), fontsize=7.5,
+                step.replace("_", " "), (measured_at[-1], seconds[-1]), (sizes[-1] * 1.25, np.exp(place)), fontsize=7.5,
                 va="center", color=colours[i % 7], annotation_clip=False,
                 arrowprops={"arrowstyle": "-", "lw": 0.4, "relpos": (0, 0.5), "color": colours[i % 7]},
             )  # fmt: skip
