@@ -181,7 +181,7 @@ def _choose_scale(
     """
     if len(scales) == 1:
         return float(scales[0])
-    few = np.arange(len(events)) < CHOOSING
+    few = np.arange(len(events)) % -(-len(events) // CHOOSING) == 0
     likelihood = dict.fromkeys(map(float, scales), 0.0)
     for scale in likelihood:
         for f in (0, 1):
