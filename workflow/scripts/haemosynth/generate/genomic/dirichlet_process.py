@@ -42,7 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "gate_ridge": [10.0, 30.0, 100.0],  # prior precision of the record's effects on class weights; validation chooses
     "chain": True,  # correct the mixture by logistic regressions on the commoner events and the record
     "event_ridge": 16.0,  # prior precision of their effects, of events
-    "record_scale": [0.03, 0.1, 0.3],  # of the Cauchy priors of the record's effects; validation chooses
+    "record_scale": [0.1, 0.3],  # of the Cauchy priors of the record's effects; validation chooses
     "folds": 5,  # of the cross-fit from which the corrections are learned
     "prior_frequencies": {},  # published frequency of an event, {NPM1: 0.27, ...}
     "prior_strength": 0.0,  # patients that each published frequency counts for
