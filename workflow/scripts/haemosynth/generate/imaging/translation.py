@@ -109,7 +109,7 @@ def fit(first: Images, second: Images, settings: Mapping[str, Any], rng: np.rand
                 for own, mean in zip(net.parameters(), average.parameters(), strict=True):
                     mean.lerp_(own, 1 - min(float(settings["ema"]), step / (step + 10)))
         if step % 50 == 0 or step == total:
-            history.append([step, float(cycle) / 2, float(judged) / 2])
+            history.append([step, float(cycle.detach()) / 2, float(judged.detach()) / 2])
     arrays = {
         f"{direction}.{name}": tensor.cpu().numpy()
         for direction, net in zip(DIRECTIONS, kept, strict=True)
