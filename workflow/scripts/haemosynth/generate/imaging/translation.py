@@ -92,17 +92,16 @@ def fit(first: Images, second: Images, settings: Mapping[str, Any], rng: np.rand
         made = nets[1](real[1], grain(real[1])), nets[0](real[0], grain(real[0]))  # in the first, in the second style
         fooled = sum((critics[i](made[i]) - 1).square().mean() for i in range(2))
         back = nets[1](made[1], grain(made[1])), nets[0](made[0], grain(made[0]))
-        cycle = sum(f.l1_loss(back[i], real[i]) for i in range(2))
+        cycle = f.l1_loss(back[0], real[0]) + f.l1_loss(back[1], real[1])
         same = sum(f.l1_loss(nets[1 - i](real[i], grain(real[i])), real[i]) for i in range(2))
         makers.zero_grad()
         (fooled + float(settings["cycle"]) * cycle + float(settings["identity"]) * same).backward()
         makers.step()
-        judged = sum(
-            0.5 * ((critics[i](real[i]) - 1).square().mean() + critics[i](made[i].detach()).square().mean())
-            for i in range(2)
-        )
+        judged = torch.stack(
+            [(critics[i](real[i]) - 1).square().mean() + critics[i](made[i].detach()).square().mean() for i in range(2)]
+        ).mean()
         judges.zero_grad()
-        judged.backward()
+        judged.backward()  # type: ignore[no-untyped-call]
         judges.step()
         with torch.no_grad():
             for net, average in zip(nets, kept, strict=True):
