@@ -50,6 +50,34 @@ def test_unseen_patients_are_as_near_to_control_as_to_training_patients():
     assert np.mean([one["copied_profiles", "all"] for one in found]) < 0.1
 
 
+@pytest.mark.parametrize("spare", [0, 12])
+def test_a_resample_finds_the_neighbours_that_a_search_among_its_patients_finds(comparison, spare):
+    """Neighbours are sought once; of a resample without the nearest patients the next ones count."""
+    rng = np.random.default_rng(4)
+    seen, _ = values_of(comparison, spare=spare)
+    sides = {name: getattr(comparison, name) for name in ("real", "candidate")}
+    drawn = {name: side.take(rng.integers(len(side), size=len(side))) for name, side in sides.items()}
+    part = replace(seen, **drawn)
+    found = {(value.metric, value.modality): value.value for value in distance.measure(part, distance.DEFAULTS, rng)}
+    encoder = seen.prepared.encoder
+    points, train, unseen = (
+        encoder.points(side) for side in (part.candidate, part.train, distance.unseen_patients(part))
+    )
+    for modality, block in encoder.blocks.items():
+        own, other = (cdist(points[:, block], side[:, block]) for side in (train, unseen))
+        own.sort(axis=1)
+        other.sort(axis=1)
+        both = np.sort(np.hstack([own[:, :2], other[:, :2]]), axis=1)
+        near = (both[:, 1] > 0) & (both[:, 0] <= seen.prepared.isolated[modality] * both[:, 1])
+        share = distance.near_share((own[:, 0] < other[:, 0])[near], len(points), len(train), len(unseen))
+        assert found["near_matches", modality] == pytest.approx(share, abs=1e-9)
+    to_train = cdist(points, train).min(axis=1)
+    nearer = distance.nearer_share(to_train, cdist(points, unseen).min(axis=1), len(train), len(unseen))
+    assert found["nearer_to_train", "clinical"] == pytest.approx(nearer)
+    reference = np.quantile(cdist(unseen, train).min(axis=1), 0.05)
+    assert found["dcr_ratio", "clinical"] == pytest.approx(np.quantile(to_train, 0.05) / reference)
+
+
 def test_structureless_patients_remember_nobody(comparison):
     found = measured(replace(comparison, candidate=independent(comparison.train)))
     assert found["exact_matches", "all"] == 0

@@ -93,7 +93,10 @@ def judged(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.G
     """
     rows = []
     for name, stage in BATTERY.items():
-        chosen = stage.DEFAULTS | {"exchanges": int(settings["exchanges"])}
+        # Nothing is resampled here, so no neighbours are kept beyond the nearest.
+        chosen = (
+            stage.DEFAULTS | {"exchanges": int(settings["exchanges"])} | ({"spare": 0} if stage is distance else {})
+        )
         seen = replace(comparison, prepared=stage.prepare(comparison, chosen, rng))
         rows += [{"stage": name, **vars(value)} for value in stage.measure(seen, chosen, rng)]
     table = pd.DataFrame(rows).assign(cohort="", generator="", seed=0, low=np.nan, high=np.nan)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
@@ -28,8 +29,10 @@ DEFAULTS: dict[str, Any] = {
     "fewest": 3,  # alterations that a mutation profile needs to be told from another
     "isolated": 0.01,  # share of real patients who are so near to one other, beside the second, as a near match is
     "exchanges": 1_000,  # of training and unseen patients, to see what chance shows
+    "spare": 12,  # nearest unseen patients kept of each record beyond two: resamples leave out some of them
 }
 
+Flags = NDArray[np.bool_]
 FEWEST_SHOWN = 5  # patients in a bar of the figure
 
 METRICS = (
@@ -82,86 +85,115 @@ METRICS = (
 
 
 @dataclass(frozen=True)
+class Near:
+    """The nearest real patients of each released record, in one modality.
+
+    trained: (records, 2) distances to the nearest training patients. unseen: (records, 2 + spare) distances to the
+    nearest unseen patients. places: which of the unseen patients these are.
+    """
+
+    trained: Matrix
+    unseen: Matrix
+    places: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
 class Screened:
-    """What is found once: the scale, what counts as isolated, and what chance shows.
+    """What is found once, with all patients; resamples look it up.
 
     encoder: of distances. isolated: modality -> ratio of distances up to which a match is near.
     chance: (metric, modality) -> `RARE` quantile under exchanged labels; metrics that cannot be measured are left out.
+    near: modality -> neighbours of the records. records, unseen, asked: names of the records whose neighbours were
+    sought, of all unseen patients, and of those whose neighbours were sought. points, others: of records and of
+    unseen patients. same, same_asked: (records or asked, 2) whether a training patient has the same baseline record;
+    and the same alterations too. closest: (asked,) distance to the closest training patient. profiles: of training
+    patients.
     """
 
     encoder: Encoder
     isolated: Mapping[str, float]
     chance: Mapping[tuple[str, str], float]
+    near: Mapping[str, Near]
+    records: pd.Index
+    unseen: pd.Index
+    asked: pd.Index
+    points: Matrix
+    others: Matrix
+    same: Flags
+    same_asked: Flags
+    closest: Vector
+    profiles: Counter[bytes]
 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Screened:
-    """The scale of distances and near matches, and what chance shows. `rng` exchanges labels and chooses `rows`."""
+    """Scale, neighbours, and what chance shows. `rng` exchanges labels and chooses `rows`.
+
+    Neighbours are sought among all training and all unseen patients, since a copy whose source is left out would be
+    missed, for at most `rows` released and `rows` unseen patients.
+    """
     choice, exchange = rng.spawn(2)
     train, unseen = comparison.train, unseen_patients(comparison)
     candidate, asked = (some_rows(side, int(settings["rows"]), choice) for side in (comparison.candidate, unseen))
     encoder = fit_encoder(train)
-    real = np.concatenate([encoder.points(train), encoder.points(unseen)])
-    released, known = encoder.points(candidate), encoder.points(asked)
+    known, others, points, fresh = (encoder.points(side) for side in (train, unseen, candidate, asked))
     member = np.repeat([True, False], [len(train), len(unseen)])
     labels = exchanged(member, int(settings["exchanges"]), exchange)
-    isolated, chance = {}, {}
+    count = min(2 + int(settings["spare"]), len(unseen))
+    isolated, chance, near = {}, {}, {}
     for modality, block in encoder.blocks.items():
-        among = neighbours(known[:, block], real[:, block], 3)[0][:, 1:]  # the nearest is the patient himself
-        isolated[modality] = float(np.quantile(_ratio(among), float(settings["isolated"])))
-        distances, places = neighbours(released[:, block], real[:, block], 2)
-        near = places[_ratio(distances) <= isolated[modality], 0]
-        found = np.array([near_share(row[near], len(released), len(train), len(unseen)) for row in labels])
-        chance["near_matches", modality] = quantile(found, RARE)
+        to_train = neighbours(fresh[:, block], known[:, block], 2)[0]
+        to_unseen = neighbours(fresh[:, block], others[:, block], 3)[0][:, 1:]  # the nearest is the patient himself
+        isolated[modality] = float(np.quantile(_ratio(_merged(to_train, to_unseen)), float(settings["isolated"])))
+        trained, first = neighbours(points[:, block], known[:, block], 2)
+        near[modality] = found = Near(trained, *neighbours(points[:, block], others[:, block], count))
+        places = np.where(trained[:, 0] <= found.unseen[:, 0], first[:, 0], len(train) + found.places[:, 0])
+        close = places[_ratio(_merged(trained, found.unseen)) <= isolated[modality]]
+        null = np.array([near_share(row[close], len(points), len(train), len(unseen)) for row in labels])
+        chance["near_matches", modality] = quantile(null, RARE)
         if block.all():
-            found = np.array(
-                [as_at_equal_n(float(row[places[:, 0]].mean()), len(train), len(unseen)) for row in labels]
-            )
-            chance["nearer_to_train", "clinical"] = quantile(found, RARE)
+            null = np.array([as_at_equal_n(float(row[places].mean()), len(train), len(unseen)) for row in labels])
+            chance["nearer_to_train", "clinical"] = quantile(null, RARE)
+    fewest, profiles = int(settings["fewest"]), []
     if candidate.alterations is not None:
-        fewest = int(settings["fewest"])
-        trained, others, shown = (_profiles(side, fewest) for side in (train, unseen, comparison.candidate))
-        found = _exchanged_profiles(trained, others, shown, len(labels), exchange)
-        chance["copied_profiles", "genomic"] = quantile(found, RARE)
-    return Screened(encoder, isolated, chance)
+        profiles, hidden, shown = (_profiles(side, fewest) for side in (train, unseen, comparison.candidate))
+        null = _exchanged_profiles(profiles, hidden, shown, len(labels), exchange)
+        chance["copied_profiles", "genomic"] = quantile(null, RARE)
+    apart = float(settings["tolerance"])
+    same, same_asked = (_identical(side, known, encoder, apart) for side in (points, fresh))
+    return Screened(
+        encoder, isolated, chance, near, candidate.patients, unseen.patients, asked.patients, points, others,
+        same, same_asked, nearest(fresh, known)[:, 0], Counter(profiles),
+    )  # fmt: skip
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
-    """The metrics above. Settings: see DEFAULTS.
-
-    Neighbours are sought among all training and all unseen patients, since a copy whose source is left out would be
-    missed, for at most `rows` released and `rows` unseen patients; `rng` only chooses these.
-    """
-    most = int(settings["rows"])
+    """The metrics above, of the records and unseen patients that `prepare` has chosen. Settings: see DEFAULTS."""
     screened: Screened = comparison.prepared
-    train, unseen = comparison.train, unseen_patients(comparison)
-    candidate, asked = (some_rows(cohort, most, rng) for cohort in (comparison.candidate, unseen))
-    n, encoder = len(candidate), screened.encoder
-    known, others, released, fresh = (encoder.points(cohort) for cohort in (train, unseen, candidate, asked))
+    unseen = unseen_patients(comparison)
+    rows, asked = _places(screened.records, comparison.candidate.patients), _places(screened.asked, unseen.patients)
+    here = np.zeros(len(screened.unseen), dtype=bool)
+    here[_places(screened.unseen, unseen.patients)] = True
+    n, trained, others = len(rows), len(comparison.train), len(unseen)
     values = []
-    for modality, block in encoder.blocks.items():
-        own, other = (neighbours(released[:, block], side[:, block], 2)[0] for side in (known, others))
+    for modality, block in screened.encoder.blocks.items():
+        own, other = screened.near[modality].trained[rows], _nearest_unseen(screened, modality, block, here)[rows]
         in_train = own[:, 0] < other[:, 0]
-        both = np.sort(np.hstack([own, other]), axis=1)[:, :2]
-        near = near_share(in_train[_ratio(both) <= screened.isolated[modality]], n, len(known), len(others))
-        values.append(Value("near_matches", near, modality=modality, n=n))
-    values.append(Value("nearer_to_train", nearer_share(own[:, 0], other[:, 0], len(known), len(others)), n=n))
+        close = near_share(in_train[_ratio(_merged(own, other)) <= screened.isolated[modality]], n, trained, others)
+        values.append(Value("near_matches", close, modality=modality, n=n))
+    values.append(Value("nearer_to_train", nearer_share(own[:, 0], other[:, 0], trained, others), n=n))
 
-    apart = float(settings["tolerance"])
-    blocks = (encoder.baseline, encoder.genomic)
-    same, same_both = _identical_share(released, known, blocks, apart)
-    chance, chance_both = _identical_share(fresh, known, blocks, apart)
-    values.append(Value("exact_matches", max(0.0, same - chance), n=n))
-    if candidate.alterations is not None:
-        excess = max(0.0, same_both - chance_both)
-        values.append(Value("exact_matches", excess, "clinical~genomic", "genomic", n))
+    same, same_both = screened.same[rows].mean(axis=0) - screened.same_asked[asked].mean(axis=0)
+    values.append(Value("exact_matches", max(0.0, float(same)), n=n))
+    if comparison.candidate.alterations is not None:
+        values.append(Value("exact_matches", max(0.0, float(same_both)), "clinical~genomic", "genomic", n))
         fewest = int(settings["fewest"])
         shown = _profiles(comparison.candidate, fewest)
-        excess = profile_excess(Counter(_profiles(train, fewest)), shown, _profiles(unseen, fewest))
+        excess = profile_excess(screened.profiles, shown, _profiles(unseen, fewest))
         values.append(Value("copied_profiles", max(0.0, excess), modality="genomic", n=len(shown)))
     else:
         reason = "the cohort has no genomic modality"
         values.append(Value("copied_profiles", np.nan, modality="genomic", n=n, reason=reason))
-    reference = np.quantile(nearest(fresh, known)[:, 0], 0.05)
+    reference = np.quantile(screened.closest[asked], 0.05)
     if reference > 0:
         values.append(Value("dcr_ratio", float(np.quantile(own[:, 0], 0.05) / reference), n=n))
     else:
@@ -171,6 +203,33 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     for (metric, modality), limit in screened.chance.items():
         values.append(Value("distance_chance", limit, metric, modality, n))
     return values
+
+
+def _places(names: pd.Index, wanted: pd.Index) -> NDArray[np.intp]:
+    """Where each of `wanted` stands in `names`, as often as it is wanted; those not there are left out."""
+    places = names.get_indexer(wanted)
+    return places[places >= 0]
+
+
+def _nearest_unseen(screened: Screened, modality: str, block: Flags, here: Flags) -> Matrix:
+    """Distances from each record to the two nearest of the unseen patients who are in the resample.
+
+    Args:
+        here: (unseen patients,) who is in it. Where fewer than two of those kept for a record are, others are sought.
+    """
+    near = screened.near[modality]
+    kept = here[near.places]
+    order = np.argsort(~kept, axis=1, kind="stable")[:, :2]
+    found = np.take_along_axis(near.unseen, order, axis=1)
+    few = np.flatnonzero(kept.sum(axis=1) < 2)
+    if len(few):
+        found[few] = nearest(screened.points[few][:, block], screened.others[here][:, block], 2)
+    return found
+
+
+def _merged(first: Matrix, second: Matrix) -> Matrix:
+    """The two least of both, ascending.  (records, 2)"""
+    return np.sort(np.hstack([first[:, :2], second[:, :2]]), axis=1)[:, :2]
 
 
 def _ratio(distances: Matrix) -> Vector:
@@ -239,19 +298,17 @@ def as_at_equal_n(share: float, trained: int, others: int) -> float:
     return max(0.0, 0.5 + (share - expected) / (2 * (1 - expected)))
 
 
-def _identical_share(
-    points: Matrix, train: Matrix, blocks: tuple[np.ndarray, np.ndarray], apart: float
-) -> tuple[float, float]:
-    """Share of points with a training point within `apart` in the first block; in both blocks."""
-    first = both = 0
-    clinical, genomic = blocks
-    for rows, squared in squared_distances(points[:, clinical], train[:, clinical]):
+def _identical(points: Matrix, train: Matrix, encoder: Encoder, apart: float) -> Flags:
+    """Whether a training point lies within `apart` in the baseline record; in the alterations too.  (points, 2)"""
+    found = np.zeros((len(points), 2), dtype=bool)
+    for rows, squared in squared_distances(points[:, encoder.baseline], train[:, encoder.baseline]):
         same = squared <= apart**2
-        found = np.flatnonzero(same.any(axis=1))
-        first += len(found)
-        for some, others in squared_distances(points[rows][found][:, genomic], train[:, genomic]):
-            both += int((same[found[some]] & (others <= apart**2)).any(axis=1).sum())
-    return first / len(points), both / len(points)
+        found[rows, 0] = same.any(axis=1)
+        places = np.flatnonzero(found[rows, 0])
+        blocks = (side[:, encoder.genomic] for side in (points[rows][places], train))
+        for some, others in squared_distances(*blocks):
+            found[rows.start + places[some], 1] = (same[places[some]] & (others <= apart**2)).any(axis=1)
+    return found
 
 
 def _profiles(cohort: Cohort, fewest: int) -> list[bytes]:
