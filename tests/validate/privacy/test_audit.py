@@ -45,6 +45,16 @@ def test_a_working_battery_passes_its_audit(comparison):
     assert found["audit_stopped", "unseen_patients"] == 0
 
 
+def test_of_large_sides_some_patients_are_drawn(comparison):
+    chosen = audit.DEFAULTS | {"trials": 1, "exchanges": 200, "patients": 250}
+    seen = prepared(audit, comparison, chosen, lambda *_: np.random.default_rng(0))
+    assert len(comparison.train) > 250
+    assert seen.prepared.records == 250
+    found = {value.target: value for value in audit.measure(seen, chosen, np.random.default_rng(0))}
+    assert found["all"].n == 250
+    assert found["copies"].value == 1
+
+
 def test_a_battery_that_sees_nothing_fails_its_audit(comparison):
     blind = {"exact_matches": 1, "near_matches": 1, "copied_profiles": 1, "nearer_to_train": 1, "membership_auc": 1,
              "membership_tpr_1": 1}  # fmt: skip

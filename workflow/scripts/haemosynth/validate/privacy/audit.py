@@ -20,7 +20,8 @@ from haemosynth.figures import GREEN, NEUTRAL, SYNTHETIC, new_figure
 from haemosynth.publish.gate import CHECKS, gate
 from haemosynth.validate.leaks import planted
 from haemosynth.validate.privacy import distance, membership
-from haemosynth.validate.records import distinct
+from haemosynth.validate.records import distinct, some_rows
+from haemosynth.validate.resampling import PATIENTS
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {
@@ -32,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
 }
 BATTERY = {"distance": distance, "membership": membership}
 LEAKS = ("copies", "blurred_copies")
+SIDES = ("real", "candidate", "train", "control")
 KINDS = (*LEAKS, "unseen_patients")
 
 METRICS = (
@@ -54,16 +56,27 @@ METRICS = (
 
 @dataclass(frozen=True)
 class Audited:
-    """kind of release -> (trials, checks) whether each check stopped it; the checks in their order."""
+    """kind of release -> (trials, checks) whether each check stopped it; the checks in their order; records of the
+    candidate that were offered."""
 
     stopped: Mapping[str, np.ndarray]
     checks: tuple[str, ...]
+    records: int
 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Audited:
-    """Offer every kind of release and see which checks stop it."""
+    """Offer every kind of release and see which checks stop it.
+
+    Of sides with more than `settings["patients"]` patients (as other stages have it, see `resampling.prepared`) so many
+    are drawn for all trials: the fewer patients, the less a check can see, so that leaks found among them are found
+    among all.
+    """
     share, noise = float(settings["share"]), float(settings["noise"])
-    train, holdout = distinct(comparison.train), distinct(comparison.real)
+    most, sides = settings.get("patients", PATIENTS), {side: distinct(getattr(comparison, side)) for side in SIDES}
+    if most is not None:
+        sides = {side: some_rows(cohort, int(most), rng) for side, cohort in sides.items()}
+    comparison = replace(comparison, **sides)
+    train, holdout = comparison.train, comparison.real
 
     def copies(noise: float) -> Callable[[np.random.Generator], Comparison]:
         return lambda own: replace(comparison, candidate=planted(comparison.candidate, train, share, noise, own))
@@ -82,7 +95,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             checks = tuple(table["check"])
             trials.append(~table["passed"].to_numpy(bool))
         stopped[kind] = np.array(trials)
-    return Audited(stopped, checks)
+    return Audited(stopped, checks, len(comparison.candidate))
 
 
 def judged(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> pd.DataFrame:
@@ -117,7 +130,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             Value("audit_stopped", float(by_check.mean()), f"{kind}~{check}", n=len(stopped))
             for check, by_check in zip(audited.checks, stopped.T, strict=True)
         ]
-    return [Value("audit_passed", float(passed), n=len(comparison.candidate)), *values]
+    return [Value("audit_passed", float(passed), n=audited.records), *values]
 
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
