@@ -17,7 +17,7 @@ help:  ## this list
 demo: $(READY)  ## run the default study: a simulated myeloma cohort, one seed, to its scorecard and dossier
 	$(RUN) $(ARGS)
 
-demo-imaging: $(READY)  ## the simulated cohort with PET/CT phantoms: record, mutations and images
+demo-imaging: $(READY)  ## the simulated cohort with all modalities: record, mutations, expression and PET/CT phantoms
 	$(RUN) --study config/studies/imaging.yaml $(ARGS)
 
 run: $(READY)  ## run a study: make run STUDY=config/studies/beataml.yaml [CORES=2] [PROFILE=...] [ARGS='-- co_occurrence']
