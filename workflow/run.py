@@ -71,6 +71,15 @@ def discard_damaged() -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def discard_half_written() -> None:
+    """Remove what killed jobs left half-written under temporary names: no other run is at work here."""
+    for path in sorted(Path("results").rglob(".*.part")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def finished(process: subprocess.Popen) -> int:
     """Wait for Snakemake; at an interrupt, which it hears too, until it has cancelled what it started elsewhere."""
     while True:
@@ -108,6 +117,7 @@ def main() -> int:
         print(f"error: {Path('results').resolve()}: {error.strerror}; results cannot be written here", file=sys.stderr)
         return 3
     discard_damaged()
+    discard_half_written()
     study = ["--configfile", *chosen.study] if chosen.study else []
     snakemake = [sys.executable, "workflow/snakemake_cli.py", "--workflow-profile", chosen.profile, *study]
     shown = ["--logger", "rich"] if sys.stderr.isatty() else []  # a bar on a terminal, lines in a log

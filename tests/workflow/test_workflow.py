@@ -115,9 +115,13 @@ def test_one_core_and_a_crash_on_the_way_give_the_same_bytes(finished, tmp_path)
         time.sleep(0.5)
     os.killpg(crash.pid, signal.SIGKILL)
     crash.wait()
+    # What a killed writer may leave beside its result, a file or a folder.
+    (place / "results/small/seed-1/models/.table.tsv.1.part").write_text("half")
+    (place / "results/small/seed-1/.images.zarr.1.part").mkdir()
     done = run(place, cores=1)
     assert done.returncode == 0, done.stderr[-3000:]
     assert checksums(place / "results/small/published") == checksums(finished / "results/small/published")
+    assert not list((place / "results").rglob("*.part"))
 
 
 @pytest.fixture
