@@ -78,6 +78,14 @@ def test_a_resample_finds_the_neighbours_that_a_search_among_its_patients_finds(
     assert found["dcr_ratio", "clinical"] == pytest.approx(np.quantile(to_train, 0.05) / reference)
 
 
+def test_a_small_resample_of_a_large_holdout_holds_none_of_those_asked(comparison):
+    """A small release of a large cohort: its resamples take few of many unseen patients."""
+    seen, _ = values_of(replace(comparison, candidate=independent(comparison.train)), rows=20)
+    others = comparison.real.take(np.flatnonzero(~comparison.real.patients.isin(seen.prepared.asked))[:10])
+    found = distance.measure(replace(seen, real=others), distance.DEFAULTS, np.random.default_rng(0))
+    assert all(np.isfinite(value.value) for value in found)
+
+
 def test_structureless_patients_remember_nobody(comparison):
     found = measured(replace(comparison, candidate=independent(comparison.train)))
     assert found["exact_matches", "all"] == 0

@@ -167,10 +167,17 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
-    """The metrics above, of the records and unseen patients that `prepare` has chosen. Settings: see DEFAULTS."""
+    """The metrics above, of the records and unseen patients that `prepare` has chosen. Settings: see DEFAULTS.
+
+    A resample of a large holdout may hold few or none of the unseen patients who were asked about; as many of these are
+    then drawn by `rng`.
+    """
     screened: Screened = comparison.prepared
     unseen = unseen_patients(comparison)
     rows, asked = _places(screened.records, comparison.candidate.patients), _places(screened.asked, unseen.patients)
+    most = min(len(unseen), len(screened.asked))
+    if len(asked) < most:
+        asked = rng.integers(len(screened.asked), size=most)
     here = np.zeros(len(screened.unseen), dtype=bool)
     here[_places(screened.unseen, unseen.patients)] = True
     n, trained, others = len(rows), len(comparison.train), len(unseen)
