@@ -1,5 +1,6 @@
 """The mutation model: what Pyro declares is what the sampler samples, and what is known is recovered."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -295,18 +296,46 @@ def test_what_a_record_names_is_carried():
         assert abs(drawn[f"E{event}"][named].mean() - drawn[f"E{event}"][~named].mean()) < 0.15
 
 
-def test_the_priors_of_the_record_are_as_wide_as_it_tells():
-    def chosen(effect, seed):
-        rng = np.random.default_rng(seed)
-        design = (rng.random((400, 40)) < 0.3).astype(float) - 0.3
-        events = (rng.random((400, 4)) < expit(-0.85 + design @ rng.normal(0, effect, (40, 4)))).astype(float)
-        odds, kin = np.full(events.shape, -0.85), np.empty((0, 2), dtype=int)
-        return dirichlet_process._choose_scale(
-            [0.03, 0.1, 0.3], events, events, design, kin, odds, np.arange(400) % 5, 16.0
-        )
+def test_the_highest_of_several_modes_is_found():
+    """A rare level that decides the outcome: from 0 one climbs to a mode beside 0, far below the highest."""
+    rng = np.random.default_rng(3)
+    level = np.arange(70) < 8
+    x = np.c_[np.ones(70), level - level.mean(), rng.normal(size=(70, 3))]
+    outcome, offset = np.where(level, 1.0, np.arange(70) == 69), np.full(70, -1.9)
+    beta = ridge_logistic(x, outcome, offset, np.ones(5), np.r_[0.0, np.full(4, 0.1)])
+    others = offset + x[:, 2:] @ beta[2:]
+    grid = np.linspace(-3, 12, 1501)
 
-    assert np.mean([chosen(0.0, seed) == 0.03 for seed in range(10)]) >= 0.7
-    assert {chosen(1.0, seed) for seed in range(10)} == {0.3}
+    def density(b):
+        score = others + beta[0] + np.outer(b, x[:, 1])
+        return score @ outcome - np.logaddexp(0, score).sum(axis=1) - np.log1p((b / 0.1) ** 2)
+
+    values = density(grid)
+    assert ((values[1:-1] > values[:-2]) & (values[1:-1] > values[2:])).sum() == 2
+    assert abs(beta[1] - grid[values.argmax()]) < 0.02
+    assert beta[1] > 3
+
+
+@pytest.mark.parametrize("named", "ACE")
+def test_few_patients_suffice_for_a_level_that_names_an_alteration(named):
+    """As M3 names t(15;17): whichever level it is, seventy patients tell it, and other alterations are left alone."""
+    rng = np.random.default_rng(5)
+    level = np.repeat(list("ABCDE"), [8, 19, 8, 21, 14])
+    events = (rng.random((70, 6)) < 0.2).astype(float)
+    events[:, 2] = (level == named) | (np.arange(70) == 30)
+    plain = cohort_of(events)
+    schema = replace(plain.schema, columns={"FAB": Column("categorical", categories=tuple("ABCDE"))})
+    record = typed(pd.DataFrame({"FAB": level}, index=plain.clinical.index), schema)
+    train = replace(plain, schema=schema, clinical=record)
+    fitted = dirichlet_process.fit(train, settings(dirichlet_process), np.random.default_rng(1), None)
+    drawn = sum(
+        dirichlet_process.sample(fitted, train.clinical_only(), np.random.default_rng(seed)).alterations
+        for seed in range(20)
+    )
+    share = (drawn / 20).groupby(level == named).mean()
+    assert share.loc[True, "E2"] > 0.9
+    assert share.loc[False, "E2"] < 0.08
+    assert (share.loc[True] - share.loc[False]).drop("E2").abs().max() < 0.15
 
 
 def test_strength_of_an_event_tells_whether_it_defines_classes():

@@ -11,7 +11,7 @@ inference at cohort size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +42,12 @@ DEFAULTS: dict[str, Any] = {
     "gate_ridge": [10.0, 30.0, 100.0],  # prior precision of the record's effects on class weights; validation chooses
     "chain": True,  # correct the mixture by logistic regressions on the commoner events and the record
     "event_ridge": 16.0,  # prior precision of their effects, of events
-    "record_scale": [0.1, 0.3],  # of the Cauchy priors of the record's effects; validation chooses
+    "record_scale": 0.1,  # of the Cauchy priors of the record's effects
     "folds": 5,  # of the cross-fit from which the corrections are learned
     "prior_frequencies": {},  # published frequency of an event, {NPM1: 0.27, ...}
     "prior_strength": 0.0,  # patients that each published frequency counts for
     "min_carriers": 5,  # training patients that must share a protein change before it is ever written
 }
-CHOOSING = 1_500  # patients at most on whom the scale of the record's priors is chosen
 CALIBRATION = 20_000  # simulated patients on which published frequencies are met
 
 
@@ -143,9 +142,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             odds[left] = _sequential_log_odds(part, events[left], design[left], order)
             expected[left] = part.posterior(design[left], events[left]) @ part.frequency
         filled = np.where(np.isnan(events), expected, events)
-        ridge = float(settings["event_ridge"])
-        scale = _choose_scale(settings["record_scale"], events, filled, design, kin, odds, fold, ridge)
-        chain = fit_chain(events, filled, design, kin, event_ridge=ridge, record_scale=scale, offset=odds)
+        priors = {key: float(settings[key]) for key in ("event_ridge", "record_scale")}
+        chain = fit_chain(events, filled, design, kin, offset=odds, **priors)
     else:
         chain = _identity(events, design, kin)
     if settings["prior_strength"] > 0 and settings["prior_frequencies"]:
@@ -168,33 +166,6 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         },
         history,
     )
-
-
-def _choose_scale(
-    scales: Sequence[float], events: np.ndarray, filled: np.ndarray, design: np.ndarray, kin: np.ndarray,
-    odds: np.ndarray, fold: np.ndarray, event_ridge: float,
-) -> float:  # fmt: skip
-    """The scale of the record's priors under which the alterations of two folds, left out of the fit, are likeliest.
-
-    Args:
-        odds: (patients, events) of mixtures that have not seen the fold of the patient. The rest: see `fit_chain`.
-    """
-    if len(scales) == 1:
-        return float(scales[0])
-    few = np.arange(len(events)) % -(-len(events) // CHOOSING) == 0
-    likelihood = dict.fromkeys(map(float, scales), 0.0)
-    for scale in likelihood:
-        for f in (0, 1):
-            rows, left = few & (fold != f), few & (fold == f)
-            chain = fit_chain(
-                events[rows], filled[rows], design[rows], kin,
-                event_ridge=event_ridge, record_scale=scale, offset=odds[rows],
-            )  # fmt: skip
-            for g in chain.order:
-                known, carried = ~np.isnan(events[left, g]), events[left, g] == 1
-                p = np.clip(chain.probability(g, filled[left], design[left], odds[left, g]), 1e-6, 1 - 1e-6)
-                likelihood[scale] += float(np.log(np.where(carried, p, 1 - p))[known].sum())
-    return max(likelihood, key=lambda scale: likelihood[scale])
 
 
 def _order(events: np.ndarray) -> np.ndarray:

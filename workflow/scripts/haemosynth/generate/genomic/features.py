@@ -85,8 +85,8 @@ def design_matrix(record: Record, clinical: pd.DataFrame) -> np.ndarray:
         values, missing = _values(entry, clinical)
         if entry["kind"] == "levels":
             block = np.stack([values == level for level in entry["levels"]], axis=1) - np.asarray(entry["share"])
-            if not entry["other"]:
-                block = block[:, 1:]  # the first level is what the others are told from
+            if not entry["other"] and len(entry["levels"]) == 2:
+                block = block[:, 1:]  # the other one is its mirror image
         else:
             rank = (_rank(entry, values) - 0.5) * np.sqrt(12.0)
             block = np.stack([rank, (rank**2 - 1.0) / np.sqrt(0.8)], axis=1)

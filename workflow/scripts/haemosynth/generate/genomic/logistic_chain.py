@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "record_ridge": [16.0, 32.0, 64.0, 128.0],  # the same, of the clinical record
     "min_carriers": 5,  # training patients that must share a protein change before it is ever written
 }
+WIDE = 3.0  # scale of Cauchy priors under which an effect of a level that decides an outcome is hardly shrunk
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,9 @@ def ridge_logistic(
 
     Newton's method with halved steps. A Cauchy prior shrinks small effects as a normal one does and lets large ones
     stand (Gelman et al., Ann Appl Stat 2008;2:1360); each step replaces it by the normal one that lies above it and
-    touches it (Lange et al., J Comput Graph Stat 2000;9:1), so that the posterior density never falls.
+    touches it (Lange et al., J Comput Graph Stat 2000;9:1), so that the posterior density never falls. The density has
+    several modes then, and from 0 one climbs to that beside 0 even where a level of the record decides the outcome. So
+    one climbs from the mode under wide priors too, and the better of both is taken.
 
     Args:
         features: (patients, features), with a column of ones where an intercept is wanted.
@@ -124,9 +127,21 @@ def ridge_logistic(
         precision: (features,) of the normal priors, above 0.
         scale: (features,) of Cauchy priors, in place of the normal one where it is above 0.
     """
-    beta = np.zeros(features.shape[1])
-    heavy = np.zeros(len(beta), dtype=bool) if scale is None else scale > 0
-    width = np.ones(len(beta)) if scale is None else np.where(heavy, scale, 1.0)
+    nothing = np.zeros_like(precision)
+    if scale is None or not (scale > 0).any():
+        return _climb(features, outcome, offset, precision, nothing, nothing)[0]
+    wide, _ = _climb(features, outcome, offset, precision, np.where(scale > 0, WIDE, 0.0), nothing)
+    found = [_climb(features, outcome, offset, precision, scale, start) for start in (nothing, wide)]
+    return max(found, key=lambda mode: mode[1])[0]
+
+
+def _climb(
+    features: np.ndarray, outcome: np.ndarray, offset: np.ndarray, precision: np.ndarray, scale: np.ndarray,
+    start: np.ndarray,
+) -> tuple[np.ndarray, float]:  # fmt: skip
+    """The mode of the posterior density of `ridge_logistic` that `start` leads to, and its logarithm."""
+    beta, heavy = start, scale > 0
+    width = np.where(heavy, scale, 1.0)
 
     def objective(b: np.ndarray) -> float:
         score = offset + features @ b
@@ -148,7 +163,7 @@ def ridge_logistic(
         beta, gain, value = beta + size * step, new - value, new
         if gain < 1e-8 * (1.0 + abs(value)):
             break
-    return beta
+    return beta, value
 
 
 def fit_chain(
