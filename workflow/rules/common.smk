@@ -134,9 +134,17 @@ def algorithm_code(modality, script):
 
     def code(wildcards):
         algorithm = config["methods"][modality][wildcards.method]["algorithm"]
-        return package(script, f"haemosynth/generate/{modality}/{algorithm}.py")
+        modules = given_modules(modality, wildcards.method)
+        return package(script, f"haemosynth/generate/{modality}/{algorithm}.py", *modules)
 
     return code
+
+
+def given_modules(modality, method):
+    """What a clinical method that is given alterations loads beside its algorithm."""
+    return (
+        ["haemosynth/generate/clinical/given.py"] if modality == "clinical" and method_given(modality, method) else []
+    )
 
 
 def method_settings(modality):

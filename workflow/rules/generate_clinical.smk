@@ -12,7 +12,7 @@ rule fit_clinical:
     benchmark:
         "logs/benchmarks/fit_clinical/{cohort}/{method}/seed-{seed}.tsv"
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/pyro.yaml"
     resources:
         mem_mb=6000,
         runtime=120,
@@ -35,6 +35,7 @@ rule sample_clinical:
         code=lambda wildcards: package(
             "sample_clinical.py",
             f"haemosynth/generate/clinical/{recipe_algorithm('clinical', wildcards)}.py",
+            *given_modules("clinical", recipe_method("clinical", wildcards)),
         ),
     output:
         clinical=temp(f"{SEED_FOLDER}/synthetic/{{generator}}/parts/clinical.parquet"),
@@ -45,7 +46,7 @@ rule sample_clinical:
     wildcard_constraints:
         generator=one_of(RECIPES),
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/pyro.yaml"
     resources:
         mem_mb=6000,
         runtime=60,

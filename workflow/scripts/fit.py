@@ -16,11 +16,9 @@ with job(snakemake) as work:
     train = read_cohort(Path(snakemake.input.train[0]).parent, (modality,))
     if modality in ("genomic", "transcriptomic"):
         train = generate.visible(train, given, modality)
-    elif modality == "clinical" and given:
-        from haemosynth.generate.clinical.given import beside
-
-        train, first = beside(train, given)
-        settings["condition"] = [*first, *settings["condition"]]
     checkpoint = Path(snakemake.output.weights).with_name("checkpoint")
-    model = algorithm.fit(train, settings, work.stream(), checkpoint)
+    if modality == "clinical" and given:
+        model = generate.given_alterations().fit(algorithm, train, given, settings, work.stream(), checkpoint)
+    else:
+        model = algorithm.fit(train, settings, work.stream(), checkpoint)
     save(model, snakemake.output.weights, snakemake.output.description, snakemake.output.history)

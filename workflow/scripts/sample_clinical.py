@@ -10,15 +10,13 @@ with job(snakemake) as work:
 
     algorithm = generate.load("clinical", snakemake.params.algorithm)
     model = load(snakemake.input.weights, snakemake.input.description)
-    schema, given = read_schema(snakemake.input.schema), snakemake.params.given
-    if given:
+    schema = read_schema(snakemake.input.schema)
+    if snakemake.params.given:
         from haemosynth.cohort import read_genomic
-        from haemosynth.generate.clinical.given import beside
 
-        whole, names = beside(read_genomic(snakemake.input.schema, *snakemake.input.alterations), given)
-        known = whole.clinical[names]
-        clinical = algorithm.sample(model, whole.schema, len(known), work.stream(), known)[list(schema.columns)]
+        patients = read_genomic(snakemake.input.schema, *snakemake.input.alterations)
+        clinical = generate.given_alterations().sample(algorithm, model, schema, patients, work.stream())
     else:
-        patients = snakemake.params.patients or len(read_table(snakemake.input.train))
-        clinical = algorithm.sample(model, schema, patients, work.stream())
+        number = snakemake.params.patients or len(read_table(snakemake.input.train))
+        clinical = algorithm.sample(model, schema, number, work.stream())
     write_table(clinical.rename_axis("patient_id").reset_index(), snakemake.output.clinical)

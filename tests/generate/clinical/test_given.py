@@ -1,4 +1,4 @@
-"""A record given alterations: these are kept as they are, and the record follows them."""
+"""A record given alterations: these are kept as they are, and the record goes with them."""
 
 from dataclasses import replace
 
@@ -9,12 +9,11 @@ from fixtures_small import small_cohort
 
 from haemosynth import generate
 from haemosynth.errors import InputError
-from haemosynth.generate.clinical import forest, vae
-from haemosynth.generate.clinical.given import LEVELS, beside, one_of_each
+from haemosynth.generate.clinical import forest, given, vae
 from haemosynth.generate.genomic import dirichlet_process, logistic_chain
 from haemosynth.generate.reference import bare
 from haemosynth.schema import Schema
-from haemosynth.streams import stream
+from haemosynth.streams import one_of_each, stream
 
 ALGORITHMS = {
     forest: {},
@@ -31,53 +30,59 @@ def driven(n=400):
     return replace(cohort, clinical=cohort.clinical.assign(haemoglobin=np.round(level, 1)))
 
 
-def test_alterations_stand_before_the_record_and_unknown_ones_are_missing():
+def test_of_the_alterations_those_are_kept_that_are_given():
     cohort = small_cohort()
-    whole, names = beside(cohort, ["genomic"])
-    assert list(whole.clinical) == [*names, *cohort.clinical]
-    assert len(names) == len(cohort.schema.alterations)
-    assert list(whole.schema.columns) == list(whole.clinical)
-    for name, column in zip(cohort.schema.alterations, names, strict=True):
-        told = whole.clinical[column].map(dict(zip(LEVELS, (0.0, 1.0), strict=True))).astype(float)
-        pd.testing.assert_series_equal(told, cohort.alterations[name], check_names=False)
-    inside = [name for name in cohort.schema.alterations if name in ("t(11;14)", "del(13q)")]
-    assert beside(cohort, ["t(11;14)", "del(13q)"])[1] == [f"alteration {name}" for name in inside]
+    assert given.only(cohort, ["genomic"]).alterations.equals(cohort.alterations)
+    some = given.only(cohort, EVENTS)
+    assert set(some.schema.alterations) == set(some.alterations) == set(EVENTS)
+    assert some.alterations.equals(cohort.alterations[list(some.alterations)])
+    assert set(some.mutations["gene"]) <= set(EVENTS)
+    assert some.clinical is cohort.clinical
 
 
+@pytest.mark.parametrize("chosen", [["genomic"], EVENTS], ids=["all", "some"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda module: module.__name__.split(".")[-1])
-def test_the_record_follows_the_alterations_that_are_given(algorithm):
-    train = driven()
-    whole, names = beside(train, EVENTS)
-    settings = algorithm.DEFAULTS | ALGORITHMS[algorithm] | {"condition": names}
-    fitted = algorithm.fit(whole, settings, stream(1), None)
-    asked = small_cohort(150, 2)
-    given, _ = beside(asked, EVENTS)
-    made = algorithm.sample(fitted, given.schema, len(asked), stream(2), given.clinical[names])
-    for name in names:
-        assert list(made[name].astype(object).fillna("")) == list(given.clinical[name].astype(object).fillna(""))
-    carrier = (given.clinical["alteration hyperdiploidy"] == "present").to_numpy()
+def test_the_record_goes_with_the_alterations_that_are_given(algorithm, chosen):
+    train, asked = driven(), small_cohort(300, 2)
+    settings = algorithm.DEFAULTS | ALGORITHMS[algorithm]
+    fitted = given.fit(algorithm, train, chosen, settings, stream(1), None)
+    made = given.sample(algorithm, fitted, train.schema, asked, stream(2))
+    assert list(made.index) == list(asked.patients)
+    assert list(made) == list(train.schema.columns)
+    carrier = (asked.alterations["hyperdiploidy"] == 1).to_numpy()
     level = made["haemoglobin"].to_numpy()
     assert np.nanmean(level[~carrier]) - np.nanmean(level[carrier]) > 2.5  # 4 in training patients
-    again = algorithm.sample(fitted, given.schema, len(asked), stream(2), given.clinical[names])
-    pd.testing.assert_frame_equal(made, again)
+    # Where frequencies are those of training patients, so are the records.
+    assert made["age"].mean() == pytest.approx(train.clinical["age"].mean(), abs=3)
+    pd.testing.assert_frame_equal(made, given.sample(algorithm, fitted, train.schema, asked, stream(2)))
+
+
+def test_unknown_alterations_choose_nothing_and_patients_are_independent_of_the_chunk(monkeypatch):
+    train = driven()
+    fitted = given.fit(forest, train, EVENTS, forest.DEFAULTS, stream(1), None)
+    nothing = replace(small_cohort(300, 2), alterations=small_cohort(300, 2).alterations * np.nan)
+    made = given.sample(forest, fitted, train.schema, nothing, stream(2))
+    assert made["haemoglobin"].mean() == pytest.approx(train.clinical["haemoglobin"].mean(), abs=0.35)
+    monkeypatch.setattr(given, "CHUNK", 7)
+    assert list(given.sample(forest, fitted, train.schema, nothing, stream(2)).index) == list(nothing.patients)
 
 
 def test_other_alterations_than_those_learned_are_refused():
-    whole, names = beside(small_cohort(), EVENTS)
-    fitted = forest.fit(whole, forest.DEFAULTS | {"condition": names}, stream(1), None)
-    with pytest.raises(InputError, match="other alterations"):
-        forest.sample(fitted, whole.schema, len(whole), stream(1), whole.clinical[names[::-1]])
+    train = small_cohort()
+    fitted = given.fit(forest, train, EVENTS, forest.DEFAULTS, stream(1), None)
+    with pytest.raises(InputError, match="was given hyperdiploidy, which the patients lack"):
+        given.sample(forest, fitted, train.schema, given.only(train, EVENTS[1:]), stream(1))
 
 
-@pytest.mark.parametrize(("given", "message"), [(["TP35"], "'TP35' is unknown"), (["clinical"], "is unknown")])
-def test_a_misspelt_alteration_is_named(given, message):
+@pytest.mark.parametrize(("chosen", "message"), [(["TP35"], "'TP35' is unknown"), (["clinical"], "is unknown")])
+def test_a_misspelt_alteration_is_named(chosen, message):
     with pytest.raises(InputError, match=message):
-        beside(small_cohort(), given)
+        given.only(small_cohort(), chosen)
     with pytest.raises(InputError, match="there are none"):
-        beside(small_cohort().clinical_only(), ["genomic"])
+        given.only(small_cohort().clinical_only(), ["genomic"])
 
 
-def test_one_record_of_each_patient_is_taken_in_proportion_to_its_weight():
+def test_one_choice_of_each_row_is_taken_in_proportion_to_its_weight():
     taken = one_of_each(np.tile([1.0, 0.0, 3.0], (4000, 1)), stream(1))
     assert not (taken == 1).any()
     assert (taken == 2).mean() == pytest.approx(0.75, abs=0.03)

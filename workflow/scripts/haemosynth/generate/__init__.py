@@ -3,8 +3,8 @@
 An algorithm is a module `generate/<modality>/<algorithm>.py` with
     DEFAULTS  its settings and their default values; a method of the study may change them
     fit       (train, settings, rng, checkpoint) -> Fitted; `checkpoint` is a path prefix to resume from, or None
-    sample    clinical: (fitted, schema, n, rng) -> clinical table, typed, derived columns still missing; those of
-              GIVEN_ALTERATIONS also (fitted, schema, n, rng, given), see `clinical/given.py`
+    sample    clinical: (fitted, schema, n, rng) -> clinical table, typed, derived columns still missing; a record given
+              alterations: see `clinical/given.py`
               genomic:  (fitted, given, rng) -> Genomic, one patient for each patient of the cohort `given`
               transcriptomic: (fitted, given, rng) -> AnnData, of those patients of `given` who get expression
               imaging:  (fitted, given, rng) -> Images, owned by patients of the cohort `given`
@@ -31,7 +31,7 @@ ALGORITHMS = {
     "transcriptomic": ("negative_binomial_vae", "factor"),
     "imaging": ("diffusion", "autoencoder", "principal_components"),
 }
-GIVEN_ALTERATIONS = ("vae", "forest")  # clinical algorithms that can draw a record given alterations
+GIVEN_ALTERATIONS = ("vae", "forest")  # the private ones would be private no more
 REFERENCES = ("real", "independent", "uniform", "fresh")
 
 
@@ -45,6 +45,11 @@ def load(modality: str, algorithm: str) -> ModuleType:
         known = ", ".join(ALGORITHMS.get(modality, ()))
         raise InputError(f"methods.{modality}: no algorithm {algorithm!r}; expected one of {known}")
     return import_module(f"haemosynth.generate.{modality}.{algorithm}")
+
+
+def given_alterations() -> ModuleType:
+    """How a record is drawn given alterations. Not imported: no other method depends on its code."""
+    return import_module("haemosynth.generate.clinical.given")
 
 
 def visible(train: Cohort, given: Collection[str], modality: str) -> Cohort:

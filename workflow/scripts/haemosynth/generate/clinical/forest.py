@@ -19,7 +19,6 @@ import pandas as pd
 from haemosynth.cohort import Cohort
 from haemosynth.generate import at_most
 from haemosynth.generate.clinical.encoding import Coded, Encoding, FollowUp, learn
-from haemosynth.generate.clinical.given import known_levels
 from haemosynth.generate.clinical.wishes import Wishes, check_wishes
 from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.rare import without_rare_levels
@@ -74,20 +73,15 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     return Fitted(arrays, plain, pd.DataFrame())
 
 
-def sample(
-    fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator, given: pd.DataFrame | None = None
-) -> pd.DataFrame:
+def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> pd.DataFrame:
     """Sample n patients: clinical table, typed, index S000001..., derived columns missing.
-
-    given: (n, columns) of alterations that the patients have, as `given.beside` writes them; None: nothing is given.
 
     Raises:
         InputError: the schema and the fitted generator name different columns.
     """
     encoding = Encoding.load(fitted.arrays, fitted.description["encoding"])
     wishes = Wishes.load(fitted.description)
-    known = None if given is None else known_levels(encoding, given)
-    coded = wishes.collect(encoding, n, lambda m: _sequence(encoding, fitted.arrays, wishes, m, rng, known))
+    coded = wishes.collect(encoding, n, lambda m: _sequence(encoding, fitted.arrays, wishes, m, rng))
     return wishes.exact(encoding.decode(coded, schema))
 
 
@@ -97,9 +91,8 @@ def _sequence(
     wishes: Wishes,
     n: int,
     rng: np.random.Generator,
-    known: np.ndarray | None,
 ) -> Coded:
-    """n patients, column by column, after those that are known."""
+    """n patients, column by column."""
     source = Coded(arrays["donors.levels"].astype(np.int64), arrays["donors.positions"])
     levels = np.zeros((n, len(encoding.variables)), dtype=np.int64)
     positions = np.zeros(levels.shape)
@@ -110,10 +103,7 @@ def _sequence(
         if variable.kind == "survival":
             both = permitted & follow_up.permitted(i)
             permitted = np.where(both.any(axis=1, keepdims=True), both, permitted)
-        if known is not None and i < known.shape[1]:
-            levels[:, i] = known[:, i]
-        else:
-            levels[:, i], positions[:, i] = drawn(encoding, i, of_column(arrays, i), seen, source, permitted, rng)
+        levels[:, i], positions[:, i] = drawn(encoding, i, of_column(arrays, i), seen, source, permitted, rng)
         wishes.clamp(encoding, i, levels, positions)
         if variable.kind == "survival":
             follow_up.add(i, levels[:, i], positions[:, i])

@@ -41,9 +41,8 @@ def refreshed(
     wishes: Wishes,
     coded: Coded,
     rng: np.random.Generator,
-    known: int = 0,
 ) -> Coded:
-    """The patients after one round; what `wishes` ask for is kept, and so are the first `known` variables."""
+    """The patients after one round; what `wishes` ask for is kept."""
     source = Coded(arrays["donors.levels"].astype(np.int64), arrays["donors.positions"])
     levels, positions = coded.levels.copy(), coded.positions.copy()
     features = [encoding.features(i, coded) for i in range(len(encoding.variables))]
@@ -55,7 +54,7 @@ def refreshed(
         if variable.kind == "survival":
             both = permitted & follow_up.permitted(i)
             permitted = np.where(both.any(axis=1, keepdims=True), both, permitted)
-        if forest and i >= known:
+        if forest:
             seen = _others(encoding, i, features)
             levels[:, i], positions[:, i] = drawn(encoding, i, forest, seen, source, permitted, rng)
             wishes.clamp(encoding, i, levels, positions)

@@ -24,13 +24,12 @@ from haemosynth.generate import at_most
 from haemosynth.generate.checkpoint import Checkpoint, identity_of
 from haemosynth.generate.clinical import critic, forest, refresh
 from haemosynth.generate.clinical.encoding import Coded, Encoding, FollowUp, learn
-from haemosynth.generate.clinical.given import PER_PATIENT, known_levels, one_of_each
 from haemosynth.generate.clinical.wishes import Wishes, check_wishes
 from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.rare import without_rare_levels
 from haemosynth.progress import progress
 from haemosynth.schema import Schema
-from haemosynth.streams import torch_seed
+from haemosynth.streams import one_of_each, torch_seed
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +61,6 @@ DEFAULTS: dict[str, Any] = {
 }
 EVALUATE_EVERY = 50  # steps
 CHUNK = 4096  # patients decoded at once
-POINTS = 32  # latent points tried for a patient of whom columns are given
 
 
 class _Net:
@@ -363,12 +361,8 @@ def _prior(mean: np.ndarray, log_variance: np.ndarray, components: list[int], se
     }
 
 
-def sample(
-    fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator, given: pd.DataFrame | None = None
-) -> pd.DataFrame:
+def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> pd.DataFrame:
     """Sample n patients: clinical table, typed, index S000001..., derived columns missing.
-
-    given: (n, columns) of alterations that the patients have, as `given.beside` writes them; None: nothing is given.
 
     Raises:
         InputError: the schema and the fitted generator name different columns, or hardly any sampled patient has an
@@ -385,19 +379,7 @@ def sample(
     def refined(m: int) -> Coded:
         return critic.accepted(odds, encoding, m, draw, rng, schema) if odds else draw(m)
 
-    def one_for_each(m: int) -> Coded:
-        # Nobody can be turned away, whose alterations are known: of several records of a patient one is taken.
-        assert given is not None
-        found = _draw_given(encoding, net, fitted.arrays, wishes, known_levels(encoding, given), rng)
-        weight = np.ones(len(found.levels))
-        if odds:
-            table = encoding.decode(found, schema)
-            weight = np.minimum(critic.odds(odds, encoding, table), odds["bound"][0])
-        rows = np.arange(m) * PER_PATIENT + one_of_each(weight.reshape(m, PER_PATIENT), rng)
-        return Coded(found.levels[rows], found.positions[rows])
-
-    coded = wishes.collect(encoding, n, refined if given is None else one_for_each)
-    return wishes.exact(encoding.decode(coded, schema))
+    return wishes.exact(encoding.decode(wishes.collect(encoding, n, refined), schema))
 
 
 def _draw(
@@ -408,22 +390,6 @@ def _draw(
     for at in range(0, n, CHUNK):
         part = _decode(encoding, net, arrays, wishes, min(CHUNK, n - at), rng)
         parts.append(refresh.refreshed(forests, encoding, wishes, part, rng) if forests else part)
-    return _joined(parts)
-
-
-def _draw_given(
-    encoding: Encoding, net: _Net, arrays: Mapping[str, np.ndarray], wishes: Wishes, known: np.ndarray,
-    rng: np.random.Generator,
-) -> Coded:  # fmt: skip
-    """`PER_PATIENT` records of each patient, one after the other; `known` (patients, columns): levels of the first."""
-    forests = _part(arrays, "refresh.")
-    parts = []
-    for at in range(0, len(known), CHUNK // POINTS):
-        own = known[at : at + CHUNK // POINTS]
-        z = _latent_given(net, arrays, own, rng)
-        own = np.repeat(own, PER_PATIENT, axis=0)
-        part = _decode(encoding, net, arrays, wishes, len(own), rng, z, own)
-        parts.append(refresh.refreshed(forests, encoding, wishes, part, rng, own.shape[1]) if forests else part)
     return _joined(parts)
 
 
@@ -442,35 +408,16 @@ def _latent(arrays: Mapping[str, np.ndarray], n: int, rng: np.random.Generator) 
     return np.asarray(means[component] + np.einsum("nij,nj->ni", factors[component], noise), dtype=np.float32)
 
 
-def _latent_given(
-    net: _Net, arrays: Mapping[str, np.ndarray], known: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """`PER_PATIENT` latent points of each patient: of points of the prior those under which `known` is likely."""
-    import torch
-
-    n = len(known)
-    z, weight = _latent(arrays, n * POINTS, rng), np.zeros(n * POINTS)
-    with torch.no_grad():
-        walk = _Walk(net, net.weights(torch.tensor(arrays["weights"])), z, arrays)
-        for i, column in enumerate(np.repeat(known, POINTS, axis=0).T):
-            weight += np.log(walk.probabilities(i)[np.arange(len(z)), column] + 1e-300)
-            walk.add(i, column)
-    share = weight.reshape(n, POINTS)
-    share = np.repeat(np.exp(share - share.max(axis=1, keepdims=True)), PER_PATIENT, axis=0)
-    return np.asarray(z[np.repeat(np.arange(n) * POINTS, PER_PATIENT) + one_of_each(share, rng)])
-
-
 def _decode(
-    encoding: Encoding, net: _Net, arrays: Mapping[str, np.ndarray], wishes: Wishes, n: int, rng: np.random.Generator,
-    z: np.ndarray | None = None, known: np.ndarray | None = None,
-) -> Coded:  # fmt: skip
-    """n patients; from latent points and with levels of the first columns, where these are given."""
+    encoding: Encoding, net: _Net, arrays: Mapping[str, np.ndarray], wishes: Wishes, n: int, rng: np.random.Generator
+) -> Coded:
+    """n patients, column by column."""
     import torch
 
     asked = [i for i, variable in enumerate(encoding.variables) if wishes.asks(variable)]
     # Where levels are asked for, the latent points are drawn given them: candidates weighted by their probability.
     candidates = n * 10 if asked else n
-    z = _latent(arrays, candidates, rng) if z is None else z
+    z = _latent(arrays, candidates, rng)
     with torch.no_grad():
         w = net.weights(torch.tensor(arrays["weights"]))
         if asked:
@@ -492,10 +439,7 @@ def _decode(
             if variable.kind == "survival":
                 both = right & follow_up.permitted(i)
                 right = np.where(both.any(axis=1, keepdims=True), both, right)
-            if known is not None and i < known.shape[1]:
-                levels[:, i] = known[:, i]
-            else:
-                levels[:, i] = one_of_each(walk.probabilities(i) * right, rng)
+            levels[:, i] = one_of_each(walk.probabilities(i) * right, rng)
             wishes.clamp(encoding, i, levels, positions)
             if variable.kind == "survival":
                 follow_up.add(i, levels[:, i], positions[:, i])
