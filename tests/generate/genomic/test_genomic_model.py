@@ -338,6 +338,28 @@ def test_few_patients_suffice_for_a_level_that_names_an_alteration(named):
     assert (share.loc[True] - share.loc[False]).drop("E2").abs().max() < 0.15
 
 
+@pytest.mark.parametrize("module", [dirichlet_process, logistic_chain], ids=["dirichlet_process", "logistic_chain"])
+def test_a_normal_karyotype_has_no_cytogenetic_event(module):
+    """As few patients as there are, and as common as among them; other events keep their frequency too."""
+    rng = np.random.default_rng(6)
+    events = np.column_stack([np.zeros(80), rng.random((80, 3)) < 0.2]).astype(float)
+    events[:, 0] = (events[:, 1:] == 0).all(axis=1) & (rng.random(80) < 0.8)
+    plain = cohort_of(events)
+    names = {"normal karyotype": "E0", "t(15;17)": "E1", "abnormal 3q": "E2", "del(7q)": "E3"}
+    schema = replace(plain.schema, alterations=dict.fromkeys(names, "cytogenetic"))
+    train = replace(plain, schema=schema, alterations=plain.alterations.set_axis(list(names), axis=1))
+    assert logistic_chain.normal_karyotypes(train).tolist() == [[0, 1], [0, 2], [0, 3]]
+    fitted = module.fit(train, settings(module), np.random.default_rng(1), None)
+    given = train.take(np.arange(4000) % 80).clinical_only()
+    drawn = module.sample(fitted, given, np.random.default_rng(2)).alterations
+    assert not (drawn[drawn["normal karyotype"] == 1].drop(columns="normal karyotype") == 1).any(axis=None)
+    assert (drawn.mean() - train.alterations.mean()).abs().max() < 0.06
+    # What was declared cytogenetic and is found beside a normal karyotype, FLT3 say, stays free.
+    mixed = train.alterations.copy()
+    mixed.iloc[np.flatnonzero(events[:, 0] == 1)[0], 1] = 1
+    assert logistic_chain.normal_karyotypes(replace(train, alterations=mixed)).tolist() == [[0, 2], [0, 3]]
+
+
 def test_strength_of_an_event_tells_whether_it_defines_classes():
     events, _ = four_classes(400, np.random.default_rng(8))
     noise = (np.random.default_rng(9).random((400, 5)) < 0.2).astype(float)

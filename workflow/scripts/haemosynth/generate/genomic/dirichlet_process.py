@@ -12,6 +12,7 @@ inference at cohort size.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,14 @@ from haemosynth.generate import at_most
 from haemosynth.generate.fitted import Fitted, Genomic
 from haemosynth.generate.genomic.clones import complete, fit_clones
 from haemosynth.generate.genomic.features import describe_record, design_matrix
-from haemosynth.generate.genomic.logistic_chain import Chain, fit_chain, kinships, training_events
+from haemosynth.generate.genomic.logistic_chain import (
+    Chain,
+    fit_chain,
+    kinships,
+    normal_karyotypes,
+    order_of,
+    training_events,
+)
 from haemosynth.generate.genomic.missingness import fit_missingness
 from haemosynth.generate.genomic.mixture import Mixture, choose_gate_ridge, fit_mixture
 from haemosynth.generate.rare import without_rare_alterations
@@ -126,7 +134,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     gibbs = {key: settings[key] for key in ("sweeps", "burn_in", "draws", "max_classes")}
     gibbs["gate_ridge"] = choose_gate_ridge(events, design, rng, settings["gate_ridge"], settings["max_classes"])
     mixture, history = fit_mixture(events, design, rng, **gibbs)
-    kin = kinships(train)
+    kin, normal = kinships(train), normal_karyotypes(train)
     corrected = bool(settings["chain"]) and len(events) >= 4 * settings["folds"]
     if corrected:
         # log odds of each patient under mixtures that have not seen the patient: else the corrections trust them
@@ -135,7 +143,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         odds, expected = np.empty_like(events), np.empty_like(events)
         brief = gibbs | {"sweeps": gibbs["sweeps"] // 2, "burn_in": gibbs["burn_in"] // 2}
         brief["draws"] = max(1, gibbs["draws"] // 3)
-        order = _order(events)
+        order = order_of(events, normal)
         for f in range(settings["folds"]):
             left = fold == f
             part, _ = fit_mixture(events[~left], design[~left], rng, **brief)
@@ -143,9 +151,9 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             expected[left] = part.posterior(design[left], events[left]) @ part.frequency
         filled = np.where(np.isnan(events), expected, events)
         priors = {key: float(settings[key]) for key in ("event_ridge", "record_scale")}
-        chain = fit_chain(events, filled, design, kin, offset=odds, **priors)
+        chain = fit_chain(events, filled, design, kin, normal, offset=odds, **priors)
     else:
-        chain = _identity(events, design, kin)
+        chain = _identity(events, design, kin, normal)
     if settings["prior_strength"] > 0 and settings["prior_frequencies"]:
         chain = _calibrated(chain, mixture, design, events, settings, names, rng)
     missing, missing_plain = fit_missingness(train, design, rng)
@@ -168,17 +176,11 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     )
 
 
-def _order(events: np.ndarray) -> np.ndarray:
-    known = (~np.isnan(events)).sum(axis=0)
-    return np.argsort(-(np.nansum(events, axis=0) + 0.5) / (known + 1.0), kind="stable")
-
-
-def _identity(events: np.ndarray, design: np.ndarray, kin: np.ndarray) -> Chain:
+def _identity(events: np.ndarray, design: np.ndarray, kin: np.ndarray, normal: np.ndarray) -> Chain:
     """A chain that leaves the mixture as it is."""
     g = events.shape[1]
-    return Chain(
-        _order(events), np.zeros(g), np.ones(g), np.zeros(g), np.zeros((g, g)), np.zeros((g, design.shape[1])), kin
-    )
+    order, nothing = order_of(events, normal), np.zeros((g, design.shape[1]))
+    return Chain(order, np.zeros(g), np.ones(g), np.zeros(g), np.zeros((g, g)), nothing, kin, normal)
 
 
 def _log_odds(weight: np.ndarray, frequency: np.ndarray) -> np.ndarray:
@@ -251,7 +253,7 @@ def _calibrated(
             p = np.where((p == 0) | (p == 1), p, expit(odds + low))
         placed[:, g] = rng.random(CALIBRATION) < p
         weight = _moved(weight, mixture.frequency[:, g], placed[:, g])
-    return Chain(chain.order, intercept, chain.slope, chain.centre, chain.effect, chain.record, chain.kin)
+    return replace(chain, intercept=intercept)
 
 
 def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Genomic:

@@ -6,6 +6,7 @@ The open baseline. It is a full Bayesian network over the alterations, commonest
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ class Chain:
     order: (events,) alterations in the order of sampling. intercept, slope: (events,); slope multiplies an offset.
     centre: (events,) subtracted from predictors. effect: (events, events), row g holds the effects on g.
     record: (events, features). kin: (pairs, 2) child, parent: the child is never present without its parent.
+    normal: (pairs, 2) normal karyotype, cytogenetic event: never present together, and the event is drawn first.
     """
 
     order: np.ndarray
@@ -55,6 +57,7 @@ class Chain:
     effect: np.ndarray
     record: np.ndarray
     kin: np.ndarray
+    normal: np.ndarray
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The chain as named arrays."""
@@ -87,6 +90,9 @@ class Chain:
                 p = np.where(placed[:, parent] == 0, 0.0, p)
             elif g == parent and position[child] < position[g]:
                 p = np.where(placed[:, child] == 1, 1.0, p)
+        for karyotype, event in self.normal:
+            if g == karyotype:
+                p = np.where(placed[:, event] == 1, 0.0, p)
         return np.asarray(p)
 
 
@@ -103,6 +109,29 @@ def kinships(train: Cohort) -> np.ndarray:
                 if carriers.sum() >= 5 and (values[carriers, parent] == 1).all():
                     pairs.append((child, parent))
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def normal_karyotypes(train: Cohort) -> np.ndarray:
+    """(pairs, 2) cytogenetic event named normal (NORMAL_KARYOTYPE), and each other that none of its carriers has."""
+    assert train.alterations is not None
+    values = train.alterations.to_numpy()
+    cytogenetic = [i for i, kind in enumerate(train.schema.alterations.values()) if kind == "cytogenetic"]
+    pairs = []
+    for g in cytogenetic:
+        carriers = values[:, g] == 1
+        if re.search(r"(^|[^a-z])normal", list(train.schema.alterations)[g].lower()) and carriers.sum() >= 5:
+            together = (values[carriers] == 1).any(axis=0)
+            pairs += [(g, other) for other in cytogenetic if other != g and not together[other]]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def order_of(events: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """(events,) commonest first, but a normal karyotype last, since it is the absence of others."""
+    known = (~np.isnan(events)).sum(axis=0)
+    # an alteration that every patient shows or lacks still gets finite log odds
+    frequency = (np.nansum(events, axis=0) + 0.5) / (known + 1.0)
+    frequency[normal[:, 0]] = -1.0
+    return np.argsort(-frequency, kind="stable")
 
 
 def ridge_logistic(
@@ -171,6 +200,7 @@ def fit_chain(
     expected: np.ndarray,
     design: np.ndarray,
     kin: np.ndarray,
+    normal: np.ndarray,
     *,
     event_ridge: float,
     record_ridge: float = 1.0,
@@ -178,13 +208,14 @@ def fit_chain(
     offset: np.ndarray | None = None,
     slope_ridge: float = 10.0,
 ) -> Chain:
-    """Fit the regressions, commonest alteration first.
+    """Fit the regressions, commonest alteration first (`order_of`).
 
     Args:
         events: (patients, events) 0, 1 or NaN: a regression learns from patients in whom its alteration is known.
         expected: (patients, events) the same, unknown entries filled with their expectation.
         design: (patients, features) clinical record.
         kin: pairs of `kinships`.
+        normal: pairs of `normal_karyotypes`; its regression learns from patients without the others.
         event_ridge: prior precision of the effects of alterations.
         record_ridge: prior precision of the effects of the record, where they have normal priors.
         record_scale: scale of Cauchy priors in their place, where above 0.
@@ -194,18 +225,17 @@ def fit_chain(
     n_events = events.shape[1]
     known = ~np.isnan(events)
     carriers = np.nansum(events, axis=0)
-    # an alteration that every patient shows or lacks still gets finite log odds
     frequency = (carriers + 0.5) / (known.sum(axis=0) + 1.0)
-    order = np.argsort(-frequency, kind="stable")
+    order = order_of(events, normal)
     intercept = np.zeros(n_events)
     slope = np.ones(n_events) if offset is not None else np.zeros(n_events)
     effect = np.zeros((n_events, n_events))
     record = np.zeros((n_events, design.shape[1]))
     for j, g in enumerate(order):
-        rows = known[:, g]
+        rows = known[:, g] & ~(events[:, normal[normal[:, 0] == g, 1]] == 1).any(axis=1)
         start = logit(frequency[g])
         intercept[g] = 0.0 if offset is not None else start
-        if not 0 < carriers[g] < rows.sum():
+        if not 0 < carriers[g] < known[:, g].sum():
             continue
         before = order[:j]
         blocks = [np.ones((rows.sum(), 1)), expected[np.ix_(rows, before)] - frequency[before], design[rows]]
@@ -224,7 +254,7 @@ def fit_chain(
         record[g] = beta[j + 1 : j + 1 + design.shape[1]]
         if offset is not None:
             slope[g] += beta[-1]
-    return Chain(order, intercept, slope, frequency, effect, record, kin)
+    return Chain(order, intercept, slope, frequency, effect, record, kin, normal)
 
 
 def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, checkpoint: Path | None = None) -> Fitted:
@@ -244,14 +274,14 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     events = training_events(train)
     record = describe_record(train)
     design = design_matrix(record, train.clinical)
-    kin = kinships(train)
+    kin, normal = kinships(train), normal_karyotypes(train)
     expected = fill_with_frequency(events)
     inner = rng.permutation(len(events)) < len(events) // 5
     trials = []
     for event_ridge in settings["event_ridge"]:
         for record_ridge in settings["record_ridge"]:
             chain = fit_chain(
-                events[~inner], expected[~inner], design[~inner], kin,
+                events[~inner], expected[~inner], design[~inner], kin, normal,
                 event_ridge=event_ridge, record_ridge=record_ridge,
             )  # fmt: skip
             score = (
@@ -261,7 +291,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             )
             trials.append((score, float(event_ridge), float(record_ridge)))
     _, event_ridge, record_ridge = max(trials)
-    chain = fit_chain(events, expected, design, kin, event_ridge=event_ridge, record_ridge=record_ridge)
+    chain = fit_chain(events, expected, design, kin, normal, event_ridge=event_ridge, record_ridge=record_ridge)
     missing, missing_plain = fit_missingness(train, design, rng)
     clones, clones_plain = fit_clones(train, design, int(settings["min_carriers"]))
     arrays = chain.arrays() | missing | clones
