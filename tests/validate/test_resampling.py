@@ -117,6 +117,29 @@ def test_fidelity_compares_equal_numbers_and_privacy_the_whole_release():
     assert set(values["n"]) == {500}
 
 
+def test_the_ceiling_holds_for_the_size_of_the_release():
+    """Training patients beside a release of 120 are compared at 120, and as often with the same real patients."""
+
+    def sizes(compared, settings, rng):
+        real = compared.real.patients
+        seen.append((len(compared.candidate), len(real), tuple(sorted(set(real)))))
+        return [Value("difference", float(len(compared.candidate)))]
+
+    found = []
+    for candidate in (120, 500):
+        seen: list[tuple] = []
+        sides = replace(comparison(n=300), candidate=patients(candidate, 9))
+        values, _ = evaluate(stage(sizes), sides, {"repeats": 2, "replicates": 2, "released": 120}, streams)
+        assert set(values["n"]) == {120}
+        found.append(seen)
+    assert found[0] == found[1]
+    private = [metric(references=PRIVACY)]
+    values, _ = evaluate(
+        stage(sizes, *private), comparison(300, 500), {"repeats": 1, "replicates": 0, "released": 120}, streams
+    )
+    assert set(values["n"]) == {500}
+
+
 def test_the_value_is_the_mean_over_repeats_and_needs_no_replicates():
     counter = iter(range(10))
 

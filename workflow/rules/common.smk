@@ -226,7 +226,8 @@ def stage_outputs(pillar, stage):
 
 
 def stage_settings(stage):
-    return {**config["validation"]["common"], **config["validation"].get(stage, {})}
+    released = {"released": config["synthetic_patients"]}
+    return {**config["validation"]["common"], **config["validation"].get(stage, {}), **released}
 
 
 def stages_of(cohort, pillar=""):

@@ -17,14 +17,14 @@ from haemosynth.validate.stage import PRIVACY, Comparison, StageModule, Value
 
 KEYS = ["metric", "target", "modality"]
 LEVEL = 0.95
-RESAMPLING = ("repeats", "replicates", "patients")
+RESAMPLING = ("repeats", "replicates", "patients", "released")
 PATIENTS = 20_000  # of a side at most in one comparison, where the study does not say
 Key = tuple[str, str, str]
 
 
 def stage_settings(stage: StageModule, chosen: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The stage's defaults with the study's choices laid over them, among them those that every stage has: `repeats`,
-    `replicates` and `patients`.
+    `replicates`, `patients` and `released`, the size of the release where it is not that of the training patients.
 
     Raises:
         InputError: a choice that the stage does not know.
@@ -75,7 +75,8 @@ def evaluate(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run a stage with its intervals.
 
-    The value is the mean over `settings["repeats"]` comparisons at equal n (the larger side is subsampled); privacy
+    The value is the mean over `settings["repeats"]` comparisons at equal n (the larger side is subsampled); of no more
+    than `settings["released"]` patients, so that the ceiling holds for the n of the release; privacy
     stages see the whole candidate, since the whole of it would be released. For the interval the stage runs on
     `settings["replicates"]` resamples, by the scheme each metric declares (`Metric.interval`). With halves no
     rescaling is needed: the variance of a mean over n/2 of n patients, (1/(n/2))(1 - 1/2) s^2, equals s^2/n.
@@ -93,7 +94,9 @@ def evaluate(
     scheme_of = {metric.name: metric.interval for metric in stage.METRICS}
     bounds = {metric.name: metric.bounds for metric in stage.METRICS}
     whole = _whole(stage)
-    size = len(comparison.candidate) if whole else min(len(comparison.real), len(comparison.candidate))
+    size = len(comparison.candidate)
+    if not whole:
+        size = min(size, len(comparison.real), settings.get("released") or size)
     draws = []
     for i in range(int(settings["repeats"])):
         part = comparison if whole else _at_equal_n(comparison, size, streams("repeat", i))
