@@ -71,7 +71,7 @@ def test_values_of_few_patients_are_not_repeated_and_their_extremes_not_reached(
     cohort = Cohort(Schema("c", {name: Column("continuous") for name in table}, ()), table)
     encoding = learn(cohort, bins=20)
     coded = encoding.encode(cohort.clinical)
-    moved = [smooth(encoding, i, coded.levels[:, i], coded.positions[:, i], rng) for i in range(2)]
+    moved = [smooth(coded.levels[:, i], coded.levels[:, i], coded.positions[:, i], rng) for i in range(2)]
     assert all(((positions >= 0) & (positions <= 1)).all() for positions in moved)
     decoded = encoding.decode(Coded(coded.levels, np.stack(moved, axis=1)), cohort.schema)
     for name, values in decoded.items():

@@ -11,14 +11,17 @@ survival    the primary endpoint: event x quantile bin of its time, one joint va
             equal, no endpoint outlives the primary one, and only combinations of places and events that training
             patients show are decoded (`FollowUp`).
 
-Decoding interpolates linearly between recorded values and then puts back the recording grain. Only values that five
-patients share are repeated as such, and no number lies beyond the five largest or smallest.
+Numbers are decoded from a smooth quantile function, one simple piece for every `LEAST_PIECE` training patients, and the
+recording grain is then put back. Only values that five patients share are repeated as such, and no number lies beyond
+the five largest or smallest: a release that is denser round the recorded numbers of training patients than round those
+of others gives them away (stage `disclosure`, attack `values`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -26,15 +29,14 @@ import pandas as pd
 
 from haemosynth.cohort import Cohort, typed
 from haemosynth.errors import InputError
+from haemosynth.generate.quantiles import LEAST_PIECE, MAX_PIECES, quantile_curve, stands_out
 from haemosynth.schema import Schema
 
 Kind = Literal["number", "level", "survival"]
 
-MAX_KNOTS = 65  # recorded values kept for one bin
 MAX_BINS_BETWEEN = 12  # bins of the time of a secondary endpoint, per place and event
 LEAST_EQUAL = 5  # patients in whom two endpoints coincide before that counts as a rule
 SAME_TIME = 1e-6  # relative difference below which two times are equal
-HEAPED_SHARE = 0.5  # fewer distinct values than this share of the patients: numbers are heaped
 LEAST_SHARED = 5  # patients who share a value that is repeated as such
 LARGEST_EDGE = 1 / 60  # share of the patients beyond which extremes are kept even if they are fewer
 
@@ -59,9 +61,9 @@ class Level:
 
 @dataclass(frozen=True)
 class Variable:
-    """A coded column or endpoint; `knots[l]` are the sorted values inside level l, in the column's unit.
+    """A coded column or endpoint; `knots[l]` draw the quantile function of level l, in the column's unit.
 
-    heaps: values that many patients share, where few others lie between. For the place "after" knots are months since
+    heaps: values that many more patients share than the values round them. For the place "after" knots are months since
     the reference endpoint, otherwise months since the start.
     """
 
@@ -394,7 +396,7 @@ def learn(train: Cohort, bins: int, first: Sequence[str] = ()) -> Encoding:
     """Learn the encoding from training patients.
 
     Args:
-        bins: quantile bins of a number or time, fewer where there are fewer than 12 patients to a bin.
+        bins: quantile bins of a number or time, fewer where there are fewer than `LEAST_PIECE` patients to a bin.
         first: columns that are generated before the others, in this order.
 
     Raises:
@@ -451,18 +453,38 @@ def _digits(values: np.ndarray) -> int | None:
     return None
 
 
-def _knots(values: np.ndarray) -> np.ndarray:
-    values = np.sort(values)
-    if len(values) <= MAX_KNOTS:
-        return values
-    return np.asarray(np.quantile(values, np.linspace(0, 1, MAX_KNOTS), method="nearest"))
+def _knots(groups: Sequence[np.ndarray], heaps: np.ndarray) -> list[np.ndarray]:
+    """Knots of the quantile function of each group of sorted values; neighbouring groups meet half way."""
+    middles = [(left[-1] + right[0]) / 2 for left, right in pairwise(groups)]
+    ends = [float(groups[0][0]), *middles, float(groups[-1][-1])] if len(groups) else []
+    last = len(groups) - 1
+    return [
+        _curve(group, low, high, heaps, i == 0, i == last)
+        for i, (group, (low, high)) in enumerate(zip(groups, pairwise(ends), strict=True))
+    ]
+
+
+def _curve(values: np.ndarray, low: float, high: float, heaps: np.ndarray, first: bool, last: bool) -> np.ndarray:
+    """Knots from `low` to `high` at equal steps of rank, which keep the heaps but no other single value.
+
+    Where some of the values are heaps, these stay, as wide as they are, and the others lie evenly between them.
+    """
+    kept = np.isin(values, heaps)
+    if not kept.any():
+        return quantile_curve(values, low, high, first, last)
+    rank = np.arange(len(values))
+    level = np.where(kept, values, np.nan)
+    level[0], level[-1] = (values[0] if kept[0] else low), (values[-1] if kept[-1] else high)
+    known = ~np.isnan(level)
+    along = np.linspace(0, len(values) - 1, min(len(values), MAX_PIECES + 1))
+    return np.asarray(np.interp(along, rank[known], level[known]))
 
 
 def _binned(values: np.ndarray, bins: int) -> list[np.ndarray]:
     """Values in quantile groups that do not overlap, in order."""
     if not len(values):
         return []
-    bins = max(1, min(bins, len(values) // 12))
+    bins = max(1, min(bins, len(values) // LEAST_PIECE))
     edges = np.unique(np.quantile(values, np.arange(1, bins) / bins))
     group = np.searchsorted(edges, values, side="right")
     return [np.sort(values[group == g]) for g in np.unique(group)]
@@ -473,21 +495,22 @@ def _learn_number(name: str, values: np.ndarray, bins: int, train: Cohort) -> Va
     observed = values[~np.isnan(values)]
     distinct, counts = np.unique(observed, return_counts=True)
     target = max(2, min(bins, len(observed) // 12))
-    atoms = distinct[(counts >= max(3, 0.6 * len(observed) / target))] if len(distinct) > 1 else distinct
     few = min(LEAST_SHARED, 1 + int(LARGEST_EDGE * len(observed)))
+    apart = stands_out(distinct, counts, column.grain)
+    large = counts >= max(3, 0.6 * len(observed) / target)
+    atoms = distinct[large & (apart | (counts >= LEAST_PIECE))] if len(distinct) > 1 else distinct
     rest = observed[~np.isin(observed, atoms)]
     if len(observed) > 2 * few:
         ordered = np.sort(observed)
         rest = np.clip(rest, ordered[few - 1 : few + 1].mean(), ordered[-few - 1 :][:2].mean())
-    groups = [np.array([atom]) for atom in atoms] + _binned(rest, round(target * len(rest) / max(len(observed), 1)))
-    is_atom = [True] * len(atoms) + [False] * (len(groups) - len(atoms))
-    order = sorted(range(len(groups)), key=lambda g: float(groups[g].mean()))
-    levels = [Level("missing")] * bool(np.isnan(values).any())
-    knots = [np.empty(0)] * len(levels)
-    for g in order:
-        levels.append(Level("atom" if is_atom[g] else "bin"))
-        knots.append(_knots(groups[g]))
-    heaps = distinct[counts >= few] if len(distinct) < HEAPED_SHARE * len(observed) else ()
+    heaps = distinct[(counts >= few) & apart]
+    groups = _binned(rest, min(bins, round(bins * len(rest) / max(len(observed), 1))))
+    parts = [(float(atom), "atom", np.array([atom])) for atom in atoms]
+    parts += [(float(group.mean()), "bin", knots) for group, knots in zip(groups, _knots(groups, heaps), strict=True)]
+    parts.sort(key=lambda part: part[0])
+    missing = bool(np.isnan(values).any())
+    levels = [Level("missing")] * missing + [Level(place) for _, place, _ in parts]
+    knots = [np.empty(0)] * missing + [knots for _, _, knots in parts]
     return Variable(
         name, "number", (name,), tuple(levels), tuple(knots), column.grain,
         _digits(distinct) if len(distinct) else None,
@@ -501,9 +524,9 @@ def _learn_primary(endpoint: str, bins: int, train: Cohort) -> Variable:
     levels = [Level("missing")] * bool(np.isnan(time).any())
     knots = [np.empty(0)] * len(levels)
     for value in (0, 1):
-        for group in _binned(time[event == value], bins):
+        for curve in _knots(_binned(time[event == value], bins), np.empty(0)):
             levels.append(Level("time", event=value))
-            knots.append(_knots(group))
+            knots.append(curve)
     known = time[~np.isnan(time)]
     return Variable(
         endpoint, "survival", (f"{endpoint}_time", f"{endpoint}_event"), tuple(levels), tuple(knots), column.grain,
@@ -543,9 +566,9 @@ def _learn_secondary(endpoint: str, earlier: tuple[Variable, ...], train: Cohort
             if not rows.any():
                 continue
             if where in ("before", "between", "after"):
-                for group in _binned(value[rows], min(bins, MAX_BINS_BETWEEN)):
+                for curve in _knots(_binned(value[rows], min(bins, MAX_BINS_BETWEEN)), np.empty(0)):
                     levels.append(Level(where, event=happened))
-                    knots.append(_knots(group))
+                    knots.append(curve)
             else:
                 levels.append(Level(where, event=happened))
                 knots.append(np.empty(0))

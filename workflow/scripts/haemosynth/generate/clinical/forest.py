@@ -21,6 +21,7 @@ from haemosynth.generate import at_most
 from haemosynth.generate.clinical.encoding import Coded, Encoding, FollowUp, learn
 from haemosynth.generate.clinical.wishes import Wishes, check_wishes
 from haemosynth.generate.fitted import Fitted
+from haemosynth.generate.quantiles import LEAST_PIECE
 from haemosynth.generate.rare import without_rare_levels
 from haemosynth.schema import Schema
 from haemosynth.streams import torch_seed
@@ -159,7 +160,7 @@ def drawn(
     for row in waiting:
         picks[row] = rng.choice(np.flatnonzero(permitted[row, source.levels[:, i]]))
     levels = source.levels[picks, i]
-    return levels, smooth(encoding, i, levels, source.positions[picks, i], rng)
+    return levels, smooth(source.levels[:, i], levels, source.positions[picks, i], rng)
 
 
 def _draw(forest: Mapping[str, np.ndarray], seen: np.ndarray, patients: int, rng: np.random.Generator) -> np.ndarray:
@@ -173,15 +174,16 @@ def _draw(forest: Mapping[str, np.ndarray], seen: np.ndarray, patients: int, rng
     return np.asarray(forest["donor"][start + (rng.random(n) * (stop - start)).astype(np.int64)])
 
 
-def smooth(
-    encoding: Encoding, i: int, levels: np.ndarray, positions: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Positions moved by up to two ranks, or half of the level where that is less.
+def smooth(donors: np.ndarray, levels: np.ndarray, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Positions moved within the `LEAST_PIECE` donors round them, or by half of the level where it has fewer.
 
     At the ends they are turned back: clipped, they would repeat the values there.
+
+    Args:
+        donors: (training patients,) level of each. levels, positions: (patients,) as drawn.
     """
-    steps = np.array([max(len(knots) - 1, 1) for knots in encoding.variables[i].knots])[levels]
-    moved = np.abs(positions + rng.uniform(-1, 1, len(levels)) * np.minimum(2 / steps, 0.5))
+    width = LEAST_PIECE / np.maximum(np.bincount(donors, minlength=levels.max(initial=0) + 1), 1)
+    moved = np.abs(positions + rng.uniform(-1, 1, len(levels)) * np.minimum(width / 2, 0.5)[levels])
     return np.asarray(1 - np.abs(1 - moved))
 
 

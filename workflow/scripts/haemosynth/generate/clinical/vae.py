@@ -60,7 +60,7 @@ DEFAULTS: dict[str, Any] = {
     "missing": "learned",  # or "completed": no missing values are sampled
 }
 EVALUATE_EVERY = 50  # steps
-CHUNK = 4096  # patients decoded at once
+CHUNK = 512  # patients decoded at once: what is kept for them stays in the processor's cache
 
 
 class _Net:
@@ -476,5 +476,7 @@ class _Walk:
 
         x, block = self.net.phi[i][torch.tensor(levels)], self.net.blocks[i]
         n, (k, hidden) = len(x), self.w["hidden_bias"].shape
-        self.sums = self.sums + (x @ self.w["seen"][block].reshape(x.shape[1], -1)).reshape(n, k, hidden)
-        self.linear = self.linear + torch.einsum("nd,kde->kne", x, self.w["direct"][:, block])
+        last = block.stop
+        self.sums += (x @ self.w["seen"][block].reshape(x.shape[1], -1)).reshape(n, k, hidden)
+        # Only later columns read what is added.
+        self.linear[..., last:] += torch.matmul(x, self.w["direct"][:, block, last:])

@@ -13,6 +13,7 @@ from haemosynth.cell_fraction import copies, male, x_linked
 from haemosynth.cohort import MUTATION_COLUMNS, Cohort
 from haemosynth.generate.fitted import Fitted, Genomic
 from haemosynth.generate.genomic.missingness import draw_rows, sample_missingness
+from haemosynth.generate.quantiles import LEAST_PIECE, quantile_curve
 
 LEVELS = np.linspace(0.01, 0.99, 33)  # where quantile functions are held: the extremes stay with their owners
 PSEUDO = 10.0  # prior observations, from all genes together, behind each gene's distribution
@@ -172,16 +173,21 @@ def _fit_effects(
     design: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Quantile function of each gene, and one factor over patients on the normal scores, by EM."""
-    pooled = np.quantile(value, LEVELS)
-    middle = np.median(value)
+    pooled = _smooth_quantiles(value)
+    middle, width = np.median(value), _spread(value)
     quantile = np.empty((n_genes, len(LEVELS)))
     score = np.empty(len(value))
     low, high = float(value.min()), float(value.max())
     for g in range(n_genes):
         own = value[gene == g]
         trust = len(own) / (len(own) + PSEUDO)
-        shifted = pooled + (trust * (np.median(own) - middle) if len(own) else 0.0)
-        quantile[g] = trust * np.quantile(own, LEVELS) + (1.0 - trust) * shifted if len(own) else shifted
+        quantile[g] = pooled
+        if len(own):
+            # A gene of few carriers has the shape of all genes, at its own place and width.
+            scale = (_spread(own) / width) ** trust if len(own) > 5 and width > 0 else 1.0
+            quantile[g] = middle + trust * (np.median(own) - middle) + scale * (pooled - middle)
+        if len(own) >= 2 * LEAST_PIECE:
+            quantile[g] = trust * _smooth_quantiles(own) + (1.0 - trust) * quantile[g]
         quantile[g] = np.clip(quantile[g], low, high)
         if len(own):
             score[gene == g] = ndtri(np.interp(own, quantile[g], LEVELS))
@@ -217,6 +223,19 @@ def _fit_effects(
         f"clones.{prefix}.record": slope,
         f"clones.{prefix}.spread": np.array([1.0 + float(np.var(design[seen] @ slope))]),
     }
+
+
+def _smooth_quantiles(value: np.ndarray) -> np.ndarray:
+    """The quantile function of `value` at LEVELS, one piece for at least `LEAST_PIECE` mutations, without extremes."""
+    low, high = np.quantile(value, LEVELS[[0, -1]])
+    curve = quantile_curve(np.clip(np.sort(value), low, high))
+    return np.asarray(np.interp(LEVELS, np.linspace(0, 1, len(curve)), curve))
+
+
+def _spread(value: np.ndarray) -> float:
+    """Distance of the quartiles."""
+    low, high = np.quantile(value, [0.25, 0.75])
+    return float(high - low)
 
 
 def _sample_effects(

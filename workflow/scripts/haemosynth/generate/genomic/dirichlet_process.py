@@ -189,9 +189,10 @@ def _log_odds(weight: np.ndarray, frequency: np.ndarray) -> np.ndarray:
 
 def _moved(weight: np.ndarray, frequency: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Class probabilities after one more event was seen; an unknown one moves nothing."""
-    known = ~np.isnan(value)
-    weight[known] *= np.where(value[known, None] == 1, frequency, 1.0 - frequency)
-    weight[known] /= weight[known].sum(axis=1, keepdims=True)
+    start = np.where(value == 1, 0.0, 1.0)  # start + slope * frequency: frequency, 1 - frequency, or 1 where unknown
+    slope = np.nan_to_num(2.0 * value - 1.0, nan=0.0)
+    weight *= start[:, None] + slope[:, None] * frequency
+    weight /= weight.sum(axis=1, keepdims=True)
     return weight
 
 
@@ -208,8 +209,8 @@ def _sequential_log_odds(mixture: Mixture, events: np.ndarray, design: np.ndarra
 def _simulate(chain: Chain, mixture: Mixture, design: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(patients, events) complete alterations given the record."""
     events = np.zeros((len(design), len(chain.order)))
-    for start in range(0, len(design), 2000):  # bounds the memory of patients x classes
-        rows = slice(start, start + 2000)
+    for start in range(0, len(design), 256):  # patients x classes stay in the processor's cache
+        rows = slice(start, start + 256)
         part, placed = design[rows], events[rows]
         weight = mixture.class_probability(part)
         for g in chain.order:
