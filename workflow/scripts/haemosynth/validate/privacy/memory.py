@@ -331,7 +331,7 @@ def _draw_shares(axis: Any, found: pd.DataFrame) -> None:
     """Both scored metrics with their intervals, beside their value without memory and what chance explains."""
     texts = {
         "linked_copies": "training patients whom\na record names, excess",
-        "exposed": "training patients whom\nrecords come too near",
+        "exposed": "training patients more\nexposed than unseen ones",
     }
     ends = [0.02]
     for place, metric in enumerate(texts):
