@@ -2,7 +2,8 @@
 
 Every replicate draws a cohort from a large simulated one and splits it. Held against the gate's default limits are:
 half of the holdout as release, the other half as control (`unseen`); further patients of the same kind, as many as
-training patients (`harmless`); these with a share of copies of training patients, exact or blurred as in `audit`.
+training patients (`harmless`), the first of a pool of eight times as many; these with a share of copies of training
+patients, exact or blurred as in `audit`.
 
     .venv/bin/python benchmarks/privacy_gate.py [replicates] [patients ...]
 """
@@ -26,22 +27,29 @@ from haemosynth.validate.leaks import planted
 from haemosynth.validate.privacy import audit, membership
 from haemosynth.validate.stage import Comparison
 
-LEAKS = {"copies, 5 %": (0.05, 0.0), "blurred copies, 5 %": (0.05, 0.03), "blurred copies, 2 %": (0.02, 0.03)}
+LEAKS = {
+    "copies, 5 %": (0.05, 0.0), "blurred copies, 5 %": (0.05, 0.03),
+    "copies, 2 %": (0.02, 0.0), "blurred copies, 2 %": (0.02, 0.03),
+}  # fmt: skip
 
 
 def offers(cohort: Cohort, patients: int, rng: np.random.Generator) -> dict[str, Comparison]:
     """What is held against the gate in one replicate."""
     order = rng.permutation(len(cohort))
     trained = round(0.6 * patients)
-    train, real, other = (
+    train, real, pool = (
         cohort.take(order[start:stop])
-        for start, stop in ((0, trained), (trained, patients), (patients, patients + trained))
+        for start, stop in ((0, trained), (trained, patients), (patients, patients + 8 * trained))
     )
-    half = len(real) // 2
-    sides = Comparison(real=real, candidate=other, train=train, control=real.take(np.arange(half, len(real))))
+    half, other = len(real) // 2, pool.take(np.arange(trained))
+    sides = Comparison(
+        real=real, candidate=other, train=train, control=real.take(np.arange(half, len(real))), pool=pool
+    )
     made = {name: planted(other, train, share, noise, rng) for name, (share, noise) in LEAKS.items()}
-    candidates = {"unseen": real.take(np.arange(half)), "harmless": other, **made}
-    return {name: replace(sides, candidate=candidate) for name, candidate in candidates.items()}
+    unseen = replace(sides, candidate=real.take(np.arange(half)), pool=None)
+    return {"unseen": unseen} | {
+        name: replace(sides, candidate=one) for name, one in ({"harmless": other} | made).items()
+    }
 
 
 def main(replicates: int, sizes: list[int]) -> None:

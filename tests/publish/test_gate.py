@@ -18,7 +18,7 @@ from haemosynth.publish.gate import (
 )
 
 GOOD = {
-    "exact_matches": 0.0, "near_matches": 0.0, "copied_profiles": 0.01, "nearer_to_train": 0.52, "membership_auc": 0.53,
+    "exact_matches": 0.0, "linked_copies": 0.0, "exposed": 0.005, "copied_profiles": 0.01, "membership_auc": 0.53,
     "membership_tpr_1": 0.015, "audit_passed": 1.0,
 }  # fmt: skip
 CLINICAL = {name: check for name, check in CHECKS.items() if check.modality == "clinical"}
@@ -172,12 +172,12 @@ def test_a_failed_audit_shuts_the_gate_and_says_why():
 
 def test_an_override_is_recorded_with_what_it_overrules():
     chosen = {OVERRIDE: {"by": "A. Custodian", "reason": "leaves to a closed archive"}}
-    checks = gate(metrics({**GOOD, "nearer_to_train": 0.9}), chosen)
+    checks = gate(metrics({**GOOD, "membership_auc": 0.9}), chosen)
     assert verdict(checks)
     assert refusal(checks) == ""
-    for part in ("A. Custodian", "nearer_to_train", "closed archive"):
+    for part in ("A. Custodian", "membership_auc", "closed archive"):
         assert part in overridden(checks)
-    assert not checks.set_index("check").loc["nearer_to_train", "passed"]
+    assert not checks.set_index("check").loc["membership_auc", "passed"]
     assert overridden(gate(metrics(), chosen)) == ""  # nothing to overrule
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 STUDY = {
     "cohorts": {"small": {"format": "simulated", "disease": "myeloma", "patients": 260, "endpoint": ["OS", "PFS"]}},
     "compare": ["real", "independent", "uniform", "default", "forest"],
-    "stages": ["marginals", "co_occurrence", "survival", "distance", "membership", "audit"],
+    "stages": ["marginals", "co_occurrence", "survival", "distance", "memory", "membership", "audit"],
     "validation": {
         "common": {"repeats": 1, "replicates": 6},
         "audit": {"trials": 1, "exchanges": 50},
@@ -33,8 +33,8 @@ STUDY = {
         "genomic": {"mutation_model": {"sweeps": 60, "burn_in": 30, "draws": 5, "folds": 2}},
     },
     "gate": {
-        **dict.fromkeys(("nearer_to_train", "membership_auc", "membership_tpr_1"), 1.0),
-        **dict.fromkeys(("exact_matches", "near_matches", "copied_profiles"), 1.0),
+        **dict.fromkeys(("linked_copies", "exposed", "membership_auc", "membership_tpr_1"), 1.0),
+        **dict.fromkeys(("exact_matches", "copied_profiles"), 1.0),
         "audit_passed": 0.0,
     },
 }

@@ -22,6 +22,30 @@ rule validate_distance:
         "../scripts/validate.py"
 
 
+rule validate_memory:
+    """Does a released record belong to one training patient?"""
+    input:
+        **comparison(),
+        code=package("validate.py", "haemosynth/validate/privacy/memory.py"),
+    output:
+        **stage_outputs("privacy", "memory"),
+    log:
+        "logs/validate_memory/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_memory/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/tabular.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.privacy.memory",
+        settings=stage_settings("memory"),
+    script:
+        "../scripts/validate.py"
+
+
 rule validate_membership:
     """Can an attacker tell who was in the training data?"""
     input:

@@ -23,6 +23,7 @@ with job(snakemake) as work:
         candidate=patients(snakemake.input.candidate),
         train=patients(snakemake.input.train),
         control=patients(snakemake.input.control),
+        pool=patients(pool) if (pool := snakemake.input.get("pool")) else None,
     )
 
     # The streams leave the generator out: all candidates meet the same real patients.

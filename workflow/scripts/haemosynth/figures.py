@@ -68,11 +68,18 @@ def interval_rows(axis: Any, values: pd.DataFrame, rows: Sequence[tuple[str, str
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure as SVG without a date and with fixed identifiers: equal data, equal bytes."""
     matplotlib.rcParams.update(STYLE)
-    # The solver behind the constrained layout leaves other last digits from draw to draw: lay out once, and round.
+    lay_out(figure)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def lay_out(figure: Figure) -> None:
+    """Settle where the axes stand.
+
+    The solver behind the constrained layout leaves other last digits from draw to draw: lay out once, and round.
+    """
     figure.savefig(BytesIO(), format="svg")
     figure.set_layout_engine("none")
     for axis in figure.axes:
         left, bottom, width, height = axis.get_position(original=True).bounds
         axis.set_position((round(left, 9), round(bottom, 9), round(width, 9), round(height, 9)))
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})

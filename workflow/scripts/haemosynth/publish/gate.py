@@ -38,15 +38,15 @@ CHECKS: Mapping[str, Check] = {
     "exact_matches": Check(
         "distance", 0.005, "share of clinical records that repeat a training patient, above that of unseen patients"
     ),
-    "near_matches": Check(
-        "distance", 0.01, "share of the release that singles out one training patient, above that of unseen patients"
+    "linked_copies": Check(
+        "memory", 0.005, "share of training patients to whom a released record belongs, above that of unseen patients"
+    ),
+    "exposed": Check(
+        "memory", 0.01, "share of training patients whom records come nearer than they come to 2 % of unseen patients"
     ),
     "copied_profiles": Check(
         "distance", 0.02,
         "share of mutation profiles (three or more alterations) of a training patient, above that of unseen patients",
-    ),
-    "nearer_to_train": Check(
-        "distance", 0.55, "share of the release nearer to training than to unseen patients; 0.5 without memory"
     ),
     "membership_auc": Check(
         "membership", 0.6,

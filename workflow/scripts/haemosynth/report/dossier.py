@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth import __version__
-from haemosynth.figures import STYLE
+from haemosynth.figures import STYLE, lay_out
 from haemosynth.impute.assess import figure as assessment_figure
 from haemosynth.publish.gate import OVERRIDE, failure, outcomes, overridden, verdict
 from haemosynth.report.content import Content, note_of, rows
@@ -164,6 +164,7 @@ def _picture(figure: Figure, form: str = "svg") -> str:
         return "data:image/png;base64," + base64.b64encode(raw.getvalue()).decode()
     buffer = io.StringIO()
     with matplotlib.rc_context(STYLE):
+        lay_out(figure)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return _data(buffer.getvalue())
 

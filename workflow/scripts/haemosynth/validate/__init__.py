@@ -48,6 +48,7 @@ STAGES = {
     "dirichlet": Stage("utility", ("genomic",)),
     "clustering": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
+    "memory": Stage("privacy", ("clinical",)),
     "membership": Stage("privacy", ("clinical",)),
     "audit": Stage("privacy", ("clinical",), of_published=True),
     "singling_out": Stage("privacy", ("clinical",)),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort, typed
 
@@ -22,25 +23,47 @@ def planted(candidate: Cohort, train: Cohort, share: float, noise: float, rng: n
     Returns:
         a cohort without mutation table; the copies have identifiers of their own.
     """
-    copies = min(max(1, round(share * len(candidate))), len(train), len(candidate) - 1)
-    kept = candidate.take(np.sort(rng.permutation(len(candidate))[copies:]))
-    copied = train.take(rng.permutation(len(train))[:copies])
-    records = blurred(copied, train, noise, rng) if noise > 0 else copied.clinical
-    names = pd.Index([f"copy {i}" for i in range(1, copies + 1)], name="patient_id")
-    patients = kept.patients.append(names)
-    tables = [kept.clinical.astype("object"), records.set_axis(names).astype("object")]
+    kept, copied = planting(len(candidate), train, share, noise, rng)
+    rest = candidate.take(kept)
+    tables = [rest.clinical.astype("object"), copied.clinical.astype("object")]
     clinical = typed(pd.concat(tables), candidate.schema)
-    if kept.alterations is None or copied.alterations is None:
-        return replace(kept, clinical=clinical)
-    assert kept.sequenced is not None
+    if rest.alterations is None or copied.alterations is None:
+        return replace(rest, clinical=clinical)
+    assert rest.sequenced is not None
     assert copied.sequenced is not None
-    assert kept.mutations is not None
+    assert rest.mutations is not None
     return replace(
-        kept,
+        rest,
         clinical=clinical,
-        alterations=pd.concat([kept.alterations, copied.alterations]).set_axis(patients),
-        sequenced=pd.concat([kept.sequenced, copied.sequenced]).set_axis(patients),
-        mutations=kept.mutations.iloc[:0],
+        alterations=pd.concat([rest.alterations, copied.alterations]),
+        sequenced=pd.concat([rest.sequenced, copied.sequenced]),
+        mutations=rest.mutations.iloc[:0],
+    )
+
+
+def planting(
+    records: int, train: Cohort, share: float, noise: float, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], Cohort]:
+    """Which of the records `planted` keeps, and the copies that take the place of the others.
+
+    Returns:
+        ascending places of the records that are kept; the copies, under identifiers of their own and without mutations.
+    """
+    copies = min(max(1, round(share * records)), len(train), records - 1)
+    kept = np.sort(rng.permutation(records)[copies:])
+    copied = train.take(rng.permutation(len(train))[:copies])
+    clinical = blurred(copied, train, noise, rng) if noise > 0 else copied.clinical
+    ids = pd.Index([f"copy {i}" for i in range(1, copies + 1)], name="patient_id")
+    if copied.alterations is None:
+        return kept, replace(copied, clinical=clinical.set_axis(ids))
+    assert copied.sequenced is not None
+    assert copied.mutations is not None
+    return kept, replace(
+        copied,
+        clinical=clinical.set_axis(ids),
+        alterations=copied.alterations.set_axis(ids),
+        sequenced=copied.sequenced.set_axis(ids),
+        mutations=copied.mutations.iloc[:0],
     )
 
 

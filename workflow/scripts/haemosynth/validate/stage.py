@@ -68,7 +68,8 @@ class Comparison:
 
     real: the holdout. candidate: synthetic patients, or a reference. train: the patients the generators learned from.
     control: for privacy, the half of the holdout that is never offered as a release (the other half is `fresh`).
-    prepared: what the stage's `prepare` learned, once for all resamples.
+    prepared: what the stage's `prepare` learned, once for all resamples. pool: further records of the same generator,
+    of which the release is the first part; None: the candidate stands for itself.
     """
 
     real: Cohort
@@ -76,6 +77,7 @@ class Comparison:
     train: Cohort
     control: Cohort
     prepared: Any = None
+    pool: Cohort | None = None
 
 
 class StageModule(Protocol):

@@ -1,7 +1,7 @@
 """Distance: a screening for copies of training patients.
 
-Nearest-record distances do not show that a release is private (the attacks of the stage `membership` decide more);
-they show at little cost when it is not.
+Nearest-record distances do not show that a release is private (record linkage, the stage `memory`, and attacks on
+membership decide more); they show at little cost when it is not.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ DEFAULTS: dict[str, Any] = {
     "rows": 3_000,  # patients, released or unseen, whose neighbours are searched, at most; all patients are searched
     "tolerance": 0.01,  # clinical records nearer than this share of a 10-90 % range count as the same
     "fewest": 3,  # alterations that a mutation profile needs to be told from another
-    "isolated": 0.01,  # share of real patients who are so near to one other, beside the second, as a near match is
     "exchanges": 1_000,  # of training and unseen patients, to see what chance shows
-    "spare": 12,  # nearest unseen patients kept of each record beyond two: resamples leave out some of them
+    "spare": 12,  # nearest unseen patients kept of each record beyond the first: resamples leave out some of them
 }
 
 Flags = NDArray[np.bool_]
@@ -37,12 +36,11 @@ FEWEST_SHOWN = 5  # patients in a bar of the figure
 
 METRICS = (
     Metric(
-        "nearer_to_train", "target", "share", (0, 1), PRIVACY, "bootstrap",
+        "nearer_to_train", "descriptive", "share", (0, 1), PRIVACY, "bootstrap",
         "s: share of the release whose nearest real patient is a training one (ties half), p = n_train / (n_train +"
         " n_unseen) its value without memory; max(0, 1/2 + (s - p) / (2 (1 - p))). If a share m of the release are"
         " copies this is 1/2 + m/2, as at equal numbers",
         "after Platzer and Reutterer, Front Big Data 2021;4:679939",
-        target=0.5,
     ),
     Metric(
         "exact_matches", "error", "share", (0, 1), PRIVACY, "bootstrap",
@@ -50,14 +48,6 @@ METRICS = (
         " training patient's, less that share among unseen patients, at least 0; target clinical~genomic: and the same"
         " alterations",
         "this project",
-    ),
-    Metric(
-        "near_matches", "error", "share", (0, 1), PRIVACY, "bootstrap",
-        "a near match: distance of a released record to its nearest over that to its second nearest real patient is at"
-        " most the 1 % quantile of this ratio for real patients among themselves; share of the release that nearly"
-        " matches a training patient less n_train / n_unseen times the share that nearly matches an unseen one, at"
-        " least 0",
-        "this project; ratio after Lowe, Int J Comput Vis 2004;60:91-110",
     ),
     Metric(
         "copied_profiles", "error", "share", (0, 1), PRIVACY, "bootstrap",
@@ -85,37 +75,25 @@ METRICS = (
 
 
 @dataclass(frozen=True)
-class Near:
-    """The nearest real patients of each released record, in one modality.
-
-    trained: (records, 2) distances to the nearest training patients. unseen: (records, 2 + spare) distances to the
-    nearest unseen patients. places: which of the unseen patients these are.
-    """
-
-    trained: Matrix
-    unseen: Matrix
-    places: NDArray[np.intp]
-
-
-@dataclass(frozen=True)
 class Screened:
     """What is found once, with all patients; resamples look it up.
 
-    encoder: of distances. isolated: modality -> ratio of distances up to which a match is near.
-    chance: (metric, modality) -> `RARE` quantile under exchanged labels; metrics that cannot be measured are left out.
-    near: modality -> neighbours of the records. records, unseen, asked: names of the records whose neighbours were
-    sought, of all unseen patients, and of those whose neighbours were sought. points, others: of records and of
-    unseen patients. same, same_asked: (records or asked, 2) whether a training patient has the same baseline record;
-    and the same alterations too. closest: (asked,) distance to the closest training patient. profiles: of training
-    patients.
+    encoder: of distances. chance: (metric, modality) -> `RARE` quantile under exchanged labels; metrics that cannot be
+    measured are left out. trained: (records, 2) distances to the nearest training patients. unseen, places: (records,
+    1 + spare) distances to the nearest unseen patients, and which these are. records, hidden, asked: names of the
+    records whose neighbours were sought, of all unseen patients, and of those whose neighbours were sought. points,
+    others: of records and of unseen patients. same, same_asked: (records or asked, 2) whether a training patient has
+    the same baseline record; and the same alterations too. closest: (asked,) distance to the closest training patient.
+    profiles: of training patients.
     """
 
     encoder: Encoder
-    isolated: Mapping[str, float]
     chance: Mapping[tuple[str, str], float]
-    near: Mapping[str, Near]
+    trained: Matrix
+    unseen: Matrix
+    places: NDArray[np.intp]
     records: pd.Index
-    unseen: pd.Index
+    hidden: pd.Index
     asked: pd.Index
     points: Matrix
     others: Matrix
@@ -138,31 +116,22 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     known, others, points, fresh = (encoder.points(side) for side in (train, unseen, candidate, asked))
     member = np.repeat([True, False], [len(train), len(unseen)])
     labels = exchanged(member, int(settings["exchanges"]), exchange)
-    count = min(2 + int(settings["spare"]), len(unseen))
-    isolated, chance, near = {}, {}, {}
-    for modality, block in encoder.blocks.items():
-        to_train = neighbours(fresh[:, block], known[:, block], 2)[0]
-        to_unseen = neighbours(fresh[:, block], others[:, block], 3)[0][:, 1:]  # the nearest is the patient himself
-        isolated[modality] = float(np.quantile(_ratio(_merged(to_train, to_unseen)), float(settings["isolated"])))
-        trained, first = neighbours(points[:, block], known[:, block], 2)
-        near[modality] = found = Near(trained, *neighbours(points[:, block], others[:, block], count))
-        places = np.where(trained[:, 0] <= found.unseen[:, 0], first[:, 0], len(train) + found.places[:, 0])
-        close = places[_ratio(_merged(trained, found.unseen)) <= isolated[modality]]
-        null = np.array([near_share(row[close], len(points), len(train), len(unseen)) for row in labels])
-        chance["near_matches", modality] = quantile(null, RARE)
-        if block.all():
-            null = np.array([as_at_equal_n(float(row[places].mean()), len(train), len(unseen)) for row in labels])
-            chance["nearer_to_train", "clinical"] = quantile(null, RARE)
-    fewest, profiles = int(settings["fewest"]), []
+    trained, first = neighbours(points, known, 2)
+    hidden, second = neighbours(points, others, min(1 + int(settings["spare"]), len(unseen)))
+    places = np.where(trained[:, 0] <= hidden[:, 0], first[:, 0], len(train) + second[:, 0])
+    null = np.array([as_at_equal_n(float(row[places].mean()), len(train), len(unseen)) for row in labels])
+    chance = {("nearer_to_train", "clinical"): quantile(null, RARE)}
+    found: list[bytes] = []
     if candidate.alterations is not None:
-        profiles, hidden, shown = (_profiles(side, fewest) for side in (train, unseen, comparison.candidate))
-        null = _exchanged_profiles(profiles, hidden, shown, len(labels), exchange)
+        fewest = int(settings["fewest"])
+        found, other, shown = (profiles(side, fewest) for side in (train, unseen, comparison.candidate))
+        null = exchanged_profiles(found, other, shown, len(labels), exchange)
         chance["copied_profiles", "genomic"] = quantile(null, RARE)
     apart = float(settings["tolerance"])
-    same, same_asked = (_identical(side, known, encoder, apart) for side in (points, fresh))
+    same, same_asked = (identical(side, known, encoder, apart) for side in (points, fresh))
     return Screened(
-        encoder, isolated, chance, near, candidate.patients, unseen.patients, asked.patients, points, others,
-        same, same_asked, nearest(fresh, known)[:, 0], Counter(profiles),
+        encoder, chance, trained, hidden, second, candidate.patients, unseen.patients, asked.patients, points, others,
+        same, same_asked, nearest(fresh, known)[:, 0], Counter(found),
     )  # fmt: skip
 
 
@@ -178,24 +147,19 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     most = min(len(unseen), len(screened.asked))
     if len(asked) < most:
         asked = rng.integers(len(screened.asked), size=most)
-    here = np.zeros(len(screened.unseen), dtype=bool)
-    here[_places(screened.unseen, unseen.patients)] = True
-    n, trained, others = len(rows), len(comparison.train), len(unseen)
-    values = []
-    for modality, block in screened.encoder.blocks.items():
-        own, other = screened.near[modality].trained[rows], _nearest_unseen(screened, modality, block, here)[rows]
-        in_train = own[:, 0] < other[:, 0]
-        close = near_share(in_train[_ratio(_merged(own, other)) <= screened.isolated[modality]], n, trained, others)
-        values.append(Value("near_matches", close, modality=modality, n=n))
-    values.append(Value("nearer_to_train", nearer_share(own[:, 0], other[:, 0], trained, others), n=n))
+    here = np.zeros(len(screened.hidden), dtype=bool)
+    here[_places(screened.hidden, unseen.patients)] = True
+    n, own, other = len(rows), screened.trained[rows], _nearest_unseen(screened, here)[rows]
+    nearer = nearer_share(own[:, 0], other, len(comparison.train), len(unseen))
+    values = [Value("nearer_to_train", nearer, n=n)]
 
     same, same_both = screened.same[rows].mean(axis=0) - screened.same_asked[asked].mean(axis=0)
     values.append(Value("exact_matches", max(0.0, float(same)), n=n))
     if comparison.candidate.alterations is not None:
         values.append(Value("exact_matches", max(0.0, float(same_both)), "clinical~genomic", "genomic", n))
         fewest = int(settings["fewest"])
-        shown = _profiles(comparison.candidate, fewest)
-        excess = profile_excess(screened.profiles, shown, _profiles(unseen, fewest))
+        shown = profiles(comparison.candidate, fewest)
+        excess = profile_excess(screened.profiles, shown, profiles(unseen, fewest))
         values.append(Value("copied_profiles", max(0.0, excess), modality="genomic", n=len(shown)))
     else:
         reason = "the cohort has no genomic modality"
@@ -218,41 +182,23 @@ def _places(names: pd.Index, wanted: pd.Index) -> NDArray[np.intp]:
     return places[places >= 0]
 
 
-def _nearest_unseen(screened: Screened, modality: str, block: Flags, here: Flags) -> Matrix:
-    """Distances from each record to the two nearest of the unseen patients who are in the resample.
+def _nearest_unseen(screened: Screened, here: Flags) -> Vector:
+    """Distance from each record to the nearest of the unseen patients who are in the resample.
 
     Args:
-        here: (unseen patients,) who is in it. Where fewer than two of those kept for a record are, others are sought.
+        here: (unseen patients,) who is in it. Where none of those kept for a record is, others are sought.
     """
-    near = screened.near[modality]
-    kept = here[near.places]
-    order = np.argsort(~kept, axis=1, kind="stable")[:, :2]
-    found = np.take_along_axis(near.unseen, order, axis=1)
-    few = np.flatnonzero(kept.sum(axis=1) < 2)
+    kept = here[screened.places]
+    found: Vector = screened.unseen[np.arange(len(kept)), kept.argmax(axis=1)]
+    few = np.flatnonzero(~kept.any(axis=1))
     if len(few):
-        found[few] = nearest(screened.points[few][:, block], screened.others[here][:, block], 2)
+        found[few] = nearest(screened.points[few], screened.others[here])[:, 0]
     return found
-
-
-def _merged(first: Matrix, second: Matrix) -> Matrix:
-    """The two least of both, ascending.  (records, 2)"""
-    return np.sort(np.hstack([first[:, :2], second[:, :2]]), axis=1)[:, :2]
 
 
 def _ratio(distances: Matrix) -> Vector:
     """Distance to the nearest over that to the second nearest; 1 where both are 0.  distances: (records, 2)"""
     return np.divide(distances[:, 0], distances[:, 1], out=np.ones(len(distances)), where=distances[:, 1] > 0)
-
-
-def near_share(in_train: np.ndarray, released: int, trained: int, others: int) -> float:
-    """Share of the release that nearly matches training patients, above what unseen patients lead to expect.
-
-    Args:
-        in_train: (near matches,) whether the matched patient is a training one.
-        released, trained, others: numbers of released records, training and unseen patients.
-    """
-    matches = int(in_train.sum())
-    return max(0.0, (matches - (len(in_train) - matches) * trained / others) / released)
 
 
 def profile_excess(trained: Counter[bytes], shown: list[bytes], unseen: list[bytes]) -> float:
@@ -265,7 +211,7 @@ def profile_excess(trained: Counter[bytes], shown: list[bytes], unseen: list[byt
     return repeated / max(1, len(shown)) - expected / max(1, len(unseen) + trained.total())
 
 
-def _exchanged_profiles(
+def exchanged_profiles(
     trained: list[bytes], unseen: list[bytes], shown: list[bytes], count: int, rng: np.random.Generator
 ) -> Vector:
     """`profile_excess`, at least 0, with training and unseen patients exchanged `count` times."""
@@ -305,7 +251,7 @@ def as_at_equal_n(share: float, trained: int, others: int) -> float:
     return max(0.0, 0.5 + (share - expected) / (2 * (1 - expected)))
 
 
-def _identical(points: Matrix, train: Matrix, encoder: Encoder, apart: float) -> Flags:
+def identical(points: Matrix, train: Matrix, encoder: Encoder, apart: float) -> Flags:
     """Whether a training point lies within `apart` in the baseline record; in the alterations too.  (points, 2)"""
     found = np.zeros((len(points), 2), dtype=bool)
     for rows, squared in squared_distances(points[:, encoder.baseline], train[:, encoder.baseline]):
@@ -318,7 +264,7 @@ def _identical(points: Matrix, train: Matrix, encoder: Encoder, apart: float) ->
     return found
 
 
-def _profiles(cohort: Cohort, fewest: int) -> list[bytes]:
+def profiles(cohort: Cohort, fewest: int) -> list[bytes]:
     """The sets of alterations of sequenced patients who carry at least `fewest`."""
     assert cohort.alterations is not None
     assert cohort.sequenced is not None
@@ -351,7 +297,6 @@ def _draw_shares(axis: Any, found: pd.DataFrame) -> None:
     shares = {
         "nearer_to_train": "nearer to training\nthan to unseen patients",
         "exact_matches": "same clinical record\nas a training patient",
-        "near_matches": "singles out\none training patient",
         "copied_profiles": "same alterations\nas a training patient",
     }
     texts: list[str] = []
