@@ -39,7 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "pool": 50_000,  # further records of the generator, at most
 }
 
-FEWEST_SHOWN = 5  # records in a bar of the figure
+FEWEST_SHOWN = 5  # records behind a point of the figure
 
 METRICS = (
     Metric(
@@ -298,7 +298,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     """How surely records of the release, real patients and blurred copies belong to a patient; what was found."""
     prepared: Prepared = comparison.prepared
     calibrated, links = prepared.calibrated, prepared.links
-    drawn, (left, right) = new_figure(10, 3.8, ncols=2, gridspec_kw={"width_ratios": [1.35, 1]})
+    drawn, (left, right) = new_figure(10.5, 3.8, ncols=2, gridspec_kw={"width_ratios": [1.25, 1]})
     to_train = calibrated.member[links.best]
     sides = [
         ("real patients, linked with the others", REAL, calibrated.others),
@@ -312,18 +312,22 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
 
 
 def _draw_margins(axis: Any, sides: list[tuple[str, str, Vector]], cut: float) -> None:
-    """Distributions of margins; bars of fewer than five records are left out."""
-    end = max([1.5 * cut, 1.0, *(float(np.quantile(margins, 0.9)) for _, _, margins in sides if len(margins))])
-    bins = np.linspace(0, end, 31)
+    """Share of each side with at least a given margin, as long as five of its records have it."""
+    end = max(2 * cut, 1.0)
+    grid = np.linspace(0, end, 201)
     for name, colour, margins in sides:
-        found = np.histogram(np.clip(margins, 0, end), bins)[0]
-        shares = np.where(found < FEWEST_SHOWN, 0, found) / max(1, len(margins))
-        axis.stairs(shares, bins, color=colour, lw=1.6, label=f"{name} (n = {len(margins):,})")
-    axis.axvline(cut, color=NEUTRAL, lw=1, ls="--")
-    axis.set(xlabel="margin of the best over the second best patient (log odds)", ylabel="share", xlim=(0, end))
-    axis.set_ylim(0, 1.5 * axis.get_ylim()[1])  # room for the legend
-    axis.annotate("cut", (cut, 0.6), (3, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
-                  fontsize=8, color=NEUTRAL)  # fmt: skip
+        reaching = len(margins) - np.searchsorted(np.sort(margins), grid, side="left")
+        shown = reaching >= FEWEST_SHOWN
+        axis.plot(grid[shown], reaching[shown] / len(margins) if shown.any() else [], color=colour, lw=1.6,
+                  label=f"{name} (n = {len(margins):,})")  # fmt: skip
+    least = 0.5 * min(FEWEST_SHOWN / max(FEWEST_SHOWN, len(margins)) for _, _, margins in sides)
+    axis.plot([cut, cut], [least, 1], color=NEUTRAL, lw=1, ls="--")
+    axis.annotate("cut", (cut, least), (3, 6), textcoords="offset points", fontsize=8, color=NEUTRAL)
+    axis.set(xlabel="margin of the best over the second best patient (log odds)", xlim=(0, end))
+    axis.set(ylabel="share with at least this margin", yscale="log", ylim=(least, least**-0.45))  # room for the legend
+    ticks = [tick for tick in (1e-4, 1e-3, 0.01, 0.1, 1.0) if tick >= least]
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
     axis.legend(loc="upper left", frameon=False, fontsize=8)
 
 
