@@ -53,7 +53,18 @@ def dossier_content(shut=False, name="small"):
     })  # fmt: skip
     gate = pd.DataFrame(
         [
-            (check, "default", "clinical", 0.7 if shut else c.limit, c.limit, 0.03, 0.0, 0.1, not shut, c.meaning)
+            (
+                check,
+                "default",
+                "clinical",
+                0.7 if shut else c.limit,
+                c.limit,
+                0.03,
+                0.0,
+                0.1,
+                *[not shut] * 2,
+                c.meaning,
+            )
             for check, c in CHECKS.items()
         ],
         columns=COLUMNS,
@@ -74,11 +85,38 @@ def dossier_content(shut=False, name="small"):
         models={("clinical", "vae"): {"parameters": 9000}, ("genomic", "mutation_model"): {"parameters": 100}},
         histories={("clinical", "vae"): history, ("genomic", "mutation_model"): history.iloc[:0]},
         assessment=assessment,
-        metrics=pd.DataFrame({"seed": [1], "generator": ["default"]}),
+        metrics=_disclosed(),
         dictionary=words,
         scorecard=card,
         stages=stages,
         composites=composites,
         baseline=baseline,
         gate=gate,
+        sizes={"default": _curve()},
+        size_figures={"default": SVG},
     )
+
+
+def _disclosed():
+    """What the stages disclosure and memory found, as far as the sentences of the dossier read it."""
+    found = {
+        ("disclosure", "disclosure_auc", "all"): 0.59, ("disclosure", "disclosure_table_auc", "all"): 0.62,
+        ("disclosure", "disclosure_tpr_1", "all"): 0.03, ("memory", "named_patients", "train"): 0.0,
+    }  # fmt: skip
+    rows = [(1, "default", *key, value, value - 0.03, value + 0.03, "ok") for key, value in found.items()]
+    return pd.DataFrame(
+        rows, columns=["seed", "generator", "stage", "metric", "target", "value", "low", "high", "status"]
+    )
+
+
+def _curve():
+    """Three numbers of patients, of which the second is released."""
+    areas = np.array([0.56, 0.59, 0.66])
+    return pd.DataFrame({
+        "patients": [90, 180, 360], "attack": "pairs", "table_auc": 0.62, "told": [0.3, 0.6, 1.2],
+        "disclosure_auc": areas, "disclosure_auc_error": 0.004, "disclosure_auc_chance": 0.55, "disclosure_tpr_1": 0.03,
+        "disclosure_tpr_1_error": 0.004, "disclosure_tpr_1_chance": 0.03, "disclosure_outlying_auc": areas,
+        "disclosure_outlying_auc_error": 0.01, "disclosure_outlying_auc_chance": 0.57, "c_index": [0.6, 0.64, 0.66],
+        "c_index_real": 0.67, "margin_distance": [0.12, 0.1, 0.09], "margin_distance_real": 0.08,
+        "open": [True, True, False], "agreement": True, "internal": True, "chosen": [False, True, False],
+    })  # fmt: skip

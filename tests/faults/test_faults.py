@@ -20,7 +20,7 @@ from test_workflow import STUDY, checksums, copy_tree
 
 pytestmark = pytest.mark.faults
 FAULTY = STUDY | {
-    "stages": ["marginals", "distance", "memory", "membership", "audit"],
+    "stages": ["marginals", "distance", "memory", "disclosure", "audit"],
     "compare": ["real", "independent", "uniform", "default"],
     "baseline": None,
     "imputation": STUDY["imputation"] | {"assess": ["ensemble"]},
@@ -38,7 +38,7 @@ SEEDS = (1, 2)
 # The same with images of the patients: folders as files, and a training that takes checkpoints of its own.
 PICTURED = FAULTY | {
     "cohorts": {"small": FAULTY["cohorts"]["small"] | {"modalities": ["clinical", "imaging"]}},
-    "stages": ["marginals", "texture", "distance", "memory", "membership", "audit", "image_memorisation"],
+    "stages": ["marginals", "texture", "distance", "memory", "disclosure", "audit", "image_memorisation"],
     "methods": {
         "clinical": STUDY["methods"]["clinical"],
         "imaging": {

@@ -18,7 +18,8 @@ def crate(tmp_path_factory):
     write_release(
         folder, small_cohort(40), study="small", tables={"metrics.tsv": pd.DataFrame({"a": [1.0]})},
         figures={"marginals": "<svg/>"}, dossier="<html></html>", data_card="# card",
-        config={"cohorts": {"small": {"path": "/secret", "format": "tables"}}, "seed": 1, "publish": ["default"]},
+        config={"cohorts": {"small": {"path": "/secret", "format": "tables"}}, "seed": 1, "publish": ["default"],
+                "release": {"tier": "open", "most": 4}},
         root=ROOT, run={"finished": "now"},
     )  # fmt: skip
     return folder

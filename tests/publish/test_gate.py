@@ -16,10 +16,11 @@ from haemosynth.publish.gate import (
     settings,
     verdict,
 )
+from haemosynth.publish.tiers import TIERS
 
 GOOD = {
-    "exact_matches": 0.0, "linked_copies": 0.0, "exposed": 0.005, "copied_profiles": 0.01, "membership_auc": 0.53,
-    "membership_tpr_1": 0.015, "audit_passed": 1.0,
+    "exact_matches": 0.0, "linked_copies": 0.0, "exposed": 0.005, "copied_profiles": 0.01, "disclosure_auc": 0.53,
+    "disclosure_tpr_1": 0.015, "disclosure_outlying_auc": 0.55, "audit_passed": 1.0,
 }  # fmt: skip
 CLINICAL = {name: check for name, check in CHECKS.items() if check.modality == "clinical"}
 PICTURED = {"image_copies": 0.0, "image_nearer_to_train": 0.52, "image_copies_caught": 0.95}
@@ -37,12 +38,13 @@ def row(stage, metric, value, target="all", modality="clinical", reason="why"):
     }  # fmt: skip
 
 
-def metrics(values=GOOD, generator="default", seed=1, reason="why"):
+def metrics(values=GOOD, generator="default", seed=1, reason="why", table=0.9):
     rows = [
         row(CHECKS[name].stage, name, value, target, reason=reason)
         for name, value in values.items()
         for target in ("all", "distance")
     ]
+    rows.append(row("disclosure", "disclosure_table_auc", table))
     return pd.DataFrame(rows).assign(generator=generator, seed=seed)
 
 
@@ -100,12 +102,12 @@ def test_the_reason_is_the_one_that_the_stage_gives():
 
 
 def test_the_study_sets_the_limits():
-    assert not verdict(gate(metrics(), {"membership_auc": 0.51}))
-    assert verdict(gate(metrics({**GOOD, "membership_auc": 0.9}), {"membership_auc": 1.0}))
-    assert gate(metrics(), {"membership_auc": 0.51}).set_index("check").loc["membership_auc", "limit"] == 0.51
+    assert not verdict(gate(metrics(), {"disclosure_auc": 0.51}))
+    assert verdict(gate(metrics({**GOOD, "disclosure_auc": 0.9}), {"disclosure_auc": 1.0}))
+    assert gate(metrics(), {"disclosure_auc": 0.51}).set_index("check").loc["disclosure_auc", "limit"] == 0.51
 
 
-@pytest.mark.parametrize("thresholds", [{"membership": 0.6}, {"membership_auc": "low"}, {"exact_matches": None},
+@pytest.mark.parametrize("thresholds", [{"disclosure": 0.6}, {"disclosure_auc": "low"}, {"exact_matches": None},
                                         {"exact_matches": -1}, {"exact_matches": float("nan")},
                                         {"override": True}, {"override": {"by": "A. Nobody"}},
                                         {"override": {"by": " ", "reason": "because"}}])  # fmt: skip
@@ -130,27 +132,63 @@ def test_no_metrics_at_all_do_not_pass():
 
 def test_what_chance_shows_passes_and_what_lies_above_it_does_not():
     """Beyond the limit a value passes only up to the chance of its own metric, stage and modality."""
-    table = metrics({**GOOD, "membership_tpr_1": 0.05})
+    table = metrics({**GOOD, "disclosure_tpr_1": 0.06})
     assert not verdict(gate(table, {}))
 
-    def with_chance(value, target="membership_tpr_1", modality="clinical", metric="membership_chance"):
-        extra = pd.DataFrame([row("membership", metric, value, target, modality)])
+    def with_chance(value, target="disclosure_tpr_1", modality="clinical", metric="disclosure_chance"):
+        extra = pd.DataFrame([row("disclosure", metric, value, target, modality)])
         return gate(pd.concat([table, extra], ignore_index=True), {})
 
-    assert verdict(with_chance(0.05))
-    assert with_chance(0.05).set_index("check").loc["membership_tpr_1", "chance"] == 0.05
-    assert not verdict(with_chance(0.049))
-    assert "chance shows at most 0.049" in refusal(with_chance(0.049))
-    assert not verdict(with_chance(0.06, target="membership_auc"))
-    assert not verdict(with_chance(0.06, modality="joint"))
-    assert not verdict(with_chance(0.06, metric="membership_null_95"))
+    assert verdict(with_chance(0.06))
+    assert with_chance(0.06).set_index("check").loc["disclosure_tpr_1", "chance"] == 0.06
+    assert not verdict(with_chance(0.059))
+    assert "chance shows at most 0.059" in refusal(with_chance(0.059))
+    assert not verdict(with_chance(0.07, target="disclosure_auc"))
+    assert not verdict(with_chance(0.07, modality="joint"))
+    assert not verdict(with_chance(0.07, metric="disclosure_error"))
+
+
+def test_an_open_release_may_tell_what_a_printed_table_tells_within_its_cap():
+    """0.6 in any case, what the table tells beyond it, and never more than the cap of the tier."""
+    for table, limit in ((0.52, 0.6), (0.62, 0.62), (0.72, 0.65), (np.nan, 0.65)):
+        checks = gate(metrics(table=table), {}).set_index("check")
+        assert checks.loc["disclosure_auc", "limit"] == limit
+    assert gate(metrics(table=0.69), {}, tier="agreement").set_index("check").loc["disclosure_auc", "limit"] == 0.69
+
+
+def test_tiers_differ_in_what_aggregates_may_tell_and_never_in_memory():
+    telling = metrics({**GOOD, "disclosure_auc": 0.68, "disclosure_tpr_1": 0.08, "disclosure_outlying_auc": 0.7})
+    passed = {tier: verdict(gate(telling, {}, tier=tier)) for tier in TIERS}
+    assert passed == {"open": False, "agreement": True, "internal": True}
+    kept = gate(telling, {}, tier="agreement").set_index("check")
+    assert not kept.loc["disclosure_auc", "open"]  # what failed for an open release stays visible
+    assert kept.loc["exposed", "open"]
+    for name in ("linked_copies", "exposed", "exact_matches", "copied_profiles"):
+        for tier in TIERS:
+            assert not verdict(gate(metrics({**GOOD, name: 0.2}), {}, tier=tier)), (name, tier)
+    worst = metrics({**GOOD, "disclosure_auc": 0.99, "disclosure_tpr_1": 0.9, "disclosure_outlying_auc": 1.0})
+    assert verdict(gate(worst, {}, tier="internal"))
+
+
+def test_a_cautious_board_sets_its_own_cap_in_any_tier():
+    for tier in ("open", "agreement"):
+        limits = gate(metrics(table=0.7), {"disclosure_auc": 0.6}, tier=tier).set_index("check")["limit"]
+        assert limits["disclosure_auc"] == 0.6
+
+
+def test_a_refusal_names_the_size_that_would_pass_only_where_size_is_the_matter():
+    smaller = "the largest size that passes in tier open is 165 (synthetic_patients: 165)"
+    assert "165" in refusal(gate(metrics({**GOOD, "disclosure_auc": 0.9}), {}), smaller)
+    copies = refusal(gate(metrics({**GOOD, "disclosure_auc": 0.9, "linked_copies": 0.1}), {}), smaller)
+    assert "165" not in copies
+    assert "Regularise" in copies
 
 
 def test_the_worst_modality_decides():
-    worse = pd.concat([metrics(), pd.DataFrame([row("membership", "membership_auc", 0.7, modality="joint")])])
-    failed = gate(worse, {}).set_index("check").loc["membership_auc"]
+    worse = pd.concat([metrics(), pd.DataFrame([row("disclosure", "disclosure_auc", 0.7, modality="joint")])])
+    failed = gate(worse, {}).set_index("check").loc["disclosure_auc"]
     assert (failed["modality"], failed["value"], failed["passed"]) == ("joint", 0.7, False)
-    unmeasured = pd.concat([metrics(), pd.DataFrame([row("membership", "membership_auc", np.nan, modality="joint")])])
+    unmeasured = pd.concat([metrics(), pd.DataFrame([row("disclosure", "disclosure_auc", np.nan, modality="joint")])])
     assert not verdict(gate(unmeasured, {}))
 
 
@@ -172,12 +210,12 @@ def test_a_failed_audit_shuts_the_gate_and_says_why():
 
 def test_an_override_is_recorded_with_what_it_overrules():
     chosen = {OVERRIDE: {"by": "A. Custodian", "reason": "leaves to a closed archive"}}
-    checks = gate(metrics({**GOOD, "membership_auc": 0.9}), chosen)
+    checks = gate(metrics({**GOOD, "disclosure_auc": 0.9}), chosen)
     assert verdict(checks)
     assert refusal(checks) == ""
-    for part in ("A. Custodian", "membership_auc", "closed archive"):
+    for part in ("A. Custodian", "disclosure_auc", "closed archive"):
         assert part in overridden(checks)
-    assert not checks.set_index("check").loc["membership_auc", "passed"]
+    assert not checks.set_index("check").loc["disclosure_auc", "passed"]
     assert overridden(gate(metrics(), chosen)) == ""  # nothing to overrule
 
 

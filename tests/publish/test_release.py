@@ -21,7 +21,11 @@ def released(folder, cohort, tmp_path):
         figures={"marginals": "<svg/>"},
         dossier="<html></html>",
         data_card="# card",
-        config={"cohorts": {"small": {"path": "/secret/place", "format": "tables"}}, "seed": 1},
+        config={
+            "cohorts": {"small": {"path": "/secret/place", "format": "tables"}},
+            "seed": 1,
+            "release": {"tier": "open", "most": 4},
+        },
         root=tmp_path,
         run={"finished": "now"},
     )

@@ -66,7 +66,7 @@ def test_the_page_loads_nothing_from_elsewhere(working):
 
 def test_everything_a_committee_asks_for_is_there(working):
     text = Outline(working).text
-    for stage in ("Survival", "Co occurrence", "Membership"):
+    for stage in ("Survival", "Co occurrence", "Disclosure"):
         assert stage in text
     for part in (
         "180 real patients", "median follow-up", "fitted numbers", "Ceiling", "Floor", "Relative", "Limits", "Fit of",
@@ -122,26 +122,26 @@ def test_the_same_results_give_the_same_bytes(working):
 
 def test_a_shut_gate_is_the_first_thing_said():
     gate = small_content().gate
-    gate["passed"] = gate["check"] != "membership_auc"
+    gate["passed"] = gate["check"] != "disclosure_auc"
     gate.loc[~gate["passed"], "value"] = 0.8
     html = page(gate=gate)
     text = Outline(html).text
-    assert "Not to be published: the privacy gate is shut (membership auc)" in text
+    assert "Not to be published: the privacy gate is shut (disclosure auc)" in text
     assert "gate is open" not in text
-    assert "A check of default failed: membership auc (clinical) 0.8 is above 0.6." in text
+    assert "A check of default failed: disclosure auc (clinical) 0.8 is above 0.65." in text
     assert 'class="verdict shut"' in html
 
 
 def test_an_overruled_gate_names_who_overruled_it():
     gate = small_content().gate
-    gate["passed"] = gate["check"] != "membership_auc"
-    meaning = "released by A. Custodian against membership_auc: closed archive"
+    gate["passed"] = gate["check"] != "disclosure_auc"
+    meaning = "released by A. Custodian against disclosure_auc: closed archive"
     gate.loc[len(gate)] = {"check": "override", "generator": "default", "passed": True, "meaning": meaning}
     html = page(gate=gate)
     text = Outline(html).text
     assert f"The privacy gate was overruled: {meaning}" in text
     assert "gate is open" not in text
-    assert "A check of default failed: membership auc" in text
+    assert "A check of default failed: disclosure auc" in text
     assert 'class="verdict shut"' in html
 
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from test_workflow import STUDY, checksums, copy_tree
 
 pytestmark = pytest.mark.slurm
-STAGES = ["marginals", "distance", "memory", "membership", "audit"]
+STAGES = ["marginals", "distance", "memory", "disclosure", "audit"]
 
 
 @pytest.fixture(scope="module", autouse=True)

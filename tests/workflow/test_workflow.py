@@ -17,11 +17,11 @@ ROOT = Path(__file__).parents[2]
 STUDY = {
     "cohorts": {"small": {"format": "simulated", "disease": "myeloma", "patients": 260, "endpoint": ["OS", "PFS"]}},
     "compare": ["real", "independent", "uniform", "default", "forest"],
-    "stages": ["marginals", "co_occurrence", "survival", "distance", "memory", "membership", "audit"],
+    "stages": ["marginals", "co_occurrence", "survival", "distance", "memory", "disclosure", "audit"],
     "validation": {
         "common": {"repeats": 1, "replicates": 6},
         "audit": {"trials": 1, "exchanges": 50},
-        "membership": {"trees": 60},
+        "disclosure": {"trees": 20, "local": 1},
     },
     # Small models and few replicates show the wiring, not the quality: the gate is opened for them.
     "imputation": {
@@ -33,7 +33,9 @@ STUDY = {
         "genomic": {"mutation_model": {"sweeps": 60, "burn_in": 30, "draws": 5, "folds": 2}},
     },
     "gate": {
-        **dict.fromkeys(("linked_copies", "exposed", "membership_auc", "membership_tpr_1"), 1.0),
+        **dict.fromkeys(
+            ("linked_copies", "exposed", "disclosure_auc", "disclosure_tpr_1", "disclosure_outlying_auc"), 1.0
+        ),
         **dict.fromkeys(("exact_matches", "copied_profiles"), 1.0),
         "audit_passed": 0.0,
     },

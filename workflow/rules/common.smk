@@ -38,6 +38,13 @@ SEED_FOLDER = "results/{cohort}/seed-{seed}"
 JOB = {"seed": config["seed"], "threads": config["numerical_threads"]}
 
 
+DRAW = lambda wildcards: {
+    "patients": config["synthetic_patients"],
+    "most": config["release"]["most"],
+    "published": wildcards.generator in config["publish"],
+}
+
+
 def one_of(names):
     """A wildcard constraint that matches these names alone."""
     return "|".join(names) or "(?!)"
@@ -184,6 +191,25 @@ def fitted(modality):
     return {"weights": part("model.safetensors"), "description": part("model.json")}
 
 
+def release_size(wildcards):
+    """The table that says how many patients are released, that of the first seed: its own for what is published.
+
+    Everything else has as many as the first published recipe, so that all are compared at the same number.
+    """
+    if config["synthetic_patients"] != "auto" or not config["publish"]:
+        return []
+    own = wildcards.get("generator") in config["publish"]
+    generator = wildcards.generator if own else config["publish"][0]
+    return [f"results/{wildcards.cohort}/seed-{config['seeds'][0]}/synthetic/{generator}/size.tsv"]
+
+
+def pool(wildcards):
+    """The long draw that a release is the first part of; references and what others made have none."""
+    recipe = wildcards.generator in RECIPES and not without_record(wildcards.cohort)
+    folder = f"{SEED_FOLDER}/synthetic/{{generator}}/pool".format(**wildcards)
+    return list(cohort_files(folder).values()) if recipe else []
+
+
 def comparison(*further):
     """A candidate, the holdout it is compared with, and for privacy the training patients and a control.
 
@@ -197,7 +223,7 @@ def comparison(*further):
             *(f"{SEED_FOLDER}/{folder}/{file}" for file in files),
         ]
         for name, folder in folders.items()
-    }
+    } | {"number": release_size}
 
 
 def comparison_of_all():
@@ -226,7 +252,8 @@ def stage_outputs(pillar, stage):
 
 
 def stage_settings(stage):
-    released = {"released": config["synthetic_patients"]}
+    number = config["synthetic_patients"]
+    released = {"released": number if isinstance(number, int) else None}  # chosen sizes are read by the job
     return {**config["validation"]["common"], **config["validation"].get(stage, {}), **released}
 
 
@@ -324,6 +351,8 @@ def pages(wildcards):
         "composites": f"results/{wildcards.cohort}/composites.tsv",
         "baseline": f"results/{wildcards.cohort}/against_baseline.tsv",
         "gate": f"results/{wildcards.cohort}/gate.tsv",
+        "sizes": [f"{folder}/synthetic/{generator}/size.tsv" for generator in shown],
+        "size_figures": [f"{folder}/synthetic/{generator}/size.svg" for generator in shown],
     }
 
 

@@ -53,7 +53,7 @@ rule sample_clinical:
     params:
         job=JOB,
         algorithm=lambda wildcards: recipe_algorithm("clinical", wildcards),
-        patients=config["synthetic_patients"],
+        draw=DRAW,
         given=lambda wildcards: method_given("clinical", recipe_method("clinical", wildcards)),
     script:
         "../scripts/sample_clinical.py"

@@ -52,6 +52,6 @@ rule sample_genomic:
     params:
         job=JOB,
         algorithm=lambda wildcards: recipe_algorithm("genomic", wildcards),
-        patients=config["synthetic_patients"],
+        draw=DRAW,
     script:
         "../scripts/sample_genomic.py"

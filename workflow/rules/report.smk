@@ -56,6 +56,7 @@ rule gate:
     params:
         job=JOB,
         limits=config["gate"],
+        tier=config["release"]["tier"],
         modalities=lambda wildcards: modalities(config, wildcards.cohort),
         publish=config["publish"],
         seed=config["seeds"][0],

@@ -26,6 +26,7 @@ rule validate_memory:
     """Does a released record belong to one training patient?"""
     input:
         **comparison(),
+        pool=pool,
         code=package("validate.py", "haemosynth/validate/privacy/memory.py"),
     output:
         **stage_outputs("privacy", "memory"),
@@ -46,17 +47,18 @@ rule validate_memory:
         "../scripts/validate.py"
 
 
-rule validate_membership:
-    """Can an attacker tell who was in the training data?"""
+rule validate_disclosure:
+    """How much do releases of this size tell attackers of who was learned from, in expectation?"""
     input:
         **comparison(),
-        code=package("validate.py", "haemosynth/validate/privacy/membership.py"),
+        pool=pool,
+        code=package("validate.py", "haemosynth/validate/privacy/disclosure.py"),
     output:
-        **stage_outputs("privacy", "membership"),
+        **stage_outputs("privacy", "disclosure"),
     log:
-        "logs/validate_membership/{cohort}/{generator}/seed-{seed}.log",
+        "logs/validate_disclosure/{cohort}/{generator}/seed-{seed}.log",
     benchmark:
-        "logs/benchmarks/validate_membership/{cohort}/{generator}/seed-{seed}.tsv"
+        "logs/benchmarks/validate_disclosure/{cohort}/{generator}/seed-{seed}.tsv"
     conda:
         "../../envs/tabular.yaml"
     resources:
@@ -64,8 +66,8 @@ rule validate_membership:
         runtime=30,
     params:
         job=JOB,
-        stage="haemosynth.validate.privacy.membership",
-        settings=stage_settings("membership"),
+        stage="haemosynth.validate.privacy.disclosure",
+        settings=stage_settings("disclosure"),
     script:
         "../scripts/validate.py"
 
@@ -171,6 +173,7 @@ rule validate_audit:
     """Do the privacy checks stop a planted leak, and let unseen patients pass?"""
     input:
         **comparison(),
+        pool=pool,
         code=package("validate.py", "haemosynth/validate/privacy/audit.py"),
     output:
         **stage_outputs("privacy", "audit"),

@@ -7,11 +7,12 @@ from job import job
 with job(snakemake):
     from haemosynth.cohort import read_parts, write_cohort
     from haemosynth.generate.constraints import enforce
+    from haemosynth.generate.pool import pool_size
     from haemosynth.generate.reference import bare
 
     if snakemake.params.alone:  # images of patients without a record: identifiers are all that a patient has
         train = read_parts(snakemake.input.schema, *snakemake.input.parts)
-        cohort = bare(train.schema, snakemake.params.patients or len(train))
+        cohort = bare(train.schema, pool_size(len(train), **snakemake.params.draw, alone=True))
     else:
         cohort = enforce(read_parts(snakemake.input.schema, *snakemake.input.parts))
     write_cohort(cohort, Path(snakemake.output.schema).parent, snakemake.params.modalities)

@@ -10,9 +10,9 @@ with job(snakemake):
 
     metrics = read_table(snakemake.input.metrics)
     first = metrics[(metrics["seed"] == snakemake.params.seed)]
+    chosen = {key: snakemake.params[key] for key in ("modalities", "tier")}
     checks = [
-        gate(first[first["generator"] == name], snakemake.params.limits, modalities=snakemake.params.modalities)
-        for name in snakemake.params.publish
+        gate(first[first["generator"] == name], snakemake.params.limits, **chosen) for name in snakemake.params.publish
     ]
     nothing = [pd.DataFrame(columns=COLUMNS)]  # a study that publishes nothing
     write_table(pd.concat(checks or nothing, ignore_index=True), snakemake.output[0])

@@ -6,6 +6,7 @@ with job(snakemake) as work:
     from haemosynth import generate
     from haemosynth.files import read_table, write_table
     from haemosynth.generate.fitted import load
+    from haemosynth.generate.pool import pool_size
     from haemosynth.schema import read_schema
 
     algorithm = generate.load("clinical", snakemake.params.algorithm)
@@ -17,6 +18,6 @@ with job(snakemake) as work:
         patients = read_genomic(snakemake.input.schema, *snakemake.input.alterations)
         clinical = generate.given_alterations().sample(algorithm, model, schema, patients, work.stream())
     else:
-        number = snakemake.params.patients or len(read_table(snakemake.input.train))
-        clinical = algorithm.sample(model, schema, number, work.stream())
+        trained = len(read_table(snakemake.input.train))
+        clinical = algorithm.sample(model, schema, pool_size(trained, **snakemake.params.draw), work.stream())
     write_table(clinical.rename_axis("patient_id").reset_index(), snakemake.output.clinical)

@@ -7,6 +7,7 @@ with job(snakemake) as work:
     from haemosynth.cohort import read_clinical, write_genomic
     from haemosynth.files import read_table
     from haemosynth.generate.fitted import load
+    from haemosynth.generate.pool import pool_size
     from haemosynth.generate.reference import bare
     from haemosynth.schema import Schema
 
@@ -15,8 +16,8 @@ with job(snakemake) as work:
     if snakemake.input.clinical:
         given = read_clinical(snakemake.input.clinical[0], snakemake.input.schema)
     else:
-        patients = snakemake.params.patients or len(read_table(snakemake.input.train))
-        given = bare(Schema(snakemake.wildcards.cohort, {}), patients)
+        trained = len(read_table(snakemake.input.train))
+        given = bare(Schema(snakemake.wildcards.cohort, {}), pool_size(trained, **snakemake.params.draw, given=True))
     genomic = algorithm.sample(model, given, work.stream())
     write_genomic(
         genomic.alterations,

@@ -9,11 +9,14 @@ with job(snakemake) as work:
     from haemosynth.cohort import read_cohort
     from haemosynth.figures import save_figure
     from haemosynth.files import write_table
+    from haemosynth.generate.pool import released_patients
     from haemosynth.validate.resampling import evaluate, prepared, stage_settings
     from haemosynth.validate.stage import Comparison
 
     stage = import_module(snakemake.params.stage)
     settings = stage_settings(stage, snakemake.params.settings, snakemake.params.stage.split(".")[-1])
+    if snakemake.input.number:
+        settings["released"] = released_patients(None, snakemake.input.number, 0)
 
     def patients(files):
         return read_cohort(Path(files[0]).parent, snakemake.params.get("modalities", ()))

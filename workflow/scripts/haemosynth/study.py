@@ -103,6 +103,7 @@ def _check_references(config: Mapping[str, Any]) -> None:
         for word in words:
             if word not in known:
                 raise InputError(f"config: {key}: {word!r} is unknown here; {suggestion(word, known)}")
+    _check_size(config)
     for reference in ("real", "independent", "uniform"):
         if reference not in config["compare"]:
             raise InputError(
@@ -115,6 +116,24 @@ def _check_references(config: Mapping[str, Any]) -> None:
                 raise InputError(
                     f"config: generators.{recipe}: cohort {cohort} needs a method for {', '.join(missing)}"
                 )
+
+
+def _check_size(config: Mapping[str, Any]) -> None:
+    """A size that is chosen by looking at patients breaks the guarantee of a differentially private release."""
+    if config["synthetic_patients"] != "auto":
+        return
+    for name in config["publish"]:
+        methods = config["generators"].get(name, {})
+        private = [m for m in methods.items() if _algorithm(config, *m).startswith("private_")]
+        if private:
+            raise InputError(
+                f"config: publish: {name} is differentially private, and synthetic_patients: auto looks at patients;"
+                " give a number, or null for as many as there are training patients: synthetic_patients: null"
+            )
+
+
+def _algorithm(config: Mapping[str, Any], modality: str, method: str) -> str:
+    return str(config["methods"].get(modality, {}).get(method, {}).get("algorithm", ""))
 
 
 def _check_order(recipe: str, chosen: Mapping[str, str], methods: Mapping[str, Any]) -> None:

@@ -1,9 +1,10 @@
-"""Quantile functions that give no training patient's number away: one simple piece for at least 32 patients.
+"""Quantile functions that give no training patient's number away: one simple piece for at least 48 patients.
 
 A release that is denser round the recorded numbers of training patients than round those of other patients tells who
 took part, column by column (stage `disclosure`, attack `values`). A quantile function through every recorded value is
-such a release. Here each piece is straight between its ends, half way between two recorded values; the first and the
-last, which may be long, keep their mean too.
+such a release. Here only some quantiles are kept, each half way between two recorded values, and between them runs a
+smooth monotone curve (Fritsch and Carlson, SIAM J Numer Anal 1980;17:238); the first and the last piece, which may be
+long, keep their mean.
 """
 
 from __future__ import annotations
@@ -12,32 +13,39 @@ from itertools import pairwise
 
 import numpy as np
 
-LEAST_PIECE = 32  # training patients behind one piece
-MAX_PIECES = 64  # of one quantile function
-STEPS = 16  # straight steps that draw one quantile function, where it has fewer pieces
+LEAST_PIECE = 48  # training patients behind one piece
+MAX_PIECES = 256  # of one quantile function
+STEPS = 16  # straight steps that draw a piece
 STANDS_OUT = 1e-3  # chance of as many patients at one value, were they spread like those round it
 
 
-def quantile_curve(
-    values: np.ndarray, low: float | None = None, high: float | None = None, first: bool = True, last: bool = True
-) -> np.ndarray:
-    """A quantile function at equal steps of rank, from rank 0 to 1.
+def quantiles(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """The smooth quantile function of `values` at these ranks.
 
     Args:
-        values: (patients,) sorted, at least one.
-        low, high: where it starts and ends, the smallest and largest value if None.
-        first, last: whether it holds the smallest and the largest values of all, or only a part between them.
+        values: (patients,) sorted, at least one. ranks: in [0, 1].
     """
+    from scipy.interpolate import PchipInterpolator
+
     parts = np.array_split(values, min(max(1, len(values) // LEAST_PIECE), MAX_PIECES))
-    start, end = values[0] if low is None else low, values[-1] if high is None else high
-    ends = [start, *((left[-1] + right[0]) / 2 for left, right in pairwise(parts)), end]
-    rank = np.linspace(0, 1, max(1, STEPS // len(parts)) + 1)
-    drawn = []
-    for i, part in enumerate(parts):
-        outer = (first and i == 0) or (last and i == len(parts) - 1)
-        mean = float(part.mean()) if outer else (ends[i] + ends[i + 1]) / 2
-        drawn.append(_piece(rank, ends[i], ends[i + 1], mean))
-    return np.concatenate([*(piece[:-1] for piece in drawn), drawn[-1][-1:]])
+    ends = np.array([values[0], *((left[-1] + right[0]) / 2 for left, right in pairwise(parts)), values[-1]])
+    places = np.cumsum([0, *(len(part) for part in parts)]) / len(values)
+    within = np.linspace(0, 1, STEPS + 1)
+    grid, drawn = [places], [ends]
+    if len(parts) > 1:
+        inner = np.concatenate([a + (b - a) * within[1:-1] for a, b in pairwise(places)])
+        grid.append(inner)
+        drawn.append(PchipInterpolator(places, ends)(inner))
+    for first, last in {0: 1, len(parts) - 1: len(parts)}.items():
+        own = (places[first] + (places[last] - places[first]) * within[1:-1]) if len(parts) > 1 else within[1:-1]
+        if len(parts) > 1:
+            kept = (grid[1] <= places[first]) | (grid[1] >= places[last])
+            grid[1], drawn[1] = grid[1][kept], drawn[1][kept]
+        grid.append(own)
+        drawn.append(_piece(within, ends[first], ends[last], float(parts[first].mean()))[1:-1])
+    at, value = np.concatenate(grid), np.concatenate(drawn)
+    at, first_of = np.unique(at, return_index=True)
+    return np.asarray(np.interp(ranks, at, value[first_of]))
 
 
 def _piece(rank: np.ndarray, low: float, high: float, mean: float) -> np.ndarray:

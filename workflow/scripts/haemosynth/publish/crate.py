@@ -12,6 +12,7 @@ import yaml
 
 from haemosynth import __version__
 from haemosynth.files import write_json
+from haemosynth.publish.tiers import TIERS
 
 NAME = "ro-crate-metadata.json"
 WORKFLOW = "workflow/Snakefile"
@@ -46,7 +47,7 @@ def write_crate(
     settings = [
         {"@id": f"#setting-{key}", "@type": "PropertyValue", "name": key, "value": str(config[key]),
          "exampleOfWork": {"@id": f"#parameter-{key}"}}
-        for key in ("seed", "seeds", "synthetic_patients", "publish") if key in config
+        for key in ("seed", "seeds", "synthetic_patients", "release", "publish") if key in config
     ]  # fmt: skip
     parameters = [
         {"@id": f"#parameter-{s['name']}", "@type": "FormalParameter", "name": s["name"], "additionalType": "Text",
@@ -76,7 +77,7 @@ def write_crate(
          "conformsTo": [{"@id": "https://w3id.org/ro/crate/1.1"},
                         {"@id": "https://w3id.org/workflowhub/workflow-ro-crate/1.0"}]},
         {"@id": "./", "@type": "Dataset", "name": f"Synthetic patients after {study}",
-         "description": "Synthetic patients with their validation. No row is a real patient.",
+         "description": f"Synthetic patients with their validation. No row is a real patient. {_stamp(config)}",
          "datePublished": str(citation.get("date-released", UNDATED)), "license": {"@id": _license(citation)},
          "author": _references(_people(citation)), "conformsTo": [{"@id": profile} for profile in PROFILES],
          "mainEntity": {"@id": WORKFLOW}, "mentions": [{"@id": "#run"}], "hasPart": _references(parts)},
@@ -102,6 +103,12 @@ def write_crate(
         *settings, *parameters, *parts,
     ]  # fmt: skip
     write_json({"@context": CONTEXT, "@graph": graph}, folder / NAME)
+
+
+def _stamp(config: Mapping[str, Any]) -> str:
+    """To whom the release may go, in words."""
+    tier = config.get("release", {}).get("tier", "open")
+    return f"Tier {tier}: {TIERS[tier].stamp}."
 
 
 def _file(file: Path, folder: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from haemosynth.cohort import Cohort
 from haemosynth.generate.privacy import UNIT, composed
 from haemosynth.publish.gate import OVERRIDE, outcomes, overridden
+from haemosynth.publish.tiers import TIERS
 from haemosynth.report.content import rows
 from haemosynth.report.images import unit_of
 
@@ -24,6 +25,9 @@ def data_card(
     gate: pd.DataFrame,
     composites: pd.DataFrame,
     note: str = "",
+    tier: str = "open",
+    disclosure: Sequence[str] = (),
+    curve: pd.DataFrame | None = None,
 ) -> str:
     """The data card as Markdown.
 
@@ -31,6 +35,8 @@ def data_card(
         models: modality -> description of its fitted model; `parameters` is the number of fitted numbers.
         composites: mean relative score per pillar and modality, as `scorecard` makes them.
         note: what the study says of its cohort.
+        tier: to whom the release may go. disclosure: what attackers learn, in sentences.
+        curve: what each number of patients tells and is good for (`publish.size`).
     """
     schema = cohort.schema
     lines = [
@@ -38,6 +44,8 @@ def data_card(
         "",
         f"{len(cohort)} synthetic patients, made by the generator `{generator}` from {training_patients} real ones. "
         "No row is a real patient. Identifiers were made up.",
+        "",
+        f"**Tier {tier}: {TIERS[tier].stamp}.**",
         "",
         *([f"**{note}**", ""] if note else []),
         "## Content",
@@ -71,17 +79,23 @@ def data_card(
     ]
     for row in composites.itertuples():
         lines.append(f"- {row.pillar}, {row.modality}: {row.relative:.2f} ({row.low:.2f} to {row.high:.2f})")
+    if disclosure:
+        lines += ["", "## What attackers learn", "", *disclosure]
+    lines += _sizes(curve)
     lines += [
         "",
         "## Privacy gate",
         "",
-        "| check | value | limit | by chance | passed |",
-        "| --- | --- | --- | --- | --- |",
+        f"Passed: in tier {tier}. Open: whether the check would pass for an open release.",
+        "",
+        "| check | value | limit | by chance | passed | open |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     checks = gate[gate["check"] != OVERRIDE]
     for row, passed in zip(rows(checks), outcomes(checks), strict=True):
         value, chance = ("" if pd.isna(x) else f"{x:.3g}" for x in (row.value, row.chance))
-        lines.append(f"| {row.check} | {value or 'not measured'} | {row.limit:.3g} | {chance} | {passed} |")
+        open_ = passed and ("yes" if row.open else "no")
+        lines.append(f"| {row.check} | {value or 'not measured'} | {row.limit:.3g} | {chance} | {passed} | {open_} |")
     if overridden(gate):
         lines += ["", f"**The gate was overruled:** {overridden(gate)}"]
     lines += [
@@ -98,6 +112,27 @@ def data_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _sizes(curve: pd.DataFrame | None) -> list[str]:
+    """The table of what each number of patients tells and is good for."""
+    if curve is None or "told" not in curve:
+        return []
+    lines = [
+        "",
+        "## How many patients",
+        "",
+        "AUC of the worst attack in expectation, what it is told as a share of a printed table, C-index in unseen "
+        "patients of a Cox model learned on the release, and mean Kolmogorov-Smirnov distance of numbers from these.",
+        "",
+        "| patients | AUC | outlying fifth | told | C-index | distance | released |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows(curve):
+        numbers = (row.disclosure_auc, row.disclosure_outlying_auc, row.told, row.c_index, row.margin_distance)
+        cells = " | ".join("" if pd.isna(number) else f"{number:.3f}" for number in numbers)
+        lines.append(f"| {row.patients} | {cells} | {'yes' if row.chosen else ''} |")
+    return lines
 
 
 def _expression(cohort: Cohort) -> list[str]:

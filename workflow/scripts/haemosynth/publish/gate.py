@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.errors import InputError
+from haemosynth.publish.tiers import TIERS, disclosure_limits
 
-COLUMNS = ["check", "generator", "modality", "value", "limit", "chance", "low", "high", "passed", "meaning"]
+COLUMNS = ["check", "generator", "modality", "value", "limit", "chance", "low", "high", "passed", "open", "meaning"]
 OVERRIDE = "override"
 
 
@@ -19,7 +20,7 @@ class Check(NamedTuple):
 
     stage: that measures it. limit: where the study sets none. meaning: for the reader of the gate's table.
     required: whether the gate stays shut where the stage was not run. least: the limit is the least allowed value.
-    modality: that a cohort must have for the check to be asked.
+    modality: that a cohort must have for the check to be asked. Limits of the stage `disclosure` are those of the tier.
     """
 
     stage: str
@@ -48,12 +49,17 @@ CHECKS: Mapping[str, Check] = {
         "distance", 0.02,
         "share of mutation profiles (three or more alterations) of a training patient, above that of unseen patients",
     ),
-    "membership_auc": Check(
-        "membership", 0.6,
-        "how well the worst attack tells training from unseen patients; 0.5 is guessing, 1 certainty",
+    "disclosure_auc": Check(
+        "disclosure", TIERS["open"].auc,
+        "how well the worst attack tells training from unseen patients in expectation; 0.5 is guessing, 1 certainty",
     ),
-    "membership_tpr_1": Check(
-        "membership", 0.02, "share of training patients that the worst attack names where 1 % of others are named too"
+    "disclosure_tpr_1": Check(
+        "disclosure", TIERS["open"].tpr,
+        "share of training patients that the worst attack names where 1 % of others are named too, in expectation",
+    ),
+    "disclosure_outlying_auc": Check(
+        "disclosure", TIERS["open"].outlying,
+        "the same as disclosure_auc among the fifth of patients who lie farthest from others",
     ),
     "audit_passed": Check(
         "audit", 1.0, "1 where these checks stop a planted leak and let unseen patients pass; else none can be trusted",
@@ -67,9 +73,6 @@ CHECKS: Mapping[str, Check] = {
     ),
     "inference_risk": Check(
         "inference", 0.09, "how often an attribute is inferred, beyond the control", required=False
-    ),
-    "outlier_membership_auc": Check(
-        "rare_patients", 0.6, "how well the most unusual training patients are told from unseen ones", required=False
     ),
     "image_copies": Check(
         "image_memorisation", 0.01, "share of synthetic images that are a copy of a training patient's image",
@@ -111,6 +114,8 @@ def settings(chosen: Mapping[str, Any]) -> tuple[dict[str, float], Mapping[str, 
             continue
         if name not in CHECKS:
             raise InputError(f"gate: unknown check {name!r}; expected {', '.join(CHECKS)} or {OVERRIDE}")
+        if limit is None and CHECKS[name].stage == "disclosure":
+            continue
         if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit <= 1:
             raise InputError(f"gate.{name}: expected a number from 0 to 1, not {limit!r}")
         limits[name] = float(limit)
@@ -127,6 +132,7 @@ def gate(
     chosen: Mapping[str, Any],
     stages: Collection[str] = (),
     modalities: Collection[str] = ("clinical", "genomic"),
+    tier: str = "open",
 ) -> pd.DataFrame:
     """Hold a release against its limits: a check passes at its limit, or where chance explains the value.
 
@@ -141,9 +147,11 @@ def gate(
         stages: only the checks of these stages; empty: all.
         modalities: of the cohort. Checks of others are not asked; where none is left the table is empty, and an empty
             table does not pass.
+        tier: to whom the release may go. Memory of single patients is judged alike in all tiers.
 
     Returns:
-        the table with COLUMNS; one row per check, of the modality that comes off worst.
+        the table with COLUMNS; one row per check, of the modality that comes off worst. open: whether the check would
+        pass for an open release.
 
     Raises:
         InputError: see `settings`.
@@ -153,16 +161,22 @@ def gate(
     if len(metrics[["cohort", "generator", "seed"]].drop_duplicates()) > 1:
         raise ValueError("the gate judges one release at a time: one cohort, one generator, one seed")
     generator = metrics["generator"].iloc[0] if len(metrics) else ""
-    rows = [
-        (name, generator, *_judged(metrics[metrics["stage"] == check.stage], name, check, limits[name]))
-        for name, check in CHECKS.items()
-        if (not stages or check.stage in stages) and check.modality in modalities
-    ]
+    told = metrics.loc[metrics["metric"] == "disclosure_table_auc", "value"]
+    table_auc = float(told.iloc[0]) if len(told) else np.nan
+    own = {name: limits[name] for name in limits if chosen.get(name) is not None}
+    by_tier = {name: limits | disclosure_limits(name, table_auc, own) for name in (tier, "open")}
+    rows = []
+    for name, check in CHECKS.items():
+        if (stages and check.stage not in stages) or check.modality not in modalities:
+            continue
+        found = metrics[metrics["stage"] == check.stage]
+        *row, passed, meaning = _judged(found, name, check, by_tier[tier][name])
+        rows.append((name, generator, *row, passed, _judged(found, name, check, by_tier["open"][name])[-2], meaning))
     table = pd.DataFrame(rows, columns=COLUMNS)
     failed = table.loc[~table["passed"].astype(bool), "check"]
     if override is not None and len(failed):
         meaning = f"released by {override['by']} against {', '.join(failed)}: {override['reason']}"
-        table.loc[len(table)] = [OVERRIDE, generator, "", *[np.nan] * 5, True, meaning]
+        table.loc[len(table)] = [OVERRIDE, generator, "", *[np.nan] * 5, True, False, meaning]
     return table
 
 
@@ -215,24 +229,31 @@ def verdict(checks: pd.DataFrame) -> bool:
     return bool(len(checks) and (checks["passed"].astype(bool).all() or overridden(checks)))
 
 
-def refusal(checks: pd.DataFrame) -> str:
+def refusal(checks: pd.DataFrame, smaller: str = "") -> str:
     """Why the release is held back and what to do, in one line; empty where it is not.
 
     Args:
         checks: what `gate` returned for one generator.
+        smaller: which number of patients would pass, in words; it helps where only the stage `disclosure` objects.
     """
     if verdict(checks):
         return ""
     if checks.empty:
         return (
-            "not published: no privacy check was made; run the stages distance, membership and audit, and"
+            "not published: no privacy check was made; run the stages distance, memory, disclosure and audit, and"
             " image_memorisation for images, expression_memory for expression"
         )
-    failed = [failure(row) for row in checks[~checks["passed"].astype(bool)].to_dict("records")]
-    return (
-        f"{checks['generator'].iloc[0]} is not published: {'; '.join(failed)}. Regularise the generator, train on more"
-        " patients, or change the limits under `gate:` in the study and say why"
-    )
+    refused = checks[~checks["passed"].astype(bool)]
+    failed = [failure(row) for row in refused.to_dict("records")]
+    stages = {CHECKS[name].stage for name in refused["check"]}
+    if stages == {"disclosure"} and smaller:
+        help_ = smaller[0].upper() + smaller[1:]
+    else:
+        help_ = (
+            "Regularise the generator (the recipe common leaves rare levels out), train on more patients, or change the"
+            " limits under `gate:` in the study and say why"
+        )
+    return f"{checks['generator'].iloc[0]} is not published: {'; '.join(failed)}. {help_}"
 
 
 def failure(row: Mapping[Any, Any]) -> str:

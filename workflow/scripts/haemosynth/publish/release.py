@@ -26,6 +26,9 @@ from haemosynth.publish.crate import write_crate
 from haemosynth.publish.data_card import data_card
 from haemosynth.publish.gate import refusal, verdict
 from haemosynth.publish.images import export_images
+from haemosynth.publish.size import advice
+from haemosynth.publish.tiers import stamped
+from haemosynth.publish.words import disclosure_sentences
 from haemosynth.report.content import Content, note_of
 from haemosynth.report.dossier import render
 from haemosynth.schema import Column, Schema
@@ -129,9 +132,12 @@ def publish(
         InputError: the gate is shut; the line says which check failed and by how much.
     """
     gate = content.gate[content.gate["generator"] == generator].reset_index(drop=True)
+    curve, tier = content.sizes.get(generator), str(config["release"]["tier"])
     if not verdict(gate):
         shutil.rmtree(folder, ignore_errors=True)
-        raise InputError(f"{content.cohort}: {refusal(gate)}")
+        smaller = advice(curve, tier) if curve is not None and "told" in curve else ""
+        raise InputError(f"{content.cohort}: {refusal(gate, smaller)}")
+    own = content.metrics[(content.metrics["generator"] == generator) & (content.metrics["seed"] == config["seeds"][0])]
     recipe = {modality: config["generators"][generator][modality] for modality, _ in content.models}
     composites = content.composites[content.composites["generator"] == generator]
     models = {modality: description for (modality, _), description in content.models.items()}
@@ -147,8 +153,12 @@ def publish(
             "composites.tsv": content.composites,
             "against_baseline.tsv": content.baseline,
             "gate.tsv": gate,
+            **({} if curve is None else {"size.tsv": curve}),
         },
-        figures={figure.stage: figure.svg for figure in content.figures if figure.generator == generator},
+        figures={
+            **{figure.stage: figure.svg for figure in content.figures if figure.generator == generator},
+            **({"size": content.size_figures[generator]} if generator in content.size_figures else {}),
+        },
         dossier=render(content, config, [generator], release=True, template=template),
         data_card=data_card(
             cohort,
@@ -160,6 +170,9 @@ def publish(
             gate,
             composites,
             note=note_of(config, content.cohort),
+            tier=tier,
+            disclosure=disclosure_sentences(own, len(content.train), config["release"], curve),
+            curve=curve,
         ),
         config=config,
         root=template.resolve().parents[2],
@@ -194,29 +207,39 @@ def write_release(
     """
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
+    tier = str(config["release"]["tier"])
     released = replace(cohort, schema=release_schema(cohort))
     write_cohort(released, part / "cohort")
     if cohort.images is not None:
         write_images(cohort.images, part / "cohort" / "images.zarr")
         export_images(cohort.images, part / "images")
-    _write_text_table(cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / "clinical.tsv")
+    _write_text_table(
+        cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / stamped("clinical.tsv", tier)
+    )
     if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
         matrix = cohort.alterations.astype("Int8")
         matrix.insert(0, "sequenced", cohort.sequenced.astype("Int8"))
-        _write_text_table(matrix.rename_axis("patient_id").reset_index(), part / "tables" / "alterations.tsv")
-        _write_text_table(cohort.mutations, part / "tables" / "mutations.tsv")
+        _write_text_table(
+            matrix.rename_axis("patient_id").reset_index(), part / "tables" / stamped("alterations.tsv", tier)
+        )
+        _write_text_table(cohort.mutations, part / "tables" / stamped("mutations.tsv", tier))
     if cohort.expression is not None:
         from haemosynth.publish.multimodal import write_mudata
 
         write_expression(cohort.expression, part / "cohort" / "expression.h5ad")
         write_mudata(released, part / "cohort.h5mu")
-    write_study(released, part / "cbioportal", f"{study}_synthetic", f"Synthetic patients after {study}")
+    write_study(
+        released,
+        part / "cbioportal",
+        f"{study}_synthetic" if tier == "open" else f"{study}_synthetic_{tier}",
+        f"Synthetic patients after {study}",
+    )
     for name, table in tables.items():
         _write_text_table(table, part / name)
     for stage, figure in figures.items():
         write_text(figure, part / "figures" / f"{stage}.svg")
-    write_text(dossier, part / "dossier.html")
-    write_text(data_card, part / "DATA_CARD.md")
+    write_text(dossier, part / stamped("dossier.html", tier))
+    write_text(data_card, part / stamped("DATA_CARD.md", tier))
     write_yaml(release_config(config, study), part / "config.yaml")
     write_text(environment(), part / "environment.txt")
     write_text(code_version(root), part / "code_version.txt")

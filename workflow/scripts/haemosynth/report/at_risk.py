@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from haemosynth.cohort import Cohort
+from haemosynth.validate.membership_attacks import attack
 from haemosynth.validate.privacy import rare_patients
-from haemosynth.validate.privacy.membership import attack
 from haemosynth.validate.records import Encoder, fit_encoder
 
 SHOWN = 15  # patients at most
@@ -22,7 +22,7 @@ TREES = 240
 def patients_at_risk(train: Cohort, unseen: Cohort, candidate: Cohort, rng: np.random.Generator) -> pd.DataFrame:
     """One row for each of the training patients whom most membership attacks name, the most exposed first.
 
-    Columns: patient; attacks, how many of the eight of the stage `membership` name the patient from the whole record;
+    Columns: patient; attacks, how many of the eight of `membership_attacks` name the patient from the whole record;
     unseen_named_as_often, the share of unseen patients whom as many name, which is what chance shows; and what is
     unusual about the patient: alterations with fewer than five carriers, extreme values.
     """

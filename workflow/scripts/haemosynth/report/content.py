@@ -34,7 +34,8 @@ class Content:
     (`train`) and of each published recipe. patients: generator -> single patients whole as SVG text, and at_risk: the
     training patients given away most, both for the working edition alone: what is published is made without them. The
     tables are those of the results folder; assessment is empty
-    where no record was completed.
+    where no record was completed. sizes: published recipe -> what each number of patients tells and is good for
+    (`publish.size`), with its figure as SVG text.
     """
 
     cohort: str
@@ -56,6 +57,8 @@ class Content:
     images: Mapping[str, Images] = field(default_factory=dict)
     patients: Mapping[str, str] = field(default_factory=dict)
     at_risk: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    sizes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    size_figures: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
@@ -82,6 +85,8 @@ def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
         },
         images={Path(p).parent.name: read_images(p) for p in files.get("images", ())},
         patients={Path(p).stem: Path(p).read_text(encoding="utf-8") for p in files.get("patients", ())},
+        sizes={Path(p).parent.name: read_table(p) for p in files.get("sizes", ())},
+        size_figures={Path(p).parent.name: Path(p).read_text(encoding="utf-8") for p in files.get("size_figures", ())},
         at_risk={Path(p).name.split(".")[0]: read_table(p) for p in files.get("at_risk", ())},
         **{name: read_table(files[name]) if files[name] else pd.DataFrame() for name in tables},
     )

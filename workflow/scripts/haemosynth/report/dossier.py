@@ -19,6 +19,9 @@ from haemosynth import __version__
 from haemosynth.figures import STYLE, lay_out
 from haemosynth.impute.assess import figure as assessment_figure
 from haemosynth.publish.gate import OVERRIDE, failure, outcomes, overridden, verdict
+from haemosynth.publish.size import chosen_size
+from haemosynth.publish.tiers import TIERS
+from haemosynth.publish.words import disclosure_sentences
 from haemosynth.report.content import Content, note_of, rows
 from haemosynth.report.images import galleries, unit_of
 from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure
@@ -41,6 +44,12 @@ SUBJECTS = {
     "imaging": "the images",
     "transcriptomic": "gene expression",
 }
+SIZES = (
+    "Left: what the worst attack finds in expectation in releases of each number of patients, with two standard"
+    " errors; dotted, the limits of the tier; green, what a printed table of the same training patients tells. Right:"
+    " C-index in unseen patients of a Cox model learned on the release, and distance of its numbers from theirs; dotted,"
+    " training patients in its place."
+)
 UNCERTAIN = "too uncertain to say"  # the interval reaches from the last band into the first
 FEW_POINTS = 1.0  # training patients per fitted number below which the dossier warns
 MOSTLY_MISSING = 0.5
@@ -66,8 +75,8 @@ def render(
     summary = overview(content.train, content.holdout, release)
     gates = content.gate[content.gate["generator"].isin(generators)]
     seeds = sorted(set(content.metrics["seed"]))
-    sampled = config.get("synthetic_patients") or len(content.train)
-    size = pd.concat([summary.size, pd.DataFrame({"": ["synthetic patients"], "value": [str(sampled)]})])
+    size = pd.concat([summary.size, _released(content, config, generators)])
+    first = content.metrics[content.metrics["seed"] == seeds[0]]
     sections = [
         {
             "name": pillar,
@@ -100,6 +109,29 @@ def render(
         version=__version__,
         generators=list(generators),
         shut=_shut(gates, generators),
+        tier=f"Tier {config['release']['tier']}: {TIERS[config['release']['tier']].stamp}.",
+        disclosure=[
+            {
+                "generator": generator,
+                "sentences": disclosure_sentences(
+                    first[first["generator"] == generator],
+                    len(content.train),
+                    config["release"],
+                    content.sizes.get(generator),
+                ),
+            }
+            for generator in generators
+        ],
+        sizes=[
+            {
+                "generator": generator,
+                "image": _data(content.size_figures[generator]),
+                "caption": SIZES,
+                "table": _table(_tried(content.sizes[generator])),
+            }
+            for generator in generators
+            if generator in content.sizes and "told" in content.sizes[generator]
+        ],
         overridden=overridden(gates),
         verdicts=_verdicts(content.composites, generators),
         questions=PILLARS,
@@ -149,6 +181,23 @@ def render(
         seeds=seeds,
         software=[f"{name} {metadata.version(name)}" for name in SOFTWARE],
     )
+
+
+def _released(content: Content, config: Mapping[str, Any], generators: Sequence[str]) -> pd.DataFrame:
+    """How many synthetic patients each published recipe has."""
+    numbers = {
+        name: chosen_size(content.sizes[name])
+        if name in content.sizes
+        else int(config["synthetic_patients"] or len(content.train))
+        for name in generators
+    }
+    texts = [f"synthetic patients{f' ({name})' if len(numbers) > 1 else ''}" for name in numbers]
+    return pd.DataFrame({"": texts, "value": [str(number) for number in numbers.values()]})
+
+
+def _tried(curve: pd.DataFrame) -> pd.DataFrame:
+    attackers = ["disclosure_auc", "attack", "table_auc", "told", "disclosure_tpr_1", "disclosure_outlying_auc"]
+    return curve[["patients", *attackers, "c_index", "margin_distance", *TIERS, "chosen"]]
 
 
 def _data(svg: str) -> str:
@@ -331,8 +380,11 @@ def _tally(contest: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _gate(gate: pd.DataFrame) -> pd.DataFrame:
-    table = gate[["generator", "check", "modality", "value", "limit", "chance", "passed", "meaning"]].copy()
+    table = gate[["generator", "check", "modality", "value", "limit", "chance", "passed", "open", "meaning"]].copy()
     table["passed"] = outcomes(gate)
+    table["open"] = [
+        ("yes" if free else "no") if word else "" for free, word in zip(gate["open"], table["passed"], strict=True)
+    ]
     return table.fillna({"modality": ""})
 
 

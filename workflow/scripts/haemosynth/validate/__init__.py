@@ -49,7 +49,7 @@ STAGES = {
     "clustering": Stage("utility", ("clinical",)),
     "distance": Stage("privacy", ("clinical",)),
     "memory": Stage("privacy", ("clinical",)),
-    "membership": Stage("privacy", ("clinical",)),
+    "disclosure": Stage("privacy", ("clinical",)),
     "audit": Stage("privacy", ("clinical",), of_published=True),
     "singling_out": Stage("privacy", ("clinical",)),
     "linkability": Stage("privacy", ("clinical",)),

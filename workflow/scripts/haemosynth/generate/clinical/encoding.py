@@ -29,11 +29,13 @@ import pandas as pd
 
 from haemosynth.cohort import Cohort, typed
 from haemosynth.errors import InputError
-from haemosynth.generate.quantiles import LEAST_PIECE, MAX_PIECES, quantile_curve, stands_out
+from haemosynth.generate.quantiles import LEAST_PIECE, STEPS, quantiles, stands_out
 from haemosynth.schema import Schema
 
 Kind = Literal["number", "level", "survival"]
 
+LEAST_BIN = 24  # training patients in a bin
+MAX_KNOTS = 129  # of one bin
 MAX_BINS_BETWEEN = 12  # bins of the time of a secondary endpoint, per place and event
 LEAST_EQUAL = 5  # patients in whom two endpoints coincide before that counts as a rule
 SAME_TIME = 1e-6  # relative difference below which two times are equal
@@ -63,6 +65,9 @@ class Level:
 class Variable:
     """A coded column or endpoint; `knots[l]` draw the quantile function of level l, in the column's unit.
 
+    starts: of each level with knots the least value that is coded as it, by the ranks of training patients. Knots are
+    parts of a smoother function, so that a bin may end elsewhere than it is decoded to.
+
     heaps: values that many more patients share than the values round them. For the place "after" knots are months since
     the reference endpoint, otherwise months since the start.
     """
@@ -78,6 +83,13 @@ class Variable:
     low: float | None = None
     high: float | None = None
     reference: str | None = None
+    starts: tuple[float, ...] = ()
+
+    def start(self, code: int) -> float:
+        """The least value that is coded as this level; NaN where it holds no numbers."""
+        if self.starts:
+            return self.starts[code]
+        return float(self.knots[code][0]) if len(self.knots[code]) else np.nan
 
     @property
     def missing(self) -> np.ndarray:
@@ -271,11 +283,12 @@ class Encoding:
         arrays = {
             "encoding.knots": np.concatenate([*knots, np.empty(0)]),
             "encoding.knot_counts": np.array([len(k) for k in knots], dtype=np.int64),
+            "encoding.starts": np.array([v.start(code) for v in self.variables for code in range(len(v.levels))]),
         }
         plain = []
         for variable in self.variables:
             entry = asdict(variable)
-            del entry["knots"]
+            del entry["knots"], entry["starts"]
             entry["columns"] = list(variable.columns)
             entry["heaps"] = list(variable.heaps)
             entry["levels"] = [[level.place, level.event, level.label] for level in variable.levels]
@@ -287,6 +300,7 @@ class Encoding:
         """The encoding that `save` wrote."""
         counts = arrays["encoding.knot_counts"]
         knots = iter(np.split(arrays["encoding.knots"], np.cumsum(counts)[:-1]))
+        starts = iter(arrays["encoding.starts"].tolist())
         variables = []
         for entry in plain["variables"]:
             levels = tuple(Level(*level) for level in entry["levels"])
@@ -298,6 +312,7 @@ class Encoding:
                         "heaps": tuple(entry["heaps"]),
                         "levels": levels,
                         "knots": tuple(next(knots) for _ in levels),
+                        "starts": tuple(next(starts) for _ in levels),
                     }
                 )
             )
@@ -396,7 +411,7 @@ def learn(train: Cohort, bins: int, first: Sequence[str] = ()) -> Encoding:
     """Learn the encoding from training patients.
 
     Args:
-        bins: quantile bins of a number or time, fewer where there are fewer than `LEAST_PIECE` patients to a bin.
+        bins: quantile bins of a number or time, fewer where there are fewer than `LEAST_BIN` patients to a bin.
         first: columns that are generated before the others, in this order.
 
     Raises:
@@ -454,37 +469,39 @@ def _digits(values: np.ndarray) -> int | None:
 
 
 def _knots(groups: Sequence[np.ndarray], heaps: np.ndarray) -> list[np.ndarray]:
-    """Knots of the quantile function of each group of sorted values; neighbouring groups meet half way."""
-    middles = [(left[-1] + right[0]) / 2 for left, right in pairwise(groups)]
-    ends = [float(groups[0][0]), *middles, float(groups[-1][-1])] if len(groups) else []
-    last = len(groups) - 1
-    return [
-        _curve(group, low, high, heaps, i == 0, i == last)
-        for i, (group, (low, high)) in enumerate(zip(groups, pairwise(ends), strict=True))
-    ]
+    """Knots of the quantile function of each group of sorted values, parts of one smooth function of all of them.
 
-
-def _curve(values: np.ndarray, low: float, high: float, heaps: np.ndarray, first: bool, last: bool) -> np.ndarray:
-    """Knots from `low` to `high` at equal steps of rank, which keep the heaps but no other single value.
-
-    Where some of the values are heaps, these stay, as wide as they are, and the others lie evenly between them.
+    Where some values of a group are heaps, these stay, as wide as they are, and the others lie evenly between them.
     """
-    kept = np.isin(values, heaps)
-    if not kept.any():
-        return quantile_curve(values, low, high, first, last)
-    rank = np.arange(len(values))
-    level = np.where(kept, values, np.nan)
-    level[0], level[-1] = (values[0] if kept[0] else low), (values[-1] if kept[-1] else high)
-    known = ~np.isnan(level)
-    along = np.linspace(0, len(values) - 1, min(len(values), MAX_PIECES + 1))
-    return np.asarray(np.interp(along, rank[known], level[known]))
+    if not groups:
+        return []
+    values = np.concatenate(groups)
+    places = np.cumsum([0, *(len(group) for group in groups)]) / len(values)
+    found = []
+    for group, (low, high) in zip(groups, pairwise(places), strict=True):
+        steps = int(np.clip(STEPS * len(group) // LEAST_PIECE, STEPS, MAX_KNOTS))
+        curve = quantiles(values, np.linspace(low, high, steps + 1))
+        kept = np.isin(group, heaps)
+        if kept.any():
+            rank = np.linspace(0, 1, len(group))
+            level = np.where(kept, group, np.nan)
+            level[0], level[-1] = (group[0] if kept[0] else curve[0]), (group[-1] if kept[-1] else curve[-1])
+            level = np.maximum.accumulate(np.interp(rank, rank[~np.isnan(level)], level[~np.isnan(level)]))
+            curve = np.interp(np.linspace(0, 1, min(len(group), MAX_KNOTS)), rank, level)
+        found.append(np.asarray(curve))
+    return found
+
+
+def _starts(groups: Sequence[np.ndarray]) -> list[float]:
+    """Where each group begins: half way from the one before."""
+    return [-np.inf, *((left[-1] + right[0]) / 2 for left, right in pairwise(groups))][: len(groups)]
 
 
 def _binned(values: np.ndarray, bins: int) -> list[np.ndarray]:
     """Values in quantile groups that do not overlap, in order."""
     if not len(values):
         return []
-    bins = max(1, min(bins, len(values) // LEAST_PIECE))
+    bins = max(1, min(bins, len(values) // LEAST_BIN))
     edges = np.unique(np.quantile(values, np.arange(1, bins) / bins))
     group = np.searchsorted(edges, values, side="right")
     return [np.sort(values[group == g]) for g in np.unique(group)]
@@ -505,16 +522,17 @@ def _learn_number(name: str, values: np.ndarray, bins: int, train: Cohort) -> Va
         rest = np.clip(rest, ordered[few - 1 : few + 1].mean(), ordered[-few - 1 :][:2].mean())
     heaps = distinct[(counts >= few) & apart]
     groups = _binned(rest, min(bins, round(bins * len(rest) / max(len(observed), 1))))
-    parts = [(float(atom), "atom", np.array([atom])) for atom in atoms]
-    parts += [(float(group.mean()), "bin", knots) for group, knots in zip(groups, _knots(groups, heaps), strict=True)]
-    parts.sort(key=lambda part: part[0])
+    parts = [("atom", float(atom), np.array([atom])) for atom in atoms]
+    parts += [("bin", *part) for part in zip(_starts(groups), _knots(groups, heaps), strict=True)]
+    parts.sort(key=lambda part: float(part[2].mean()))
     missing = bool(np.isnan(values).any())
-    levels = [Level("missing")] * missing + [Level(place) for _, place, _ in parts]
-    knots = [np.empty(0)] * missing + [knots for _, _, knots in parts]
+    levels = [Level("missing")] * missing + [Level(place) for place, _, _ in parts]
+    starts = [np.nan] * missing + [start for _, start, _ in parts]
+    knots = [np.empty(0)] * missing + [knots for *_, knots in parts]
     return Variable(
         name, "number", (name,), tuple(levels), tuple(knots), column.grain,
         _digits(distinct) if len(distinct) else None,
-        heaps=tuple(float(value) for value in heaps), low=column.low, high=column.high,
+        heaps=tuple(float(value) for value in heaps), low=column.low, high=column.high, starts=tuple(starts),
     )  # fmt: skip
 
 
@@ -522,15 +540,16 @@ def _learn_primary(endpoint: str, bins: int, train: Cohort) -> Variable:
     time, event = _pair(endpoint, train.clinical)
     column = train.schema.columns[f"{endpoint}_time"]
     levels = [Level("missing")] * bool(np.isnan(time).any())
-    knots = [np.empty(0)] * len(levels)
+    knots, starts = [np.empty(0)] * len(levels), [np.nan] * len(levels)
     for value in (0, 1):
-        for curve in _knots(_binned(time[event == value], bins), np.empty(0)):
-            levels.append(Level("time", event=value))
-            knots.append(curve)
+        groups = _binned(time[event == value], bins)
+        levels += [Level("time", event=value)] * len(groups)
+        knots += _knots(groups, np.empty(0))
+        starts += _starts(groups)
     known = time[~np.isnan(time)]
     return Variable(
         endpoint, "survival", (f"{endpoint}_time", f"{endpoint}_event"), tuple(levels), tuple(knots), column.grain,
-        _digits(known), low=column.low, high=column.high,
+        _digits(known), low=column.low, high=column.high, starts=tuple(starts),
     )  # fmt: skip
 
 
@@ -560,21 +579,24 @@ def _learn_secondary(endpoint: str, earlier: tuple[Variable, ...], train: Cohort
     place, event, value, _ = _place(draft, earlier, clinical)
     levels: list[Level] = []
     knots: list[np.ndarray] = []
+    starts: list[float] = []
     for where in ("missing", "end", *(f"with:{name}" for name in coincide), "before", "between", "after"):
         for happened in (0, 1) if where != "missing" else (None,):
             rows = (place == where) & (True if happened is None else event == happened)
             if not rows.any():
                 continue
             if where in ("before", "between", "after"):
-                for curve in _knots(_binned(value[rows], min(bins, MAX_BINS_BETWEEN)), np.empty(0)):
-                    levels.append(Level(where, event=happened))
-                    knots.append(curve)
+                groups = _binned(value[rows], min(bins, MAX_BINS_BETWEEN))
+                levels += [Level(where, event=happened)] * len(groups)
+                knots += _knots(groups, np.empty(0))
+                starts += _starts(groups)
             else:
                 levels.append(Level(where, event=happened))
                 knots.append(np.empty(0))
+                starts.append(np.nan)
     return Variable(
         endpoint, "survival", draft.columns, tuple(levels), tuple(knots), draft.grain, draft.digits, low=draft.low,
-        high=draft.high, reference=reference,
+        high=draft.high, reference=reference, starts=tuple(starts),
     )  # fmt: skip
 
 
@@ -610,7 +632,7 @@ def encode_number(variable: Variable, values: np.ndarray) -> tuple[np.ndarray, n
     atoms = [code for code, level in enumerate(variable.levels) if level.place == "atom"]
     known = ~np.isnan(values)
     if bins:
-        starts = np.array([variable.knots[code][0] for code in bins])
+        starts = np.array([variable.start(code) for code in bins])
         levels[known] = np.array(bins)[(np.searchsorted(starts, values[known], "right") - 1).clip(0)]
     elif atoms:
         points = np.array([variable.knots[code][0] for code in atoms])
@@ -672,7 +694,7 @@ def _encode_survival(
         rows = np.flatnonzero(state == name)
         levels[rows] = codes[0]
         if len(codes) and len(variable.knots[codes[0]]):
-            starts = np.array([variable.knots[code][0] for code in codes])
+            starts = np.array([variable.start(code) for code in codes])
             levels[rows] = codes[(np.searchsorted(starts, value[rows], "right") - 1).clip(0)]
             for code in codes:
                 own = rows[levels[rows] == code]

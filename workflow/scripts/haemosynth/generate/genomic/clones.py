@@ -13,7 +13,7 @@ from haemosynth.cell_fraction import copies, male, x_linked
 from haemosynth.cohort import MUTATION_COLUMNS, Cohort
 from haemosynth.generate.fitted import Fitted, Genomic
 from haemosynth.generate.genomic.missingness import draw_rows, sample_missingness
-from haemosynth.generate.quantiles import LEAST_PIECE, quantile_curve
+from haemosynth.generate.quantiles import LEAST_PIECE, quantiles
 
 LEVELS = np.linspace(0.01, 0.99, 33)  # where quantile functions are held: the extremes stay with their owners
 PSEUDO = 10.0  # prior observations, from all genes together, behind each gene's distribution
@@ -228,8 +228,7 @@ def _fit_effects(
 def _smooth_quantiles(value: np.ndarray) -> np.ndarray:
     """The quantile function of `value` at LEVELS, one piece for at least `LEAST_PIECE` mutations, without extremes."""
     low, high = np.quantile(value, LEVELS[[0, -1]])
-    curve = quantile_curve(np.clip(np.sort(value), low, high))
-    return np.asarray(np.interp(LEVELS, np.linspace(0, 1, len(curve)), curve))
+    return quantiles(np.clip(np.sort(value), low, high), LEVELS)
 
 
 def _spread(value: np.ndarray) -> float:

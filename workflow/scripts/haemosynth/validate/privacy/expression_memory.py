@@ -2,7 +2,8 @@
 
 Patients are points in the space of the principal components of all real patients' levels. Two questions: do synthetic
 profiles lie nearer to training than to unseen patients, and can an attacker who holds a patient's profile tell whether
-the patient was in the training data? The attacks are those of the stage `membership`.
+the patient was in the training data? The attacks are the eight on single records, and how dense the values
+of each gene lie.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.neighbours import neighbours
 from haemosynth.validate.chance import RARE, Labels, exchanged, quantile, rank_statistics
 from haemosynth.validate.components import component_space
+from haemosynth.validate.membership_attacks import ATTACKS, attack
 from haemosynth.validate.privacy.distance import as_at_equal_n, nearer_share
-from haemosynth.validate.privacy.membership import ATTACKS, attack
 from haemosynth.validate.records import Matrix, Vector, distinct, some_rows, unseen_side
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 

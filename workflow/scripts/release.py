@@ -1,0 +1,18 @@
+"""A long draw of synthetic patients -> its first patients, as many as are released."""
+
+from pathlib import Path
+
+import numpy as np
+
+from job import job
+
+with job(snakemake):
+    from haemosynth.cohort import read_cohort, write_cohort
+    from haemosynth.files import read_table
+    from haemosynth.generate.pool import released_patients
+
+    pool = read_cohort(Path(snakemake.input.pool[0]).parent)
+    trained = len(read_table(snakemake.input.train))
+    patients = released_patients(snakemake.params.patients, snakemake.input.number, trained)
+    cohort = pool.take(np.arange(min(patients, len(pool))))
+    write_cohort(cohort, Path(snakemake.output.schema).parent, snakemake.params.modalities)
