@@ -108,7 +108,8 @@ def group(name: str) -> str:
 
 def numbers(text: pd.Series) -> pd.Series:
     """The numbers of a text column, NaN where the text is missing or no finite number."""
-    values = pd.to_numeric(text, errors="coerce").astype("float64")
+    plain = text.str.replace(r"^([+-]?\d+),(\d+)$", r"\1.\2", regex=True) if text.dtype == object else text
+    values = pd.to_numeric(plain, errors="coerce").astype("float64")
     return values.where(np.isfinite(values))
 
 
@@ -369,7 +370,7 @@ def _unit(name: str, values: pd.Series) -> str | None:
 
 def _number_level(text: str) -> str:
     """A level that is a number, as it was meant: 1.0 is 1."""
-    value = float(text)
+    value = float(text.replace(",", "."))
     return str(int(value)) if math.isfinite(value) and value.is_integer() else text
 
 
