@@ -1,5 +1,6 @@
 """What ingestion makes of a source: the same cohort from every format, nothing dropped without a word."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from haemosynth.preprocess import MONTH_DAYS
 
 
 def assert_same(a: Cohort, b: Cohort) -> None:
-    assert a.schema == b.schema
+    assert replace(a.schema, reading=()) == replace(b.schema, reading=())  # the account of the files may differ
     pd.testing.assert_frame_equal(a.clinical, b.clinical)
     pd.testing.assert_frame_equal(a.alterations, b.alterations)
     pd.testing.assert_series_equal(a.sequenced, b.sequenced, check_names=False)
@@ -70,6 +71,7 @@ def test_a_cohort_survives_writing_and_reading(tmp_path: Path) -> None:
     cohort = ingest("mine", {**tables(tmp_path / "in"), "alterations": ["CYTO_*"], "endpoint": ["OS", "PFS"]})
     write_cohort(cohort, tmp_path / "out")
     assert_same(cohort, read_cohort(tmp_path / "out"))
+    assert cohort.schema == read_cohort(tmp_path / "out").schema
 
 
 def test_a_canonical_cohort_is_a_source_too(tmp_path: Path) -> None:
@@ -317,7 +319,7 @@ def test_events_are_read_from_words_and_numbers(event: str, none: str, tmp_path:
 def test_a_milestone_is_censored_where_it_never_came(tmp_path: Path) -> None:
     table = clinical_table()
     table["CR_MONTHS"] = [f"{float(t) / 2:.4f}" if i % 3 else "" for i, t in enumerate(table["OS_MONTHS"])]
-    cohort = ingest("mine", {**tables(tmp_path, clinical=table), "milestones": {"CR": "CR_MONTHS"}})
+    cohort = ingest("mine", {**tables(tmp_path, clinical=table), "endpoint": ["OS"], "milestones": {"CR": "CR_MONTHS"}})
     reached = (table["CR_MONTHS"] != "").to_numpy()
     assert cohort.schema.endpoints == ("OS", "CR")
     assert (cohort.clinical["CR_event"].to_numpy() == reached).all()
@@ -326,7 +328,7 @@ def test_a_milestone_is_censored_where_it_never_came(tmp_path: Path) -> None:
 
 
 def test_endpoints_that_are_not_listed_are_left_out_with_the_reason(tmp_path: Path) -> None:
-    cohort = ingest("mine", tables(tmp_path))
+    cohort = ingest("mine", {**tables(tmp_path), "endpoint": ["OS"]})
     assert "PFS_MONTHS" not in cohort.clinical
     assert "endpoint" in cohort.schema.excluded["PFS_MONTHS"]
     assert "endpoint" in cohort.schema.excluded["PFS_STATUS"]
@@ -347,7 +349,7 @@ def test_a_derived_column_is_computed_and_compared(tmp_path: Path) -> None:
     rule = "count_at_least(1, CYTO_PLUS8)"
     table["ADVERSE"] = table["CYTO_PLUS8"]
     table.loc[table.index[table["CYTO_PLUS8"] == "Yes"][:2], "ADVERSE"] = "No"
-    source = {**tables(tmp_path, clinical=table), "alterations": ["CYTO_*"]}
+    source = {**tables(tmp_path, clinical=table), "endpoint": ["OS"], "alterations": ["CYTO_*"]}
     cohort = ingest("mine", {**source, "columns": {"ADVERSE": {"derived": rule, "group": "disease"}}})
     column = cohort.schema.columns["ADVERSE"]
     assert (column.kind, column.categories, column.derived, column.group) == ("binary", ("No", "Yes"), rule, "disease")

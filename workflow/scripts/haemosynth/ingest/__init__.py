@@ -21,6 +21,7 @@ IMAGES_ALONE = ("nifti", "dicom", "pictures")  # a cohort of these has images an
 KEYS = {
     "format", "path", "endpoint", "milestones", "modalities", "panel", "columns", "exclude", "alterations", "variants",
     "sequenced", "winsorise", "stratify", "repair", "id", "expression", "images", "note",
+    "missing", "decimal", "detection",
 }  # fmt: skip
 TABLE_KEYS = {"clinical", "mutations", "matrix"}
 MODALITIES = ("clinical", "genomic", "transcriptomic", "imaging")
@@ -93,6 +94,7 @@ def _check_shapes(name: str, source: Mapping[str, Any]) -> None:
     """The shape of the entry, before any file is read."""
     from haemosynth.ingest.infer import check_declaration
     from haemosynth.ingest.mutations import min_carriers
+    from haemosynth.ingest.numbers import MARKS
 
     where = f"cohorts.{name}"
     shapes: dict[str, tuple[tuple[type, ...], str]] = {
@@ -108,10 +110,16 @@ def _check_shapes(name: str, source: Mapping[str, Any]) -> None:
         "stratify": ((str,), "the name of a column"),
         "repair": ((bool,), "true or false"),
         "id": ((str,), "the name of a column"),
+        "missing": ((list,), "a list of words such as [not asked, 999]"),
+        "decimal": ((str,), "'.' or ','"),
+        "detection": ((str,), "limit or half"),
     }
     for key, (types, expected) in shapes.items():
         if source.get(key) is not None and not isinstance(source[key], types):
             raise InputError(f"{where}.{key}: expected {expected}, found {source[key]!r}")
+    for key, known in (("decimal", MARKS), ("detection", ("limit", "half"))):
+        if source.get(key) is not None and source[key] not in known:
+            raise InputError(f"{where}.{key}: expected {' or '.join(map(repr, known))}, found {source[key]!r}")
     for modality in source.get("modalities") or ["clinical"]:
         if modality not in MODALITIES:
             raise InputError(f"{where}.modalities: {modality!r} is unknown; expected some of {', '.join(MODALITIES)}")

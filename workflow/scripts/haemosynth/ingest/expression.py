@@ -18,6 +18,7 @@ import pandas as pd
 from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
 from haemosynth.expression import VALUES
+from haemosynth.ingest.numbers import plain_matrix
 from haemosynth.ingest.source import Table, read, suffix, suggestion
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def _numbers(frame: pd.DataFrame, table: Table, rows: list[Any]) -> np.ndarray:
     Raises:
         InputError: a cell that is no number; the line says where it stands.
     """
-    numbers = frame.apply(pd.to_numeric, errors="coerce")
+    numbers = plain_matrix(frame, str(table.path)).apply(pd.to_numeric, errors="coerce")
     wrong = numbers.isna().to_numpy() & frame.notna().to_numpy()
     if wrong.any():
         i, j = (int(k[0]) for k in np.nonzero(wrong))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from haemosynth.cohort import MUTATION_COLUMNS
 from haemosynth.errors import InputError
-from haemosynth.ingest.infer import numbers
+from haemosynth.ingest.numbers import numbers
 from haemosynth.ingest.source import Table, suggestion
 
 COLUMNS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.errors import InputError
+from haemosynth.schema import FileRead
 
 TEXT = (".csv", ".tsv", ".txt", ".maf")
 ENDINGS = (*TEXT, ".parquet", ".xlsx")
@@ -37,39 +38,13 @@ LONGEST = 200  # lines that one quoted cell may span
 
 
 @dataclass(frozen=True)
-class Reading:
-    """The account of one file.
-
-    physical: lines of a text file, rows of a sheet or of a Parquet file. read: records that were taken. left: reason ->
-    lines or rows that are no record. missing: word -> cells in which it was taken as not recorded. repaired: what was
-    mended on the way -> how often.
-    """
-
-    file: str
-    physical: int
-    read: int
-    left: Mapping[str, int] = field(default_factory=dict)
-    missing: Mapping[str, int] = field(default_factory=dict)
-    repaired: Mapping[str, int] = field(default_factory=dict)
-
-    def check(self, path: Path) -> None:
-        """Raise an InputError unless every physical line or row is accounted for."""
-        told = self.read + sum(self.left.values())
-        if told != self.physical:
-            raise InputError(
-                f"{path}: {self.physical} lines, but {told} are accounted for ({self.read} records); nothing is taken "
-                f"from a file that cannot be read in full: save it again as TSV or Parquet"
-            )
-
-
-@dataclass(frozen=True)
 class Table:
     """A source table: every value clean text or None; `rows` are the numbers of its rows in the file."""
 
     frame: pd.DataFrame
     path: Path
     rows: np.ndarray
-    reading: Reading
+    reading: FileRead
 
     def row(self, position: int) -> str:
         """Where the row at this position (0-based) stands in the file."""
@@ -129,9 +104,19 @@ def read(path: Path, quoted: bool = True) -> Table:
     blank = table.isna().all(axis=1).to_numpy(dtype=bool) if len(header) else np.zeros(len(records), dtype=bool)
     account.left["row without any value"] += int(blank.sum())
     kept = table[~blank].reset_index(drop=True)
-    reading = Reading(path.name, account.physical, len(kept), dict(+account.left), missing, dict(+account.repaired))
-    reading.check(path)
+    reading = FileRead(path.name, account.physical, len(kept), dict(+account.left), missing, dict(+account.repaired))
+    check_account(reading, path)
     return Table(kept, path, np.asarray(rows)[~blank], reading)
+
+
+def check_account(reading: FileRead, path: Path) -> None:
+    """Raise an InputError unless every physical line or row of a file is accounted for."""
+    told = reading.read + sum(reading.left.values())
+    if told != reading.physical:
+        raise InputError(
+            f"{path}: {reading.physical} lines, but {told} are accounted for ({reading.read} records); nothing is "
+            f"taken from a file that cannot be read in full: save it again as TSV or Parquet"
+        )
 
 
 @dataclass
@@ -273,7 +258,7 @@ def _record(
     after = next((line for line in lines[at + 1 :] if line.strip()), None)
     alone = after is None or len(literal) == len(_literal(after, separator, wanted))
     if alone and wanted in (None, len(literal)) and unclosed is not None:
-        account.repaired["stray quote kept as a character"] += 1
+        account.repaired["stray quote left out"] += 1
         return literal, at + 1
     if unclosed is not None:
         for end in range(at + 2, min(len(lines), at + LONGEST) + 1):
@@ -285,7 +270,7 @@ def _record(
                     return fields, end
                 break
     if wanted == len(literal):
-        account.repaired["stray quote kept as a character"] += 1
+        account.repaired["stray quote left out"] += 1
         return literal, at + 1
     return _fitting(fields if unclosed is None else literal, wanted, path, at), at + 1
 
@@ -301,7 +286,7 @@ def _fitting(fields: list[str], wanted: int | None, path: Path, at: int) -> list
 
 
 def _literal(line: str, separator: str, wanted: int | None = None) -> list[str]:
-    """The fields of a line on its own: a quote that is not closed is a character.
+    """The fields of a line on its own: a quote that is not closed opens nothing and is left out.
 
     So is one that encloses separators, where the number of fields is not the wanted one otherwise.
     """
@@ -311,10 +296,10 @@ def _literal(line: str, separator: str, wanted: int | None = None) -> list[str]:
         if unclosed is None:
             break
         stray.add(unclosed)
-    enclosing = {position for position, cell in enumerate(fields) if separator in cell}
-    if wanted in (None, len(fields)) or not enclosing:
-        return fields
-    return line.split(separator)
+    if wanted not in (None, len(fields)) and any(separator in cell for cell in fields):
+        fields = line.split(separator)
+        stray = {at for at, cell in enumerate(fields) if cell.count('"') == 1}
+    return [cell.lstrip(" ").removeprefix('"') if at in stray else cell for at, cell in enumerate(fields)]
 
 
 def _fields(line: str, separator: str, stray: Iterable[int] = ()) -> tuple[list[str], int | None]:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from haemosynth.errors import InputError
-from haemosynth.ingest.reading import ENDINGS, Reading, Table, read, suffix
+from haemosynth.ingest.reading import ENDINGS, Table, read, suffix
+from haemosynth.schema import FileRead
 
-__all__ = ["ENDINGS", "Raw", "Reading", "Table", "keyed", "read", "rows_of", "suffix", "suggestion"]
+__all__ = ["ENDINGS", "FileRead", "Raw", "Table", "keyed", "read", "rows_of", "suffix", "suggestion"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Raw:
     sequenced: pd.Series | None = None
     hidden: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[FileRead, ...] = ()
 
     def column(self, name: str) -> str:
         """Where a column stands, for messages."""

@@ -36,7 +36,7 @@ WITHHELD = "withheld"
 def release_schema(cohort: Cohort) -> Schema:
     """The schema that leaves: ranges are the 1-99 % range of the synthetic patients, notes on real patients stay."""
     columns = {name: _released(column, cohort.clinical[name]) for name, column in cohort.schema.columns.items()}
-    return replace(cohort.schema, columns=columns, notes=(), excluded={}, declared=())
+    return replace(cohort.schema, columns=columns, notes=(), excluded={}, declared=(), reading=())
 
 
 def _released(column: Column, values: pd.Series) -> Column:

@@ -78,6 +78,7 @@ class Variable:
     low: float | None = None
     high: float | None = None
     reference: str | None = None
+    points: tuple[float, ...] = ()  # values off the grain that stay as they are
 
     @property
     def missing(self) -> np.ndarray:
@@ -118,11 +119,10 @@ class Variable:
 
     def recorded(self, values: np.ndarray) -> np.ndarray:
         """Values with the recording grain, the recorded number of digits and the limits put back."""
-        if self.grain:
-            values = np.rint(values / self.grain) * self.grain
+        kept, values = values, np.rint(values / self.grain) * self.grain if self.grain else values
         if self.low is not None or self.high is not None:
             values = np.clip(values, self.low, self.high)
-        return significant(values, self.digits)
+        return np.where(np.isin(kept, self.points), kept, significant(values, self.digits))
 
 
 @dataclass(frozen=True)
@@ -278,6 +278,7 @@ class Encoding:
             del entry["knots"]
             entry["columns"] = list(variable.columns)
             entry["heaps"] = list(variable.heaps)
+            entry["points"] = list(variable.points)
             entry["levels"] = [[level.place, level.event, level.label] for level in variable.levels]
             plain.append(entry)
         return arrays, {"variables": plain, "states": [list(state) for state in self.states]}
@@ -296,6 +297,7 @@ class Encoding:
                         **entry,
                         "columns": tuple(entry["columns"]),
                         "heaps": tuple(entry["heaps"]),
+                        "points": tuple(entry["points"]),
                         "levels": levels,
                         "knots": tuple(next(knots) for _ in levels),
                     }
@@ -514,7 +516,7 @@ def _learn_number(name: str, values: np.ndarray, bins: int, train: Cohort) -> Va
     return Variable(
         name, "number", (name,), tuple(levels), tuple(knots), column.grain,
         _digits(distinct) if len(distinct) else None,
-        heaps=tuple(float(value) for value in heaps), low=column.low, high=column.high,
+        heaps=tuple(float(value) for value in heaps), low=column.low, high=column.high, points=column.points,
     )  # fmt: skip
 
 
