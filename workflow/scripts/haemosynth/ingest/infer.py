@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.errors import InputError
-from haemosynth.ingest.numbers import MARKS, Plain, advice, advice_exclude, header_unit, numbers
+from haemosynth.ingest.numbers import MARKS, Plain, advice, advice_exclude, header_unit, number_of, numbers
 from haemosynth.ingest.source import Raw, suggestion
 from haemosynth.preprocess import MONTH_DAYS, conversion_factor, unit
 from haemosynth.schema import GROUPS, Column
@@ -92,7 +92,7 @@ PERSONAL = (
 CODED = (
     "id|ids|identifier|barcode|pid|"
     "(study|subject|sample|specimen|registry|register|file|lab|biobank|donor|trial|randomi[sz]ation|serial|sequence|"
-    "proben|studien|lauf)_?(no|nr|num|number|nummer|code|key)|no|nr|number|nummer"
+    "proben|studien|lauf)_?(no|nr|num|number|nummer|code|key)|(no|nr|number|nummer)(?!_of|_von)"
 )
 NEARLY_UNIQUE = 0.9  # share of different values from which a column of whole numbers is an identifier
 # Genes recurrently mutated in AML, MDS and myeloma (Papaemmanuil, N Engl J Med 2016;374:2209 and Blood 2013;122:3616;
@@ -409,6 +409,8 @@ def _not_modelled(name: str, seen: pd.Series) -> str | None:
     number = numbers(seen)
     if number.isna().any() or (number % 1 != 0).any() or group(name) in ("laboratory", "demographic"):
         return None
+    if distinct > 2 and number.between(1900, 2100).all():
+        return f"date, by its year; to model it: `{advice(name, kind='integer')}`"
     within = number.between(*SERIAL).all() and number.max() - number.min() < 25_000
     if within and distinct > 10 and (words_in(DATE_NAME, spelt) or (number % 10 != 0).mean() > 0.7):
         return "date, as a spreadsheet counts days"
@@ -492,7 +494,7 @@ def _unit(name: str, values: pd.Series) -> str | None:
 
 def _number_level(text: str) -> str:
     """A level that is a number, as it was meant: 1.0 is 1."""
-    value = float(numbers(pd.Series([text])).iloc[0])
+    value = number_of(text)
     return str(int(value)) if math.isfinite(value) and value.is_integer() else text
 
 
@@ -570,6 +572,7 @@ def remarks(name: str, column: Column, values: pd.Series, written: Plain | None,
     else:
         levels = values.dropna().astype(str)
         codes = _codes(numbers(levels).dropna())
+        found += _misspelt(name, levels.value_counts())
         if not numbers(levels).notna().all():  # a code among words
             codes = [code for code in CODES if (levels == _plain_text(code)).any() and len(_plain_text(code)) > 1]
     for code in codes:
@@ -579,6 +582,30 @@ def remarks(name: str, column: Column, values: pd.Series, written: Plain | None,
             f"and is kept as a value; if it is a code: `{advice(name, missing=[_plain_number(code)])}`"
         )
     return found
+
+
+def _misspelt(name: str, counts: pd.Series) -> list[str]:
+    """Levels of one or two patients that are one letter away from a frequent one."""
+    found = []
+    for rare in sorted(counts.index[counts.to_numpy() <= 2]):
+        for common in sorted(counts.index[counts.to_numpy() >= 10]):
+            if min(len(rare), len(common)) >= 4 and _one_letter_apart(rare, common):
+                found.append(
+                    f"{name}: {rare!r} in {_patients(int(counts[rare]))} is one letter away from {common!r} and kept "
+                    f"as a level of its own; where it is a slip, mend it in the file"
+                )
+    return found
+
+
+def _one_letter_apart(a: str, b: str) -> bool:
+    """Whether one letter or sign, but no digit, has been changed, left out or put in."""
+    short, long = sorted((a, b), key=len)
+    if len(long) - len(short) > 1 or a == b:
+        return False
+    at = next((i for i, letter in enumerate(short) if letter != long[i]), len(short))
+    rest = short[at + 1 :] if len(short) == len(long) else short[at:]
+    changed = long[at] + (short[at] if len(short) == len(long) else "")
+    return rest == long[at + 1 :] and not any(letter.isdigit() for letter in changed)
 
 
 def _patients(count: int) -> str:

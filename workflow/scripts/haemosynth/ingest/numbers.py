@@ -328,12 +328,17 @@ def numbers(text: pd.Series) -> pd.Series:
     values = pd.to_numeric(text, errors="coerce").astype("float64")
     odd = text[text.notna() & values.isna()]
     if len(odd):
-        known = {word: _single(word) for word in odd.unique() if isinstance(word, str)}
+        known = {word: number_of(word) for word in odd.unique() if isinstance(word, str)}
         values = values.fillna(odd.map(known).astype("float64"))
     return values.where(np.isfinite(values))
 
 
-def _single(word: str) -> float:
+def number_of(word: str) -> float:
+    """The number that one text alone tells, NaN where it tells none."""
+    try:
+        return float(word)
+    except ValueError:
+        pass
     value = value_of(word)
     if value is None or value.open or value.limit or value.unit:
         return np.nan

@@ -206,8 +206,10 @@ def _lines(text: str) -> list[str]:
 
 
 def _delimited(path: Path, quoted: bool) -> Records:
-    lines = _lines(decoded(path))
+    text = decoded(path)
+    lines = _lines(text)
     account = _Account(len(lines))
+    account.repaired["last line without a line end"] += not text.endswith(("\n", "\r"))
     at = 0
     while at < len(lines) and (lines[at].startswith("#") or not lines[at].strip()):
         account.left["comment before the header" if lines[at].startswith("#") else "blank line"] += 1

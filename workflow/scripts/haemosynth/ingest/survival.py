@@ -34,9 +34,9 @@ PAIRS = re.compile(
 )
 # The outcome in other words: a name that speaks of death, of the last contact, or of a time until something.
 RESTATED = (
-    "vital|vital_?status|vitalstatus|alive|dead|died|deceased|death|exitus|verstorben|todesursache|todesdatum|tod|cod|dod|"
+    "vital_?status|alive|dead|died|deceased|death|exitus|verstorben|todesursache|todesdatum|tod|cod|dod|"
     "(os|overall|survival)_?(status|event|time|days|weeks|months|years|mo|m)?|surv|survived|"
-    "follow_?ups?|followups?|fup?|last_?(contact|seen|visit|known|alive|observation|date|news|fu)|"
+    "follow_?ups?|fup?_?(status|date|days|weeks|months|years|time)|last_?(contact|seen|visit|known|alive|observation|date|news|fu)|"
     "(date|day|days|dt)_?of_?(last|death|relapse|progression|recurrence)|lost_to_fu|letzter_?kontakt|"
     "(day|days|week|weeks|month|months|year|years|time|tt)_?(to|until|till|from)|"
     "(relapse|recurrence|progression|remission|cr|rezidiv|transplant|hsct|sct)_?"
@@ -263,7 +263,7 @@ def restated(raw: Raw, used: Mapping[str, str], table: pd.DataFrame) -> dict[str
         spelt = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
         levels = set(text.dropna().str.lower().unique())
         if words_in(RESTATED, spelt):
-            found[name] = "the outcome in other words: its name speaks of survival, follow-up, relapse or death"
+            found[name] = "the outcome in other words: its name speaks of death, follow-up, or a time until an event"
         elif len(levels) <= 6 and levels & DEAD_OR_ALIVE:
             found[name] = "the outcome in other words: it says who died"
         elif why := _agrees(text, table):
@@ -273,25 +273,25 @@ def restated(raw: Raw, used: Mapping[str, str], table: pd.DataFrame) -> dict[str
 
 def _agrees(text: pd.Series, table: pd.DataFrame) -> str | None:
     """How a column agrees with an endpoint, its event, or its time; None where it does not."""
-    number = numbers(text)
+    number, recorded = numbers(text).to_numpy(), text.notna().to_numpy()
     for endpoint in dict.fromkeys(str(column).rsplit("_", 1)[0] for column in table.columns):
-        time, event = table[f"{endpoint}_time"], table[f"{endpoint}_event"]
-        known = event.notna()
+        time, event = (table[f"{endpoint}_{part}"].to_numpy("float64") for part in ("time", "event"))
+        known = ~np.isnan(event)
         if min((event == 1).sum(), (event == 0).sum()) < 10:
             continue
-        recorded = text.notna()[known] == (event[known] == 1)
-        if max(recorded.mean(), 1 - recorded.mean()) >= AGREES:
-            return f"it is recorded {'only' if recorded.mean() > 0.5 else 'unless'} where {endpoint} has its event"
-        both = known & text.notna()
+        with_event = float((recorded[known] == (event[known] == 1)).mean())
+        if max(with_event, 1 - with_event) >= AGREES:
+            return f"it is recorded {'only' if with_event > 0.5 else 'unless'} where {endpoint} has its event"
+        both = known & recorded
         levels = text[both].unique()
-        if len(levels) == 2 and both.sum() >= 20:
-            same = (text[both] == levels[0]) == (event[both] == 1)
-            if max(same.mean(), 1 - same.mean()) >= AGREES and event[both].nunique() == 2:
+        if len(levels) == 2 and both.sum() >= 20 and len(np.unique(event[both])) == 2:
+            same = float(((text[both] == levels[0]).to_numpy() == (event[both] == 1)).mean())
+            if max(same, 1 - same) >= AGREES:
                 return f"it says the event of {endpoint}"
-        both = time.notna() & number.notna() & (time > 0)
-        if both.sum() >= 20 and number[both].nunique() > 10:
-            ratio = float((number[both] / time[both]).median())
-            near = (number[both] - ratio * time[both]).abs() <= 0.02 * abs(ratio) * time[both] + 0.51
+        both = ~np.isnan(number) & (time > 0)
+        if both.sum() >= 20 and len(np.unique(number[both])) > 10:
+            ratio = float(np.median(number[both] / time[both]))
+            near = np.abs(number[both] - ratio * time[both]) <= 0.02 * abs(ratio) * time[both] + 0.51
             if ratio > 0 and number[both].std() > 5 and near.mean() >= AGREES:
                 return f"it is the time of {endpoint}"
     return None
