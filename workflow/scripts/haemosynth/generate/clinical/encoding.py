@@ -500,12 +500,15 @@ def _learn_number(name: str, values: np.ndarray, bins: int, train: Cohort) -> Va
     few = min(LEAST_SHARED, 1 + int(LARGEST_EDGE * len(observed)))
     apart = stands_out(distinct, counts, column.grain)
     large = counts >= max(3, 0.6 * len(observed) / target)
-    atoms = distinct[large & (apart | (counts >= LEAST_PIECE))] if len(distinct) > 1 else distinct
+    # A limit of detection, or a value off the resolution such as an imputed mean, is one value and no part of a curve.
+    masses = [*column.points, *(limit for limits in column.detection.values() for limit in limits)]
+    told = np.isin(distinct, masses) & (counts >= few)
+    atoms = distinct[told | (large & (apart | (counts >= LEAST_PIECE)))] if len(distinct) > 1 else distinct
     rest = observed[~np.isin(observed, atoms)]
     if len(observed) > 2 * few:
         ordered = np.sort(observed)
         rest = np.clip(rest, ordered[few - 1 : few + 1].mean(), ordered[-few - 1 :][:2].mean())
-    heaps = distinct[(counts >= few) & apart]
+    heaps = distinct[(counts >= few) & (apart | told)]
     groups = _binned(rest, min(bins, round(bins * len(rest) / max(len(observed), 1))))
     parts = [(float(atom), "atom", np.array([atom])) for atom in atoms]
     parts += [(float(group.mean()), "bin", knots) for group, knots in zip(groups, _knots(groups, heaps), strict=True)]
