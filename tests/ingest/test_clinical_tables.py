@@ -13,6 +13,7 @@ from fixtures_sources import clinical_table, tables, write
 
 from haemosynth.cohort import Cohort, read_cohort, write_cohort
 from haemosynth.errors import InputError
+from haemosynth.generate.clinical import forest
 from haemosynth.generate.clinical.encoding import encode_number, learn
 from haemosynth.generate.constraints import check, enforce
 from haemosynth.ingest import ingest
@@ -138,8 +139,13 @@ def test_values_at_a_limit_and_off_the_grain_come_back_from_the_codes(limit: flo
     decoded = variable.recorded(variable.values(*encode_number(variable, values)))
     for point in (limit, 58.745):
         assert ((decoded == point) == (values == point)).all()
-    again = coding.save()[1]["variables"]
-    assert next(entry for entry in again if entry["name"] == "BLASTS")["points"] == list(variable.points)
+    settings = {**forest.DEFAULTS, "trees": 10}
+    fitted = forest.fit(train, settings, np.random.default_rng(1), None)
+    made = forest.sample(fitted, train.schema, 400, np.random.default_rng(2))["BLASTS"]
+    assert (made >= limit).all()
+    for point in (limit, 58.745):
+        assert abs((made == point).mean() - (values == point).mean()) < 0.08
+        assert (made == point).mean() > 0.01
 
 
 def test_a_time_beyond_a_limit_is_no_time(tmp_path: Path) -> None:
