@@ -44,7 +44,8 @@ def _released(column: Column, values: pd.Series) -> Column:
     if not column.numeric or column.kind == "event" or not values.notna().any():
         return replace(column, low=None, high=None, declared=())
     low, high = np.quantile(values.dropna(), [0.01, 0.99])
-    shared = {float(value) for value, count in values.value_counts().items() if count >= FEWEST}
+    counts = values.value_counts()
+    shared = set(counts.index[counts.to_numpy() >= FEWEST])
     limits = {side: tuple(at for at in every if at in shared) for side, every in column.detection.items()}
     return replace(
         column,
