@@ -363,6 +363,13 @@ def test_a_level_one_letter_away_is_told(tmp_path: Path) -> None:
     assert not [note for note in cohort(tmp_path, clinical_table()).schema.notes if "one letter" in note]
 
 
+def test_an_identifier_unlike_all_others_is_told(tmp_path: Path) -> None:
+    table = clinical_table()
+    table.loc[7, "PATIENT_ID"] = "P0)7"
+    assert any(note.startswith("patients: P0)7 written unlike") for note in cohort(tmp_path, table).schema.notes)
+    assert not [note for note in cohort(tmp_path, clinical_table()).schema.notes if note.startswith("patients:")]
+
+
 def test_the_account_of_every_file_travels_with_the_schema(tmp_path: Path) -> None:
     found = ingest("mine", tables(tmp_path))
     assert [(file.file, file.read) for file in found.schema.reading] == [("clinical.tsv", N), ("mutations.tsv", 134)]

@@ -137,6 +137,11 @@ def test_the_same_text_in_every_encoding_and_with_every_line_end_is_one_table(tm
     assert read(tmp_path / "g.tsv").reading.left == {"comment before the header": 1, "blank line": 3, "header": 1}
 
 
+def test_a_file_that_may_have_been_cut_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text(text(ROWS, "\t").removesuffix("\n"))
+    assert read(tmp_path / "a.tsv").reading.repaired == {"last line without a line end": 1}
+
+
 def test_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(text(with_cell(3, "Köln"), "\t").encode("latin-1"))
     with pytest.raises(InputError, match=r"a.tsv, line 5: not UTF-8"):

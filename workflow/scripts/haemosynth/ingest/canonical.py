@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -90,6 +91,7 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
             raise InputError(f"{entry.where}: endpoint {endpoint} is named twice")
     excluded, excluded_events = _excluded(raw, entry)
     raw, written, notes = _written(raw, entry, excluded)
+    notes += _odd_identifiers(raw.clinical.index)
     _check_times(raw, written, survival.sources(raw, entry.endpoints, entry.milestones))
     endpoints, why_not = (
         survival.further(raw, entry.endpoints, entry.milestones, entry.columns, excluded, entry.repair, entry.where)
@@ -185,6 +187,18 @@ def _written(raw: Raw, entry: Entry, excluded: Mapping[str, str]) -> tuple[Raw, 
         written[name] = made
         columns[name] = made.text
     return replace(raw, clinical=pd.DataFrame(columns, index=raw.clinical.index, dtype="object")), written, notes
+
+
+def _odd_identifiers(patients: pd.Index) -> list[str]:
+    """A note where one or two identifiers are written unlike all others, as after a slip."""
+    shapes = pd.Series([re.sub(r"[a-z]+", "a", re.sub(r"[A-Z]+", "A", re.sub(r"\d+", "9", p))) for p in patients])
+    counts = shapes.map(shapes.value_counts())
+    odd = [str(patient) for patient, count in zip(patients, counts, strict=True) if count <= 2]
+    if not odd or len(odd) > 2 or counts.max() < 0.95 * len(patients):
+        return []
+    return [
+        f"patients: {', '.join(odd)} written unlike all other identifiers, such as {patients[int(counts.argmax())]}"
+    ]
 
 
 def _check_times(raw: Raw, written: Mapping[str, Plain], names: list[str]) -> None:
