@@ -284,7 +284,10 @@ def check_detection(setting: Any, where: str) -> None:
     Raises:
         InputError: the setting is none of these.
     """
-    limits = isinstance(setting, Mapping) and set(setting) <= {"low", "high"} and len(setting) > 0
+    limits = isinstance(setting, Mapping) and len(setting) > 0 and set(setting) <= {"low", "high"}
+    if limits:
+        values = [at for every in setting.values() for at in (every if isinstance(every, list) else [every])]
+        limits = all(isinstance(at, int | float) and not isinstance(at, bool) for at in values)
     if setting not in ("limit", "half") and not limits:
         raise InputError(f"{where}: detection is {setting!r}; expected limit, half, or limits such as {{low: 0.6}}")
 
@@ -373,7 +376,8 @@ def _kind(name: str, text: pd.Series, raw: Raw, declared: Mapping[str, Any]) -> 
         raise InputError(
             f"{raw.value(name, patient)}: {text[patient]!r} is not a number, as most of the column are "
             f"({int(number.isna().sum())} cells, {len(words)} different); mend them, or paste "
-            f"`{advice(name, missing=words[:20])}` where they mean not recorded, or `{advice_exclude(name)}`"
+            f"{f'`{advice(name, missing=words)}` where they mean not recorded, or ' if len(words) <= 20 else ''}"
+            f"`{advice_exclude(name)}`"
         )
     if share == 1 and not _code(seen):
         levels = [_number_level(value) for value in seen.unique()]
