@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from fixtures_sources import clinical_table, tables, write
+from fixtures_sources import clinical_table, mutation_table, tables, write
 
 from haemosynth.cohort import Cohort, read_cohort, write_cohort
 from haemosynth.errors import InputError
@@ -361,6 +361,23 @@ def test_a_level_one_letter_away_is_told(tmp_path: Path) -> None:
     table.loc[3, "SEX"] = "Femcle"
     assert any(note.startswith("SEX: 'Femcle' in 1 patient") for note in cohort(tmp_path, table).schema.notes)
     assert not [note for note in cohort(tmp_path, clinical_table()).schema.notes if "one letter" in note]
+
+
+def test_a_stray_quote_loses_no_mutation_and_no_row_of_a_matrix(tmp_path: Path) -> None:
+    calls = mutation_table(clinical_table())
+    calls.loc[[5, 40], "HGVSp_Short"] = '"p.R1H'
+    text = "\n".join("\t".join(row) for row in [list(calls), *calls.to_numpy().tolist()]) + "\n"
+    source = tables(tmp_path)
+    (tmp_path / "mutations.tsv").write_text(text)
+    assert len(ingest("mine", source).mutations) == len(calls)
+    (tmp_path / "mutations.tsv").unlink()
+    rows = [[f"P{i:03d}", '"0' if i in (3, 90) else "1"] for i in range(N)]
+    (tmp_path / "alterations.tsv").write_text("\n".join("\t".join(row) for row in [["PATIENT_ID", "TP53"], *rows]))
+    table = clinical_table().drop(columns="SEQUENCED")
+    write(table, tmp_path / "clinical.tsv")
+    found = ingest("mine", {**source, "id": "PATIENT_ID"})
+    assert found.alterations is not None
+    assert found.alterations["TP53"].sum() == N - 2
 
 
 def test_an_identifier_unlike_all_others_is_told(tmp_path: Path) -> None:

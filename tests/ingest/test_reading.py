@@ -60,6 +60,15 @@ def test_two_stray_quotes_of_a_row_do_not_join_its_cells(tmp_path: Path) -> None
     assert read(path).frame.to_numpy().tolist() == rows
 
 
+def test_where_quotes_have_no_meaning_a_spreadsheet_may_have_put_them_round_cells(tmp_path: Path) -> None:
+    rows = with_cell(3, '"seen')
+    rows[5] = ['"P005"', '"45"', '"stable"']
+    path = tmp_path / "data_clinical_patient.txt"
+    path.write_text(text(rows, "\t"))
+    rows[5] = ROWS[5]
+    assert read(path, quoted=False).frame.to_numpy().tolist() == rows
+
+
 def test_quoted_cells_keep_separators_quotes_and_line_breaks_as_spaces(tmp_path: Path) -> None:
     rows = with_cell(3, '"pale, tired"')
     rows[4][2] = '"says ""fine"""'

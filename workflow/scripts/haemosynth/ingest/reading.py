@@ -78,7 +78,8 @@ def read(path: Path, quoted: bool = True) -> Table:
     as they are written. Words for missing values become None; white space within a value or a name is one space.
 
     Args:
-        quoted: whether quotes may enclose a cell; else they are characters like all others.
+        quoted: whether a quoted cell may hold separators and line breaks; else quotes round a cell are left out where
+            the row then has as many fields as the header, and all others are characters.
 
     Raises:
         InputError: the file is missing, empty, of another type or damaged, a row has more or fewer fields than the
@@ -251,11 +252,11 @@ def _record(
     lines: list[str], at: int, separator: str, wanted: int | None, quoted: bool, account: _Account, path: Path
 ) -> tuple[list[str], int]:
     """The record that begins in line `at` (0-based), and the line after it. `wanted` is the number of its fields."""
-    if not quoted or '"' not in lines[at]:
-        return _fitting(lines[at].split(separator), wanted, path, at), at + 1
     fields, unclosed = _fields(lines[at], separator)
-    if unclosed is None and (wanted is None or len(fields) == wanted):
-        return fields, at + 1
+    if unclosed is None and (wanted in (None, len(fields)) or '"' not in lines[at]):
+        return _fitting(fields, wanted, path, at), at + 1
+    if not quoted:
+        return _fitting(lines[at].split(separator), wanted, path, at), at + 1
     literal = _literal(lines[at], separator, wanted)
     after = next((line for line in lines[at + 1 :] if line.strip()), None)
     alone = after is None or len(literal) == len(_literal(after, separator, wanted))
