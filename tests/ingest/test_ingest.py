@@ -163,9 +163,9 @@ def test_silent_and_repeated_calls_are_left_out_with_a_note(tmp_path: Path) -> N
     assert len(cohort.mutations) == len(maf) + 1
     assert (cohort.mutations["alt_count"] == 300).sum() == 4  # of a repeated variant the deepest call
     assert (
-        "mutations: 4 rows that change no protein are left out (3'UTR, 5'Flank, Intron, Silent)" in cohort.schema.notes
+        "mutations.tsv: 4 rows left out: a class that changes no protein (3'UTR, 5'Flank, Intron, Silent)" in cohort.schema.notes
     )
-    assert any(note.startswith("mutations: 4 rows repeat a variant") for note in cohort.schema.notes)
+    assert any(note.startswith("mutations.tsv: 4 rows left out: a second call") for note in cohort.schema.notes)
 
 
 def test_calls_without_position_are_never_taken_for_one(tmp_path: Path) -> None:
@@ -185,17 +185,20 @@ def test_depth_and_given_frequency_replace_reference_reads(tmp_path: Path) -> No
     assert vaf["alt_count"].isna().all()
 
 
-def test_the_first_of_several_samples_is_kept_with_a_note(tmp_path: Path) -> None:
+def test_the_first_of_several_samples_is_kept_on_request_with_a_note(tmp_path: Path) -> None:
     table, maf = clinical_table(), mutation_table(clinical_table())
     first = pd.DataFrame({"PATIENT_ID": table["PATIENT_ID"], "SAMPLE_ID": table["PATIENT_ID"], "PURITY": "0.9"})
     relapse = first.iloc[:6].assign(SAMPLE_ID=lambda t: t["SAMPLE_ID"] + "-R", PURITY="0.1")
     later = maf.iloc[:1].assign(Hugo_Symbol="WT1", Tumor_Sample_Barcode="P000-R")
     source = cbioportal(tmp_path, table, pd.concat([first, relapse]), pd.concat([maf, later]))
-    cohort = ingest("mine", {**source, "panel": {"recurrent": {"min_carriers": 1}}})
+    cohort = ingest("mine", {**source, "sample": "first", "panel": {"recurrent": {"min_carriers": 1}}})
     assert cohort.schema.excluded["PURITY"].startswith("constant: 0.9")
     assert "WT1" not in cohort.schema.genes
-    assert "samples: 6 patients have several samples (12); the first of each is kept" in cohort.schema.notes
-    assert "mutations: 1 rows of samples that were not kept are left out" in cohort.schema.notes
+    assert (
+        "samples: 6 patients have several samples (12); taken is the first of the file; of 0 patients it is not the "
+        "first of data_clinical_sample.txt"
+    ) in cohort.schema.notes
+    assert "data_mutations.txt: 1 row left out: a sample that was not kept" in cohort.schema.notes
 
 
 def test_a_case_list_says_who_was_sequenced(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ KEYS = {
     "missing", "decimal", "detection",
 }  # fmt: skip
 TABLE_KEYS = {"clinical", "mutations", "matrix"}
+FOLDER_KEYS = {"sample", "copy_number", "gene_panels"}
 MODALITIES = ("clinical", "genomic", "transcriptomic", "imaging")
 PANEL = {"recurrent": {"min_carriers": 10}}
 
@@ -82,7 +83,7 @@ def _check_keys(name: str, source: Mapping[str, Any]) -> None:
             raise InputError(f"{where}: the key {key!r} is missing or empty")
     if source["format"] not in FORMATS:
         raise InputError(f"{where}.format: unknown format {source['format']!r}; expected one of {', '.join(FORMATS)}")
-    known = sorted(KEYS | TABLE_KEYS if source["format"] == "tables" else KEYS)
+    known = sorted(KEYS | (TABLE_KEYS if source["format"] == "tables" else FOLDER_KEYS))
     for key in source:
         if key not in known:
             raise InputError(f"{where}: unknown key {key!r}; {suggestion(str(key), known)}")
@@ -113,6 +114,9 @@ def _check_shapes(name: str, source: Mapping[str, Any]) -> None:
         "missing": ((list,), "a list of words such as [not asked, 999]"),
         "decimal": ((str,), "'.' or ','"),
         "detection": ((str,), "limit or half"),
+        "sample": ((str, Mapping), "sequenced, earliest, first, or a mapping such as {SAMPLE_TYPE: Diagnosis}"),
+        "copy_number": ((str,), "deep, all or none"),
+        "gene_panels": ((Mapping,), "a mapping such as {SMALL: [NPM1, FLT3], WHOLE: all}"),
     }
     for key, (types, expected) in shapes.items():
         if source.get(key) is not None and not isinstance(source[key], types):

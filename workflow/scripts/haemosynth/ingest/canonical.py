@@ -393,7 +393,9 @@ def _with_alterations(
         table, more = mutations.name_variants(table, entry.variants, entry.where)
         notes += more
     table = table[~table["gene"].isin(list(excluded))]
-    genes = mutations.carriers(table, patients, sequenced)
+    gene_of = {name: str(rule["gene"]) for name, rule in entry.variants.items()}
+    genes, more = mutations.carriers(table, patients, sequenced, raw.panels, gene_of)
+    notes += more
     events = dict(moved)
     if raw.matrix is not None:
         given = raw.matrix.drop(columns=[name for name in raw.matrix.columns if name in excluded])
@@ -411,8 +413,11 @@ def _with_alterations(
                 f"rename one of them"
             )
     panel_notes: list[str] = []
-    if genes.shape[1] or isinstance(entry.panel, list):
-        genes, panel_notes = mutations.select_panel(genes, entry.panel, entry.where)
+    panel = [name for name in entry.panel if name not in events] if isinstance(entry.panel, list) else entry.panel
+    if panel == []:  # events alone are listed
+        genes = genes[[]]
+    elif genes.shape[1] or isinstance(panel, list):
+        genes, panel_notes = mutations.select_panel(genes, panel, entry.where)
     if genes.shape[1] == 0 and not events:
         raise InputError(f"{entry.where}.panel: no gene is left; lower min_carriers or list the genes")
     left = ~table["gene"].isin(list(genes.columns))

@@ -7,7 +7,7 @@ after the HUGO Gene Nomenclature Committee (HGNC, Seal et al., Nucleic Acids Res
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def approved_names(names: Iterable[str]) -> dict[str, str]:
     return {name: found if len(spellings[found.upper()]) == 1 else found.upper() for name, found in one.items()}
 
 
-def renamed(names: dict[str, str]) -> str:
+def renamed(names: Mapping[str, str]) -> str:
     """What was renamed, for a note: MLL as KMT2A, npm1 and Npm1 as NPM1."""
     groups: dict[str, list[str]] = {}
     for name, one in names.items():

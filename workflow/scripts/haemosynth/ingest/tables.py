@@ -68,17 +68,16 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     clinical = keyed(table, id_column)
     columns = dict.fromkeys(map(str, clinical.columns), paths["clinical"])
     rows = {paths["clinical"]: rows_of(table, id_column)}
-    readings = [table.reading]
     mutations, matrix, sequenced = None, None, None
     notes: list[str] = []
+    readings = [table.reading]
     if genomic is not False and "mutations" in paths:
         patients = {patient: patient for patient in clinical.index}
-        calls = read(paths["mutations"])
-        readings.append(calls.reading)
-        mutations, notes = read_maf(calls, patients, frozenset(patients))
+        mutations, notes, reading = read_maf(read(paths["mutations"]), patients, frozenset(patients))
+        readings.append(reading)
     if genomic is not False and "matrix" in paths:
         events = read(paths["matrix"])
-        readings.append(events.reading)
-        matrix, sequenced, more = read_matrix(events, _id(events, source), clinical.index)
+        matrix, sequenced, more, reading = read_matrix(events, _id(events, source), clinical.index)
+        readings.append(reading)
         notes = [*notes, *more]
     return Raw(clinical, columns, rows, mutations, matrix, sequenced, {}, tuple(notes), tuple(readings))
