@@ -163,7 +163,8 @@ def test_silent_and_repeated_calls_are_left_out_with_a_note(tmp_path: Path) -> N
     assert len(cohort.mutations) == len(maf) + 1
     assert (cohort.mutations["alt_count"] == 300).sum() == 4  # of a repeated variant the deepest call
     assert (
-        "mutations.tsv: 4 rows left out: a class that changes no protein (3'UTR, 5'Flank, Intron, Silent)" in cohort.schema.notes
+        "mutations.tsv: 4 rows left out: a class that changes no protein (3'UTR, 5'Flank, Intron, Silent)"
+        in cohort.schema.notes
     )
     assert any(note.startswith("mutations.tsv: 4 rows left out: a second call") for note in cohort.schema.notes)
 

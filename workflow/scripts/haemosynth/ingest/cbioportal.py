@@ -238,7 +238,7 @@ def _order(table: Table, sample: str, choice: Any, sequenced: tuple[frozenset[st
     if choice in (None, "sequenced") and sequenced[1]:
         rank["sequenced"] = ~frame[sample].isin(list(sequenced[0]))
         how.append(f"the sequenced one ({sequenced[1]})")
-    time = next((column for name in TIMES if (column := table.column(name)) is not None), None)
+    time = next((found for name in TIMES if (found := table.column(name)) is not None), None)
     if choice != "first" and time is not None:
         when = numbers(frame[time])
         dates = pd.to_datetime(frame[time], errors="coerce", format="ISO8601")
@@ -418,7 +418,7 @@ def _check_listed(
         count, gene = mutations.loc[strange, "patient_id"].nunique(), mutations.loc[strange, "gene"].iloc[0]
         raise InputError(
             f"{path}: {count} patients have mutations in {maf.path.name} but are not listed as sequenced, the first of "
-            f"them {patient} ({gene}); add their samples to the list, or remove the list: all are then taken as sequenced"
+            f"them {patient} ({gene}); add their samples to the list, or remove the list: then all count as sequenced"
         )
 
 

@@ -37,7 +37,7 @@ def no_symbol(name: str | None) -> str | None:
     if name is None or not name.strip() or NO_GENE.fullmatch(name.strip()):
         return "no gene symbol"
     if DATE.fullmatch(name.strip()):
-        return "a date in place of a gene symbol, as spreadsheets make of SEPT1 or MARCH2"
+        return "a date in place of a gene symbol"
     if re.fullmatch(r"\d+(\.\d+)?", name.strip()):
         return "a number in place of a gene symbol"
     return None

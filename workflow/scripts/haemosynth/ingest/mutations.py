@@ -109,6 +109,7 @@ def read_maf(
     rows = rows.assign(**counts, **_fraction(table, rows, columns, counts))
     rows["ref_count"] = rows["ref_count"].fillna(rows["depth"] - rows["alt_count"])
     rows["copy_number"] = numbers(rows["copy_number"])
+    rows["hgvsp"] = rows["hgvsp"].mask(rows["hgvsp"].eq("MUTATED"), None)  # cBioPortal's word for a change not given
     rows = _thinned(rows, kept, left)
     return rows, [*notes, *told(table, left)], account(table, len(rows), left)
 
@@ -129,7 +130,8 @@ def other_symbols(table: Table, names: Mapping[str, str]) -> list[str]:
 def told(table: Table, left: Mapping[str, int]) -> list[str]:
     """A note for every reason for which records were left out."""
     return [
-        f"{table.path.name}: {count} row{'' if count == 1 else 's'} left out: {reason}" for reason, count in left.items()
+        f"{table.path.name}: {count} row{'' if count == 1 else 's'} left out: {reason}"
+        for reason, count in left.items()
     ]
 
 
@@ -155,8 +157,10 @@ def patients_of(table: Table, column: str, patient_of: Mapping[str, str]) -> pd.
 def _with_genes(table: Table, rows: pd.DataFrame, column: str, left: dict[str, int]) -> tuple[pd.DataFrame, list[str]]:
     """The rows that name a gene, each gene by one name."""
     reasons = rows["gene"].map({name: no_symbol(name) for name in rows["gene"].unique()})
-    for reason, count in reasons.value_counts().sort_index().items():
-        left[str(reason)] = int(count)
+    for reason in sorted(reasons.dropna().unique()):
+        words = sorted(set(rows.loc[reasons == reason, "gene"].dropna()))
+        named = f" ({', '.join(words[:5])}{' and others' if len(words) > 5 else ''})" if words else ""
+        left[f"{reason}{named}"] = int((reasons == reason).sum())
     if len(rows) and reasons.notna().all():
         raise InputError(
             f"{table.row(0)}: column {column}: {rows['gene'].iloc[0] or 'empty'!r} and all others are no gene symbols; "

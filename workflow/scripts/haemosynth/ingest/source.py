@@ -23,7 +23,7 @@ class Raw:
     rows: for each file, the row of each patient. mutations: canonical rows of all genes, or None.
     matrix: (patients, events) 0/1/NaN given as such, or None. sequenced: (patients,) bool, or None where the
     source does not say. hidden: source columns that are not clinical, with the reason. readings: the account of every
-    file.
+    file. panels: the genes that were sequenced, of those patients of whom not all were.
     """
 
     clinical: pd.DataFrame
@@ -35,6 +35,7 @@ class Raw:
     hidden: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     readings: tuple[FileRead, ...] = ()
+    panels: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def column(self, name: str) -> str:
         """Where a column stands, for messages."""
