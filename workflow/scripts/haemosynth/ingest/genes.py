@@ -11,13 +11,15 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
+from haemosynth.ingest.reading import is_missing
+
 SYMBOLS = Path(__file__).resolve().parents[4] / "resources" / "genes" / "symbols.tsv"
-NO_GENE = re.compile(r"[-–—.]+|none|no[ _]gene|n\.?[ad]\.?|#n/a|unknown|intergenic|igr", re.IGNORECASE)
+NO_GENE = re.compile(r"[-–—.]+|none|no[ _]gene|intergenic|igr", re.IGNORECASE)  # beside the words for missing
 # What a spreadsheet makes of MARCH1, SEPT2 or DEC1, in any of its formats for dates, and the number behind such a date.
 MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 DATE = re.compile(
     rf"\d{{1,4}}[-/. ]{MONTH}([-/. ]\d{{2,4}})?|{MONTH}[-/. ]\d{{1,4}}|\d{{4}}-\d{{1,2}}-\d{{1,2}}.*|"
-    r"\d{1,2}[/.]\d{1,2}([/.]\d{2,4})?",
+    r"\d{1,2}[/.]\d{1,2}([/.](\d{2,4})?)?",
     re.IGNORECASE,
 )
 PLAIN = re.compile(r"[A-Z][A-Z0-9-]*", re.IGNORECASE)
@@ -34,7 +36,7 @@ def _table() -> tuple[dict[str, str], frozenset[str]]:
 
 def no_symbol(name: str | None) -> str | None:
     """Why a name is no gene symbol: none given, a date, a number; None where it may be one."""
-    if name is None or not name.strip() or NO_GENE.fullmatch(name.strip()):
+    if name is None or is_missing(name.strip()) or NO_GENE.fullmatch(name.strip()):
         return "no gene symbol"
     if DATE.fullmatch(name.strip()):
         return "a date in place of a gene symbol"
