@@ -77,7 +77,7 @@ def source_files(cohort):
     if without_record(cohort):
         return image_files(cohort)
     path = Path(SOURCES[cohort].get("path", ""))
-    files = [path] if path.is_file() else [*path.glob("*"), *path.glob("case_lists/*")]
+    files = [path] if path.is_file() else [*path.glob("*"), *path.glob("case_lists/*"), *path.glob("gene_panel*/*")]
     return sorted(str(file) for file in files if file.is_file() and "path" in SOURCES[cohort])
 
 

@@ -12,9 +12,9 @@ import pandas as pd
 from haemosynth.errors import InputError
 from haemosynth.ingest import PANEL, events
 from haemosynth.ingest.genes import approved
-from haemosynth.ingest.numbers import numbers
 from haemosynth.ingest.mutations import min_carriers, read_maf, yes_no
-from haemosynth.ingest.source import Raw, Reading, Table, keyed, read, rows_of
+from haemosynth.ingest.numbers import numbers
+from haemosynth.ingest.source import FileRead, Raw, Table, keyed, read, rows_of
 
 # What a meta file says of a data file, and the names it has where no meta file tells.
 DATA: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
@@ -109,7 +109,7 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     """
     folder = _folder(Path(source["path"]))
     notes: list[str] = []
-    readings: list[Reading] = []
+    readings: list[FileRead] = []
     table = folder.table("patients")
     assert table is not None
     readings.append(table.reading)
@@ -354,7 +354,7 @@ def _with_genomic(
     patient_of: Mapping[str, str],
     kept: frozenset[str],
     notes: list[str],
-    readings: list[Reading],
+    readings: list[FileRead],
 ) -> Raw:
     patients = raw.clinical.index
     of = {sample: patient for sample, patient in patient_of.items() if sample in kept}

@@ -12,7 +12,7 @@ import pandas as pd
 from haemosynth.errors import InputError
 from haemosynth.ingest.genes import approved_names, is_known, no_symbol
 from haemosynth.ingest.mutations import NOT_KEPT, account, other_symbols, patients_of, told
-from haemosynth.ingest.source import Reading, Table, suggestion
+from haemosynth.ingest.source import FileRead, Table, suggestion
 
 SITES = ("Site1_Hugo_Symbol", "Site2_Hugo_Symbol")
 # Events of a gene and the copy-number states that they mean. States are those of cBioPortal's discrete data: -2 deep
@@ -44,7 +44,7 @@ class Events:
 
     matrix: pd.DataFrame
     notes: list[str]
-    reading: Reading
+    reading: FileRead
 
 
 def read_fusions(

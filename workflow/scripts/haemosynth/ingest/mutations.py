@@ -14,7 +14,8 @@ from haemosynth.cohort import MUTATION_COLUMNS
 from haemosynth.errors import InputError
 from haemosynth.ingest.genes import approved, approved_names, is_known, no_symbol, renamed
 from haemosynth.ingest.numbers import numbers
-from haemosynth.ingest.source import Reading, Table, keyed, suggestion
+from haemosynth.ingest.reading import check_account
+from haemosynth.ingest.source import FileRead, Table, keyed, suggestion
 
 COLUMNS = {
     "gene": ("Hugo_Symbol", "gene", "gene_symbol"),
@@ -76,7 +77,7 @@ def is_cytogenetic(name: str) -> bool:
 
 def read_maf(
     table: Table, patient_of: Mapping[str, str], kept: frozenset[str]
-) -> tuple[pd.DataFrame, list[str], Reading]:
+) -> tuple[pd.DataFrame, list[str], FileRead]:
     """Canonical mutations (MUTATION_COLUMNS) from MAF rows, in the order of the file.
 
     Left out, each with its reason: rows without a gene, rows of samples that are not `kept`, rows that say that nothing
@@ -114,10 +115,10 @@ def read_maf(
     return rows, [*notes, *told(table, left)], account(table, len(rows), left)
 
 
-def account(table: Table, read: int, left: Mapping[str, int]) -> Reading:
+def account(table: Table, read: int, left: Mapping[str, int]) -> FileRead:
     """The account of a file of which `read` records were taken and the others left out, by reason."""
     reading = replace(table.reading, read=read, left={**table.reading.left, **left})
-    reading.check(table.path)
+    check_account(reading, table.path)
     return reading
 
 
@@ -347,7 +348,9 @@ def select_panel(genes: pd.DataFrame, panel: Any, where: str) -> tuple[pd.DataFr
     return chosen, [f"panel: {chosen.shape[1]} genes with at least {least} carriers; {left} rarer genes are left out"]
 
 
-def read_matrix(table: Table, id_column: str, patients: pd.Index) -> tuple[pd.DataFrame, pd.Series, list[str], Reading]:
+def read_matrix(
+    table: Table, id_column: str, patients: pd.Index
+) -> tuple[pd.DataFrame, pd.Series, list[str], FileRead]:
     """A patient-by-event matrix of 0, 1 and missing.
 
     Returns:
