@@ -75,6 +75,14 @@ def test_no_value_is_lost_by_the_rewriting(tmp_path):
     assert list(patient["NA"][:3]) == ["1.5", "2.25", ""]
 
 
+def test_values_at_a_limit_of_detection_are_written_with_its_sign(tmp_path):
+    crp = Column("continuous", detection={"low": (0.6,), "high": (90.0,)})
+    write_study(with_columns(small_cohort(60), CRP=(crp, [0.6, 1.25, 90.0, np.nan])), tmp_path, "small", "Small")
+    assert judge(tmp_path).problems == []
+    patient = pd.read_csv(tmp_path / "data_clinical_patient.txt", sep="\t", comment="#", keep_default_na=False)
+    assert list(patient["CRP"][:4]) == ["<0.6", "1.25", ">90", ""]
+
+
 @pytest.mark.parametrize("kind", ["ITD", "PTD", "frameshift", None, "Missense_Mutation", "inframe thing"])
 @pytest.mark.parametrize("change", [None, "p.R1H, p.R2H", "p.A1;p.B2", "p." + "A" * 400, "ITD"])
 def test_every_mutation_is_written_as_a_portal_reads_it(kind, change, tmp_path):

@@ -86,14 +86,14 @@ def write_study(cohort: Cohort, folder: Path, study: str, title: str, reference_
         "PATIENT": pd.DataFrame({"PATIENT_ID": cohort.patients}),
         "SAMPLE": pd.DataFrame({"PATIENT_ID": cohort.patients, "SAMPLE_ID": samples}),
     }
-    units: dict[str, str] = {}
+    columns: dict[str, Column] = {}
     for name, column in sorted(cohort.schema.columns.items(), key=lambda item: item[1].kind not in ("time", "event")):
         values = cohort.clinical[name].reset_index(drop=True)
         if column.kind == "event":
             none, event = EVENT_WORDS.get(name.removesuffix("_event").upper(), OTHER_WORDS)
             values = values.map({0.0: f"0:{none}", 1.0: f"1:{event}"})
         names[name] = attribute = _attribute(name, column, set(names.values()))
-        units[attribute] = column.unit or ""
+        columns[attribute] = column
         tables[RESERVED_LEVEL.get(attribute, "PATIENT")][attribute] = values
     order = [names[name] for name in cohort.schema.columns]
     for level, table in tables.items():
@@ -121,7 +121,7 @@ def write_study(cohort: Cohort, folder: Path, study: str, title: str, reference_
                 case_list_ids="\t".join(samples[sequenced]),
             )
     for level, table in tables.items():
-        _write_clinical(table, level, folder, study, units)
+        _write_clinical(table, level, folder, study, columns)
 
 
 def _write_meta(path: Path, **fields: str) -> None:
@@ -185,19 +185,29 @@ def _text(table: pd.DataFrame) -> str:
     )
 
 
-def _write_clinical(table: pd.DataFrame, level: str, folder: Path, study: str, units: Mapping[str, str]) -> None:
+def _limited(values: pd.Series, column: Column) -> pd.Series:
+    """Numbers as text, those at a limit of detection with its sign: <0.6, >90."""
+    text = values.map(lambda value: f"{value:.9g}", na_action="ignore").astype("object")
+    for side, sign in (("low", "<"), ("high", ">")):
+        at = values.isin(list(column.detection.get(side, ())))
+        text = text.mask(at, sign + text.where(at, ""))
+    return text
+
+
+def _write_clinical(table: pd.DataFrame, level: str, folder: Path, study: str, columns: Mapping[str, Column]) -> None:
     names = [str(name) for name in table]
     numeric = [pd.api.types.is_numeric_dtype(table[name]) and name not in RESERVED_TEXT for name in names]
     texts: dict[str, Any] = {
         name: table[name].astype("object").map(_plain) for name, flag in zip(names, numeric, strict=True) if not flag
     }
+    texts |= {
+        name: _limited(table[name], columns[name]) for name in names if name in columns and columns[name].detection
+    }
     table = table.assign(**texts)
     titles = [name.replace("_", " ").capitalize() for name in names]
     titles = [f"{title} (recorded)" if title.lower() in NULL_WORDS else title for title in titles]
-    about = [
-        f"{title}, {_line(units[name])}" if units.get(name) else title
-        for name, title in zip(names, titles, strict=True)
-    ]
+    unit = {name: _line(columns[name].unit or "") for name in names if name in columns}
+    about = [f"{title}, {unit[name]}" if unit.get(name) else title for name, title in zip(names, titles, strict=True)]
     kinds = ["NUMBER" if flag else "STRING" for flag in numeric]
     head = ["#" + "\t".join(line) for line in (titles, about, kinds, ["1"] * len(kinds))]
     name = f"data_clinical_{level.lower()}.txt"
