@@ -154,7 +154,7 @@ TABLES: dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any], tuple[str, .
     "carrier not sequenced": (
         lambda: clinical_table().assign(SEQUENCED="No"),
         {},
-        ("has mutations", "not sequenced"),
+        ("clinical.tsv: column SEQUENCED", "has mutations", "not sequenced", "such patients"),
     ),
 }
 

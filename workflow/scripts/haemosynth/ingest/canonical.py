@@ -394,7 +394,8 @@ def _with_alterations(
         notes += more
     table = table[~table["gene"].isin(list(excluded))]
     gene_of = {name: str(rule["gene"]) for name, rule in entry.variants.items()}
-    genes, more = mutations.carriers(table, patients, sequenced, raw.panels, gene_of)
+    told = raw.column(sequenced_column) if sequenced_column else ""
+    genes, more = mutations.carriers(table, patients, sequenced, raw.panels, gene_of, told)
     notes += more
     events = dict(moved)
     if raw.matrix is not None:

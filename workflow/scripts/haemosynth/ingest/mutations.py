@@ -271,12 +271,14 @@ def carriers(
     sequenced: pd.Series,
     panels: Mapping[str, frozenset[str]] | None = None,
     gene_of: Mapping[str, str] | None = None,
+    where: str = "",
 ) -> tuple[pd.DataFrame, list[str]]:
     """The genes of every patient: 1 mutated, 0 not, NaN where not sequenced.  (patients, genes), genes by name.
 
     Args:
         panels: the genes that were sequenced, of those patients of whom not all were; the others are unknown.
         gene_of: the gene of an alteration that is named otherwise (FLT3 of FLT3_ITD).
+        where: what says who was sequenced, for the message.
 
     Raises:
         InputError: a patient who was not sequenced has mutations.
@@ -285,7 +287,7 @@ def carriers(
     if strange.any():
         patient = mutations.loc[strange, "patient_id"].iloc[0]
         raise InputError(
-            f"patient {patient} has mutations ({mutations.loc[strange, 'gene'].iloc[0]}) but is listed as not "
+            f"{where}{': ' if where else ''}patient {patient} has mutations ({mutations.loc[strange, 'gene'].iloc[0]}) but is listed as not "
             f"sequenced ({mutations.loc[strange, 'patient_id'].nunique()} such patients); mend one of the two"
         )
     genes = sorted(mutations["gene"].unique())
