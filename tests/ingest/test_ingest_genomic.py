@@ -286,6 +286,8 @@ def test_the_sequenced_sample_is_taken(tmp_path: Path) -> None:
     assert list(cohort.patients[cohort.sequenced]) == [sample[:4] for sample in listed]
     assert len(cohort.mutations) == len(maf)
     assert noted(cohort, "120 patients have several samples (240)", "cases_sequenced.txt", "of 60 patients it is not")
+    told = next(one for one in cohort.schema.reading if one.file == "data_clinical_sample.txt")
+    assert (told.read, told.left["another sample of the patient"]) == (120, 120)
 
 
 def test_without_a_list_the_sample_with_mutations_is_taken_and_it_is_said(tmp_path: Path) -> None:

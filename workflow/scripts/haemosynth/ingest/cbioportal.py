@@ -12,7 +12,7 @@ import pandas as pd
 from haemosynth.errors import InputError
 from haemosynth.ingest import PANEL, events
 from haemosynth.ingest.genes import approved
-from haemosynth.ingest.mutations import min_carriers, read_maf, yes_no
+from haemosynth.ingest.mutations import account, min_carriers, read_maf, yes_no
 from haemosynth.ingest.numbers import numbers
 from haemosynth.ingest.source import FileRead, Raw, Table, keyed, read, rows_of
 
@@ -44,6 +44,7 @@ TIMES = (
     "AGE_AT_COLLECTION", "AGE_AT_SAMPLE_COLLECTION", "AGE_AT_PROCUREMENT", "AGE_AT_SPECIMEN_ACQUISITION",
     "AGE_AT_SEQ_REPORT", "SAMPLE_COLLECTION_DATE", "COLLECTION_DATE", "SAMPLE_DATE", "DATE_OF_SAMPLE",
 )  # fmt: skip
+OTHER_SAMPLE = "another sample of the patient"
 CHOICES = ("sequenced", "earliest", "first")
 NAMES_OF_PANELS = ("data_gene_panel", "gene_panel")
 
@@ -128,8 +129,9 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
         samples, patient_of, sample_rows, hidden = _samples(
             sample_table, clinical.index, notes, id_column, source.get("sample"), sequenced
         )
-        readings.append(sample_table.reading)
         kept = set(samples.pop("SAMPLE_ID").dropna())
+        others = len(sample_table.frame) - len(kept)
+        readings.append(account(sample_table, len(kept), {OTHER_SAMPLE: others} if others else {}))
         clinical = _joined(clinical, samples, table.path, sample_table.path, sample_rows)
         columns |= dict.fromkeys((name for name in map(str, samples.columns) if name not in columns), sample_table.path)
         rows[sample_table.path] = sample_rows

@@ -286,9 +286,10 @@ def carriers(
     strange = mutations["patient_id"].map(sequenced).eq(False)
     if strange.any():
         patient = mutations.loc[strange, "patient_id"].iloc[0]
+        count, gene = mutations.loc[strange, "patient_id"].nunique(), mutations.loc[strange, "gene"].iloc[0]
         raise InputError(
-            f"{where}{': ' if where else ''}patient {patient} has mutations ({mutations.loc[strange, 'gene'].iloc[0]}) but is listed as not "
-            f"sequenced ({mutations.loc[strange, 'patient_id'].nunique()} such patients); mend one of the two"
+            f"{where}{': ' if where else ''}patient {patient} has mutations ({gene}) but is listed as not sequenced "
+            f"({count} such patients); mend one of the two"
         )
     genes = sorted(mutations["gene"].unique())
     matrix = np.zeros((len(patients), len(genes)))
