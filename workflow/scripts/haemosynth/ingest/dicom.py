@@ -91,7 +91,8 @@ def _files(folder: Path, patient: str, series: Sequence[Series], name: str, chan
     if not fits:
         there = ", ".join(f"{one.modality} {' / '.join(one.descriptions)!r}" for one in series[:6])
         raise InputError(
-            f"{folder}, patient {patient}: no series of {name} (modality {modality}, series {pattern}); there are {there}"
+            f"{folder}, patient {patient}: no series of {name} (modality {modality}, series {pattern}); there are"
+            f" {there}"
         )
     if len(fits) > 1:
         told = " and ".join(repr(" / ".join(one.descriptions)) for one in fits[:2])
