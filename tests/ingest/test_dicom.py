@@ -112,9 +112,9 @@ def test_a_series_is_what_bears_its_identifier_whatever_its_descriptions(tmp_pat
     for pattern in ("CT*", "CT 11-00"):
         volumes, _, _ = read_patient(tmp_path, "P1", {"channels": {"CT": {**channel, "series": pattern}}}, "here")
         assert volumes["CT"].values.shape == (5, 6, 6)
-    with pytest.raises(InputError, match="stands twice .'CT 11-00 / CT 10-59' and 'topogram'"):
+    with pytest.raises(InputError, match=r"stands twice .'CT 11-00 / CT 10-59' and 'topogram'"):
         patients_of(tmp_path, {"channels": {"CT": channel}}, "here")
-    with pytest.raises(InputError, match="there are CT 'CT 11-00 / CT 10-59', CT 'topogram'"):
+    with pytest.raises(InputError, match=r"there are CT 'CT 11-00 / CT 10-59', CT 'topogram'"):
         patients_of(tmp_path, {"channels": {"CT": {**channel, "series": "MR*"}}}, "here")
 
 
