@@ -70,8 +70,8 @@ def read_picture(path: Path, patient: str) -> npt.NDArray[np.float32]:
                 raise InputError(
                     f"{where}: {height} x {width} pixels; expected {LEAST_SIDE} a side or more, {MOST_PIXELS} at most"
                 )
-            if getattr(file, "n_frames", 1) > 1:
-                raise InputError(f"{where}: {file.n_frames} pictures in one file; expected one")
+            if (count := getattr(file, "n_frames", 1)) > 1:
+                raise InputError(f"{where}: {count} pictures in one file; expected one")
             turned = ImageOps.exif_transpose(file)
             kept = turned.mode in ("L", "RGB", "I", "F") or turned.mode.startswith("I;16")
             values = np.asarray(turned if kept else turned.convert("L" if turned.mode in ("1", "LA") else "RGB"))
