@@ -147,6 +147,79 @@ def test_mistakes_are_told_in_one_line(tmp_path, cohort):
     told(tmp_path, cohort, "holds a patient or sample", path="nobody.csv", values="counts")
 
 
+def quoted(table, folder):
+    import csv
+
+    table.to_csv(folder / "e.csv", quoting=csv.QUOTE_ALL)
+
+
+def stray(table, folder):
+    """A lone quote at the beginning of a note: the rows after it must not vanish in it."""
+    long = table.T.rename_axis("Gene_Symbol").reset_index()
+    long.insert(0, "Gene_ID", ['"one', "two", '"three', "four", "five"])
+    lines = ["\t".join(map(str, row)) for row in [long.columns, *long.itertuples(index=False)]]
+    (folder / "e.tsv").write_text("\n".join(lines) + "\n")
+
+
+def broken_header(table, folder):
+    table.set_axis(["TP53", *table.columns[1:]], axis=1).to_csv(folder / "e.csv", index_label="patient\nidentifier")
+
+
+def semicolons(table, folder):
+    table.to_csv(folder / "e.csv", sep=";")
+
+
+def old_mac(table, folder):
+    (folder / "e.tsv").write_bytes(table.to_csv(sep="\t").replace("\n", "\r").encode())
+
+
+def utf16(table, folder):
+    (folder / "e.tsv").write_bytes(table.to_csv(sep="\t").encode("utf-16"))
+
+
+def workbook(table, folder):
+    table.T.rename_axis("Hugo_Symbol").to_excel(folder / "e.xlsx")
+
+
+def parquet(table, folder):
+    table.astype("float32").T.rename_axis("Hugo_Symbol").reset_index().to_parquet(folder / "e.parquet")
+
+
+def commented(table, folder):
+    (folder / "e.tsv").write_text("# made by hand\n\n" + table.to_csv(sep="\t") + "\n\n")
+
+
+@pytest.mark.parametrize(
+    "written", [quoted, stray, broken_header, semicolons, old_mac, utf16, workbook, parquet, commented]
+)
+def test_a_matrix_is_read_as_people_write_it(tmp_path, cohort, written):
+    table = counts(cohort)
+    written(table, tmp_path)
+    file = next(tmp_path.iterdir()).name
+    found, left = ingest_expression("mine", entry(tmp_path, path=file, values="counts"), cohort)
+    same(found, table)
+    assert set(left["what"]) <= {"file"}
+
+
+@pytest.mark.parametrize("word", ["", "NA", "n/a", "--", "'--", "#N/A", "NaN", "null", "Not Available"])
+def test_words_for_missing_take_their_gene_alone(tmp_path, cohort, word):
+    table = counts(cohort).astype(object)
+    table.iloc[2, 1] = word
+    table.to_csv(tmp_path / "e.csv")
+    table.reset_index().astype(str).to_parquet(tmp_path / "e.parquet")
+    for name in ("e.csv", "e.parquet"):
+        found, left = ingest_expression("mine", entry(tmp_path, path=name, values="counts"), cohort)
+        np.testing.assert_array_equal(found.to_df(), table.drop(columns="KRAS").astype(float))
+        assert dict(zip(left["name"], left["reason"], strict=True)) == {"KRAS": "missing in 1 patients"}
+
+
+def test_a_cut_row_is_told(tmp_path, cohort):
+    lines = counts(cohort).to_csv().splitlines()
+    lines[4] = lines[4].rsplit(",", 2)[0]
+    (tmp_path / "e.csv").write_text("\n".join(lines))
+    told(tmp_path, cohort, "e.csv, line 5: .*the header has 6", path="e.csv", values="counts")
+
+
 def as_h5ad(table) -> anndata.AnnData:
     return anndata.AnnData(table.to_numpy(dtype=float), obs=table[[]], var=table.T[[]])
 

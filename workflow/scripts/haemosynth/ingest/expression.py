@@ -7,7 +7,6 @@ with its reason. Normalisation constants and variable genes are learned after th
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ import pandas as pd
 from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
 from haemosynth.expression import VALUES
+from haemosynth.ingest.genes import DATE, NO_GENE
 from haemosynth.ingest.numbers import plain_matrix
 from haemosynth.ingest.source import Table, read, suffix, suggestion
 
@@ -37,8 +37,9 @@ DEFAULTS: dict[str, Any] = {
     "min_library": 0.1,  # counts: least library size, as a share of the median
     "min_detected": 0.5,  # counts: least number of detected genes, as a share of the median
 }
-# What a spreadsheet makes of MARCH1, SEPT2 or DEC1.
-DATE = re.compile(r"\d{1,2}-(Mar|Sep|Sept|Dec|Oct|Apr|Feb|Jan)|(Mar|Sep|Dec)-\d{1,2}|\d{4}-\d{2}-\d{2}.*", re.I)
+# Columns of a matrix that name or describe its genes; the first that is there names them.
+SYMBOLS = ("hugo_symbol", "gene_symbol", "symbol", "gene_name", "genename")
+BESIDE = (*SYMBOLS, "entrez_gene_id", "entrez", "gene_id", "ensembl", "ensembl_id", "gene", "description", "name")
 LEFT = ("what", "name", "reason")
 
 
@@ -82,7 +83,7 @@ def ingest_expression(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tu
     if suffix(path) == ".h5ad":
         found = _h5ad(path, chosen, cohort, left)
     else:
-        found = _matrix(path, _samples(entry), cohort, left)
+        found = _matrix(path, entry["format"] != "cbioportal", _samples(entry), cohort, left)
     values = chosen["values"] or declared or _told(found)
     if values not in VALUES:
         raise InputError(
@@ -269,12 +270,16 @@ def _full(matrix: Any) -> np.ndarray:
     return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float32)
 
 
-def _matrix(path: Path, samples: Mapping[str, str], cohort: Cohort, left: list[tuple[str, str, str]]) -> AnnData:
+def _matrix(
+    path: Path, quoted: bool, samples: Mapping[str, str], cohort: Cohort, left: list[tuple[str, str, str]]
+) -> AnnData:
     """A matrix of genes by patients or of patients by genes: the side that holds the patients is found by itself."""
     import anndata
 
-    table = read(path, quoted=False)
+    table = read(path, quoted=quoted)
     frame = table.frame
+    told = {**table.reading.left, **table.reading.repaired}
+    left += [("file", path.name, f"{count} x {what}") for what, count in told.items() if what != "header"]
     owner = {**dict(zip(cohort.patients, cohort.patients, strict=True)), **samples}
     first = str(frame.columns[0])
     across = [c for c in map(str, frame.columns) if c in owner]
@@ -284,14 +289,18 @@ def _matrix(path: Path, samples: Mapping[str, str], cohort: Cohort, left: list[t
             f"{path}: neither its header nor its column {first} holds a patient or sample of the cohort; "
             f"expected identifiers such as {cohort.patients[0]}"
         )
+    names: list[Any]
     if len(across) >= down:
-        names = [c for c in frame.columns if c != first and str(c).lower() not in ("entrez_gene_id", "gene_id")]
-        genes = frame[first].tolist()
+        symbols = table.column(*SYMBOLS) or first
+        names = [c for c in frame.columns if c != symbols and (c in owner or (c != first and c.lower() not in BESIDE))]
+        genes = frame[symbols].tolist()
         numbers = _numbers(frame[names], table, genes).T
     else:
         names = frame[first].tolist()
         genes = [c for c in frame.columns if c != first]
         numbers = _numbers(frame[genes], table, names)
+    if None in names:
+        raise InputError(f"{table.row(names.index(None))}: column {first} is empty; every row needs its patient")
     unknown = [n for n in names if n not in owner]
     if unknown:
         raise InputError(f"{path}: {unknown[0]!r} is no patient or sample of the cohort ({len(unknown)} such)")
@@ -349,6 +358,8 @@ def _genes(found: AnnData, left: list[tuple[str, str, str]]) -> AnnData:
             left.append(("gene", f"row {j + 1}", "no name"))
         elif DATE.fullmatch(name):
             left.append(("gene", name, "a date: a spreadsheet overwrote the gene's name"))
+        elif NO_GENE.fullmatch(name):
+            left.append(("gene", name, "no gene symbol"))
         elif missing[j]:
             left.append(("gene", name, f"missing in {missing[j]} patients"))
         elif name in best and mean[best[name]] >= mean[j]:

@@ -238,10 +238,14 @@ def _delimited(path: Path, quoted: bool) -> Records:
 
 def _separator(lines: list[str]) -> str:
     """The separator that gives header and first rows the same number of fields; the more frequent one of two such."""
-    header, following = lines[0], [line for line in lines[1:40] if line.strip()]
+    following = [line for line in lines[1:40] if line.strip()]
 
     def fit(separator: str) -> tuple[int, int]:
-        count = len(_fields(header, separator)[0])
+        fields, unclosed = _fields(lines[0], separator)
+        for end in range(2, 6):  # a name with line breaks
+            if unclosed is not None:
+                fields, unclosed = _fields("\n".join(lines[:end]), separator)
+        count = len(fields if unclosed is None else _fields(lines[0], separator)[0])
         same = sum(len(_fields(line, separator)[0]) == count for line in following)
         return (same if count > 1 else -1, count)
 
