@@ -213,6 +213,23 @@ def test_words_for_missing_take_their_gene_alone(tmp_path, cohort, word):
         assert dict(zip(left["name"], left["reason"], strict=True)) == {"KRAS": "missing in 1 patients"}
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_decimal_commas_and_what_is_open_or_no_number(tmp_path, cohort, separator):
+    table = counts(cohort) / 8
+    chosen = {"path": "e.tsv", "values": "normalised"}
+    table.to_csv(tmp_path / "e.tsv", sep=separator, decimal=",")
+    same(ingest_expression("mine", entry(tmp_path, **chosen), cohort)[0], table)
+    thousands = table.astype(object)
+    thousands[:] = "1,234"
+    thousands.iloc[:, 0] = [f"1,{200 + i}" for i in range(len(table))]
+    thousands.to_csv(tmp_path / "e.tsv", sep=separator)
+    told(tmp_path, cohort, "could be 1.2.* or 12", **chosen)
+    limited = table.round(1).astype(str).map(lambda text: text.replace(".", ","))
+    limited.iloc[3, 1] = "<0,6"
+    limited.to_csv(tmp_path / "e.tsv", sep=separator)
+    told(tmp_path, cohort, f"{table.index[3]}.*column KRAS: '<0,6' is no number", **chosen)
+
+
 def test_a_cut_row_is_told(tmp_path, cohort):
     lines = counts(cohort).to_csv().splitlines()
     lines[4] = lines[4].rsplit(",", 2)[0]

@@ -327,7 +327,9 @@ def _numbers(frame: pd.DataFrame, table: Table, rows: list[Any]) -> np.ndarray:
         InputError: a cell that is no number; the line says where it stands.
     """
     numbers = plain_matrix(frame, str(table.path)).apply(pd.to_numeric, errors="coerce")
-    wrong = numbers.isna().to_numpy() & frame.notna().to_numpy()
+    # A limit of detection, a share or a value with its unit is no level of expression.
+    beyond = frame.apply(lambda column: column.str.contains(r"[^\d.,eE+\s'\u2019\u2212-]", regex=True, na=False))
+    wrong = (numbers.isna() | beyond).to_numpy() & frame.notna().to_numpy()
     if wrong.any():
         i, j = (int(k[0]) for k in np.nonzero(wrong))
         raise InputError(f"{table.row(i)} ({rows[i]}), column {frame.columns[j]}: {frame.iloc[i, j]!r} is no number")
