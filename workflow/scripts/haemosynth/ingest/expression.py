@@ -289,6 +289,10 @@ def _matrix(
             f"{path}: neither its header nor its column {first} holds a patient or sample of the cohort; "
             f"expected identifiers such as {cohort.patients[0]}"
         )
+    if first in owner:
+        raise InputError(
+            f"{path}: the header is missing: its first name is {first}, a patient; expected names of genes"
+        )
     names: list[Any]
     if len(across) >= down:
         symbols = table.column(*SYMBOLS) or first
