@@ -35,6 +35,8 @@ def settings(studies: list[str]) -> dict:
             content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except yaml.YAMLError as error:
             raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: not UTF-8 text; save it again as UTF-8") from None
         if not isinstance(content, dict):
             raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
         layers.append(content)
