@@ -6,7 +6,7 @@ STUDY ?=
 ARGS ?=
 
 BIN := .venv/bin
-RUN := $(BIN)/python workflow/run.py --cores $(CORES) --profile $(PROFILE)
+RUN := $(BIN)/python workflow/run.py --cores $(CORES) --profile "$(PROFILE)"
 READY := .venv/.ready
 
 .PHONY: help demo demo-imaging run test check unit slow test-slurm test-faults verify reproduce rulegraph lock report clean
@@ -22,7 +22,7 @@ demo-imaging: $(READY)  ## the simulated cohort with all modalities: record, mut
 
 run: $(READY)  ## run a study: make run STUDY=config/studies/beataml.yaml [CORES=2] [PROFILE=...] [ARGS='-- co_occurrence']
 	@test -n "$(STUDY)" || { echo "error: name the study: make run STUDY=my_study.yaml (make demo needs none)"; exit 2; }
-	$(RUN) --study $(STUDY) $(ARGS)
+	$(RUN) --study "$(STUDY)" $(ARGS)
 
 test: check unit  ## all checks and tests
 
@@ -49,14 +49,14 @@ test-faults: $(READY)  ## runs that are killed, starved of disk, and damaged
 
 verify: $(READY)  ## check a published folder against its manifest: make verify FOLDER=...
 	@test -n "$(FOLDER)" || { echo "error: name the folder: make verify FOLDER=..."; exit 2; }
-	$(BIN)/python workflow/verify.py $(FOLDER)
+	$(BIN)/python workflow/verify.py "$(FOLDER)"
 
 reproduce: $(READY)  ## make a published folder again and compare: make reproduce FOLDER=... [STUDY=where_the_cohort_lies.yaml]
 	@test -n "$(FOLDER)" || { echo "error: name the folder: make reproduce FOLDER=..."; exit 2; }
-	$(BIN)/python workflow/reproduce.py $(FOLDER) --cores $(CORES) $(if $(STUDY),--study $(STUDY))
+	$(BIN)/python workflow/reproduce.py "$(FOLDER)" --cores $(CORES) $(if $(STUDY),--study "$(STUDY)")
 
 report: $(READY)  ## Snakemake's own report of a finished study: make report [STUDY=...]
-	$(BIN)/snakemake $(if $(STUDY),--configfile $(STUDY)) --report results/report.html
+	$(BIN)/snakemake $(if $(STUDY),--configfile "$(STUDY)") --report results/report.html
 
 rulegraph: $(READY)  ## draw docs/rulegraph.svg: the rules and what feeds what (needs graphviz)
 	$(BIN)/python workflow/rulegraph.py

@@ -71,10 +71,10 @@ def dossier_content(shut=False, name="small"):
     )
     history = pd.DataFrame({"step": [0, 10, 20], "train": [3.0, 2.0, 1.5], "validation": [3.1, 2.4, 2.3]})
     assessment = pd.DataFrame(
-        [(mechanism, method, metric, value, 90)
+        [(mechanism, method, metric, value, 90, "ok", "")
          for mechanism in ("MCAR", "MAR") for method in ("miwae", "chained_ridge")
          for metric, value in (("nrmse", 0.9), ("wasserstein", 0.2))],
-        columns=["mechanism", "method", "metric", "value", "n"],
+        columns=["mechanism", "method", "metric", "value", "n", "status", "reason"],
     )  # fmt: skip
     return Content(
         cohort=name,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import re
 import shutil
 import subprocess
 import sys
 import time
+from difflib import get_close_matches
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +35,8 @@ def settings(studies: list[str]) -> dict:
             content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except yaml.YAMLError as error:
             raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: not UTF-8 text; save it again as UTF-8") from None
         if not isinstance(content, dict):
             raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
         layers.append(content)
@@ -46,10 +50,33 @@ def settings(studies: list[str]) -> dict:
 
 
 def failures(since: float) -> list[str]:
-    """The error lines that jobs left in their logs since then."""
-    logs = (log for log in Path("logs").rglob("*.log") if log.stat().st_mtime >= since)
-    lines = (line for log in sorted(logs) for line in log.read_text(errors="replace").splitlines())
-    return list(dict.fromkeys(line for line in lines if line.startswith("error: ")))
+    """What the logs of jobs since then say of failures: their error lines, or where a log ends without one."""
+    lines = []
+    for log in sorted(log for log in Path("logs").rglob("*.log") if log.stat().st_mtime >= since):
+        said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        told = [line for line in said if line.startswith("error: ")]
+        lines += told
+        if not told and not log.with_suffix(".sha256").exists():  # which is the last that a job writes
+            why = f"it ends with: {said[-1].strip()}" if said else "it is empty: was the job killed, or out of memory?"
+            lines.append(f"error: a job failed; its log is {log}; {why}")
+    return list(dict.fromkeys(lines))
+
+
+def missing_target(since: float) -> str | None:
+    """What Snakemake was asked for since then and has no rule for."""
+    logs = [log for log in Path(".snakemake/log").glob("*.snakemake.log") if log.stat().st_mtime >= since]
+    found = [re.search(r"^No rule to produce (.+?) \(if you use", log.read_text(), re.MULTILINE) for log in logs]
+    return next((match[1] for match in found if match), None)
+
+
+def known_targets(config: dict, snakemake: list[str], file: bool) -> list[str]:
+    """The files of a study, or its stages and pillars."""
+    from haemosynth.validate import STAGES
+
+    if not file:
+        return ["all", "synthetic", *config["stages"], *dict.fromkeys(STAGES[s].pillar for s in config["stages"])]
+    told = subprocess.run([*snakemake, "--summary", "--quiet"], capture_output=True, text=True, check=False)
+    return [line.partition("\t")[0] for line in told.stdout.splitlines()[1:]]
 
 
 def discard_damaged() -> None:
@@ -80,12 +107,17 @@ def discard_half_written() -> None:
             path.unlink(missing_ok=True)
 
 
-def finished(process: subprocess.Popen) -> int:
-    """Wait for Snakemake; at an interrupt, which it hears too, until it has cancelled what it started elsewhere."""
+def finished(process: subprocess.Popen) -> tuple[int, bool]:
+    """Wait for Snakemake: its exit status, and whether it was interrupted.
+
+    At an interrupt, which it hears too, until it has cancelled what it started elsewhere.
+    """
+    interrupted = False
     while True:
         try:
-            return process.wait()
+            return process.wait(), interrupted
         except KeyboardInterrupt:
+            interrupted = True
             print("interrupted: jobs are being cancelled", file=sys.stderr)
 
 
@@ -124,10 +156,15 @@ def main() -> int:
     # The lock above is the operating system's and ends with its holder: what Snakemake still holds is a crash's.
     subprocess.run([*snakemake, "--unlock", "--quiet"], capture_output=True, check=False)
     started = time.time()
-    code = finished(subprocess.Popen([*snakemake, *shown, "--cores", chosen.cores, "--rerun-incomplete", *chosen.rest]))
+    command = [*snakemake, *shown, "--cores", chosen.cores, "--rerun-incomplete", *chosen.rest]
+    code, interrupted = finished(subprocess.Popen(command))
     if code:
-        found = failures(started)
-        for line in found or ["error: a job failed; its log, named above, tells why"]:
+        found = [] if interrupted else failures(started)
+        if not found and (target := missing_target(started)):
+            near = get_close_matches(target, known_targets(config, snakemake, "/" in target), n=1)
+            told = f"did you mean {near[0]!r}?" if near else "expected a stage, a pillar, or a file of the results"
+            found = [f"error: nothing is called {target!r} in this study; {told}"]
+        for line in found or ["error: the run ended early; the lines above tell why, and what is finished stays"]:
             print(line, file=sys.stderr)
         return code
     from haemosynth.report.summary import summary, work_done

@@ -16,6 +16,7 @@ from haemosynth.files import load_model, save_model
 from haemosynth.generate.fitted import Fitted
 from haemosynth.impute import encoding as coding
 from haemosynth.impute.assess import DRAWS, assess, figure, hidden_at_random
+from haemosynth.impute.complete import complete
 from haemosynth.impute.rubin import pool
 from haemosynth.ingest import ingest
 from haemosynth.schema import Column, Schema
@@ -283,7 +284,7 @@ def test_assessment_orders_the_methods_and_draws_a_figure():
     complete = Cohort(cohort.schema, cohort.clinical.assign(y=biased_cohort(300)[1]))
     methods = {"ridge": {"algorithm": "chained_ridge", "iterations": 3}}
     table = assess(complete, methods, np.random.default_rng(0))
-    assert list(table.columns) == ["mechanism", "method", "metric", "value", "n"]
+    assert list(table.columns) == ["mechanism", "method", "metric", "value", "n", "status", "reason"]
     found = table.set_index(["mechanism", "method", "metric"])["value"]
     for mechanism in ("MCAR", "MAR"):
         assert found[mechanism, "ridge", "nrmse"] < found[mechanism, "marginal", "nrmse"]
@@ -291,6 +292,43 @@ def test_assessment_orders_the_methods_and_draws_a_figure():
     assert found["MCAR", "marginal", "coverage"] == pytest.approx((DRAWS - 1) / (DRAWS + 1), abs=0.07)
     pd.testing.assert_frame_equal(table, assess(complete, methods, np.random.default_rng(0)))
     assert len(figure(table).axes) >= 4
+
+
+POOR = {  # what the record holds, and which mechanisms can be assessed
+    "nothing": ({}, {}, set()),
+    "levels": ({"sex": Column("binary", categories=("F", "M"))}, {"sex": ["F", "M"] * 60}, {"MCAR"}),
+    "a number": ({"age": Column("continuous")}, {"age": np.arange(120.0)}, {"MCAR"}),
+    "a number and levels": (
+        {"age": Column("continuous"), "sex": Column("binary", categories=("F", "M"))},
+        {"age": np.arange(120.0), "sex": ["F", "M"] * 60},
+        {"MCAR", "MAR"},
+    ),
+    "a few values": ({"age": Column("continuous")}, {"age": [1.0, 2.0, 4.0, *[np.nan] * 117]}, set()),
+}
+
+
+@pytest.mark.parametrize("record", POOR)
+def test_a_poor_record_is_completed_and_what_cannot_be_assessed_says_why(record, algorithm):
+    columns, values, possible = POOR[record]
+    cohort = table_of(columns, **values)
+    if not columns:
+        cohort = Cohort(cohort.schema, pd.DataFrame(index=pd.Index([f"P{i}" for i in range(120)], name="patient_id")))
+    chosen = settings(algorithm, steps=5)
+    fit_rng, draw_rng = np.random.default_rng(0).spawn(2)
+    model, draws = complete(impute.load(algorithm), cohort, chosen, 3, (fit_rng, draw_rng))
+    assert len(draws) == 3
+    for draw in draws:
+        pd.testing.assert_frame_equal(
+            draw.where(cohort.clinical.notna()), cohort.clinical, check_dtype=False, check_categorical=False
+        )
+    assert ("not_applicable" in model.description) == (record == "nothing")
+    changed = {"miwae": chosen["miwae"]} if algorithm == "ensemble" else chosen
+    table = assess(cohort, {"one": {"algorithm": algorithm, **changed}}, np.random.default_rng(0))
+    assert set(table.loc[table["status"] == "ok", "mechanism"]) == possible
+    left = table[table["status"] == "not_applicable"]
+    assert sorted(left["mechanism"]) == sorted({"MCAR", "MAR"} - possible)
+    assert left["reason"].str.len().gt(10).all()
+    assert figure(table).axes
 
 
 @pytest.mark.slow

@@ -147,6 +147,245 @@ def test_mistakes_are_told_in_one_line(tmp_path, cohort):
     told(tmp_path, cohort, "holds a patient or sample", path="nobody.csv", values="counts")
 
 
+def quoted(table, folder):
+    import csv
+
+    table.to_csv(folder / "e.csv", quoting=csv.QUOTE_ALL)
+
+
+def stray(table, folder):
+    """A lone quote at the beginning of a note: the rows after it must not vanish in it."""
+    long = table.T.rename_axis("Gene_Symbol").reset_index()
+    long.insert(0, "Gene_ID", ['"one', "two", '"three', "four", "five"])
+    lines = ["\t".join(map(str, row)) for row in [long.columns, *long.itertuples(index=False)]]
+    (folder / "e.tsv").write_text("\n".join(lines) + "\n")
+
+
+def broken_header(table, folder):
+    table.set_axis(["TP53", *table.columns[1:]], axis=1).to_csv(folder / "e.csv", index_label="patient\nidentifier")
+
+
+def semicolons(table, folder):
+    table.to_csv(folder / "e.csv", sep=";")
+
+
+def old_mac(table, folder):
+    (folder / "e.tsv").write_bytes(table.to_csv(sep="\t").replace("\n", "\r").encode())
+
+
+def utf16(table, folder):
+    (folder / "e.tsv").write_bytes(table.to_csv(sep="\t").encode("utf-16"))
+
+
+def workbook(table, folder):
+    table.T.rename_axis("Hugo_Symbol").to_excel(folder / "e.xlsx")
+
+
+def parquet(table, folder):
+    table.astype("float32").T.rename_axis("Hugo_Symbol").reset_index().to_parquet(folder / "e.parquet")
+
+
+def commented(table, folder):
+    (folder / "e.tsv").write_text("# made by hand\n\n" + table.to_csv(sep="\t") + "\n\n")
+
+
+@pytest.mark.parametrize(
+    "written", [quoted, stray, broken_header, semicolons, old_mac, utf16, workbook, parquet, commented]
+)
+def test_a_matrix_is_read_as_people_write_it(tmp_path, cohort, written):
+    table = counts(cohort)
+    written(table, tmp_path)
+    file = next(tmp_path.iterdir()).name
+    found, left = ingest_expression("mine", entry(tmp_path, path=file, values="counts"), cohort)
+    same(found, table)
+    assert set(left["what"]) <= {"file"}
+
+
+@pytest.mark.parametrize("word", ["", "NA", "n/a", "--", "'--", "#N/A", "NaN", "null", "Not Available"])
+def test_words_for_missing_take_their_gene_alone(tmp_path, cohort, word):
+    table = counts(cohort).astype(object)
+    table.iloc[2, 1] = word
+    table.to_csv(tmp_path / "e.csv")
+    table.reset_index().astype(str).to_parquet(tmp_path / "e.parquet")
+    for name in ("e.csv", "e.parquet"):
+        found, left = ingest_expression("mine", entry(tmp_path, path=name, values="counts"), cohort)
+        np.testing.assert_array_equal(found.to_df(), table.drop(columns="KRAS").astype(float))
+        assert dict(zip(left["name"], left["reason"], strict=True)) == {"KRAS": "missing in 1 patients"}
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_decimal_commas_and_what_is_open_or_no_number(tmp_path, cohort, separator):
+    table = counts(cohort) / 8
+    chosen = {"path": "e.tsv", "values": "normalised"}
+    table.to_csv(tmp_path / "e.tsv", sep=separator, decimal=",")
+    same(ingest_expression("mine", entry(tmp_path, **chosen), cohort)[0], table)
+    thousands = table.astype(object)
+    thousands[:] = "1,234"
+    thousands.iloc[:, 0] = [f"1,{200 + i}" for i in range(len(table))]
+    thousands.to_csv(tmp_path / "e.tsv", sep=separator)
+    told(tmp_path, cohort, "could be 1.2.* or 12", **chosen)
+    limited = table.round(1).astype(str).map(lambda text: text.replace(".", ","))
+    limited.iloc[3, 1] = "<0,6"
+    limited.to_csv(tmp_path / "e.tsv", sep=separator)
+    told(tmp_path, cohort, f"{table.index[3]}.*column KRAS: '<0,6' is no number", **chosen)
+
+
+def test_a_cut_row_is_told(tmp_path, cohort):
+    lines = counts(cohort).to_csv().splitlines()
+    lines[4] = lines[4].rsplit(",", 2)[0]
+    (tmp_path / "e.csv").write_text("\n".join(lines))
+    told(tmp_path, cohort, "e.csv, line 5: .*the header has 6", path="e.csv", values="counts")
+
+
+def as_h5ad(table) -> anndata.AnnData:
+    return anndata.AnnData(table.to_numpy(dtype=float), obs=table[[]], var=table.T[[]])
+
+
+def same(found, table):
+    assert list(found.obs_names) == list(table.index)
+    np.testing.assert_array_equal(found.to_df()[GENES], table)
+
+
+def test_values_of_h5ad_stand_in_x_in_a_layer_or_in_raw(tmp_path, cohort):
+    table = counts(cohort)
+    whole = as_h5ad(table)
+    file, chosen = tmp_path / "e.h5ad", {"path": "e.h5ad", "values": "counts"}
+    anndata.AnnData(obs=whole.obs, var=whole.var, layers={"counts": whole.X, "scaled": whole.X / 3}).write_h5ad(file)
+    told(tmp_path, cohort, r"no X; .*`layer: counts` .there are counts, scaled", **chosen)
+    told(tmp_path, cohort, "no layer 'count'; did you mean 'counts'", **chosen, layer="count")
+    same(ingest_expression("mine", entry(tmp_path, **chosen, layer="counts"), cohort)[0], table)
+    scaled = whole.copy()
+    scaled.raw = whole
+    scaled.X = np.log1p(scaled.X)
+    scaled.write_h5ad(file)
+    told(tmp_path, cohort, "no whole number", **chosen)
+    same(ingest_expression("mine", entry(tmp_path, **chosen, layer="raw"), cohort)[0], table)
+    only = anndata.AnnData(obs=whole.obs, var=whole.var)
+    only.raw = whole
+    only.write_h5ad(file)
+    told(tmp_path, cohort, "`layer: raw`", **chosen)
+    same(ingest_expression("mine", entry(tmp_path, **chosen, layer="raw"), cohort)[0], table)
+    anndata.AnnData(obs=whole.obs, var=whole.var).write_h5ad(file)
+    told(tmp_path, cohort, "holds no values", **chosen)
+
+
+@pytest.mark.parametrize("made", ["csr_matrix", "csc_matrix", "integers", "transposed", "other rows"])
+def test_h5ad_of_every_form_gives_the_same_patients(tmp_path, cohort, made):
+    table = counts(cohort)
+    whole = as_h5ad(table)
+    if made.endswith("matrix"):
+        whole.X = getattr(scipy.sparse, made)(whole.X)
+    elif made == "integers":
+        whole = anndata.AnnData(table.to_numpy(), obs=whole.obs, var=whole.var)
+    elif made == "transposed":
+        whole = whole.T.copy()
+    else:  # rows named by sample, the patients in a column
+        whole.obs["donor"] = whole.obs_names.to_numpy()
+        whole.obs_names = [f"S{i}" for i in range(len(table))]
+    whole.write_h5ad(tmp_path / "e.h5ad")
+    named = {"patient": "donor"} if made == "other rows" else {}
+    found, left = ingest_expression("mine", entry(tmp_path, path="e.h5ad", values="counts", **named), cohort)
+    same(found, table)
+    assert made != "transposed" or "the other way round" in left["reason"].iloc[0]
+
+
+def test_mistakes_of_h5ad_are_told_in_one_line(tmp_path, cohort):
+    table, chosen = counts(cohort), {"path": "e.h5ad", "values": "counts"}
+
+    def spoilt(match, change, **more):
+        whole = as_h5ad(table)
+        other = change(whole)
+        (whole if other is None else other).write_h5ad(tmp_path / "e.h5ad")
+        told(tmp_path, cohort, match, **chosen, **more)
+
+    def named(whole):
+        whole.obs["donor"] = whole.obs_names.to_numpy()
+        whole.obs_names = [f"S{i}" for i in range(len(table))]
+
+    def twice(whole):
+        whole.obs_names = [*whole.obs_names[:-1], whole.obs_names[0]]
+
+    def without(whole):
+        whole.obs["donor"] = [None, *whole.obs_names[1:]]
+
+    def numbered(whole):
+        whole.var_names = [str(j) for j in range(whole.n_vars)]
+
+    def value(replaced):
+        def change(whole):
+            whole.X[3, 2] = replaced
+
+        return change
+
+    spoilt("'S0' is not in the clinical record .20 such.; the column donor of obs .*`patient: donor`", named)
+    spoilt("stands 2 times in the index of obs", twice)
+    spoilt("column donor of obs is empty in row 1", without, patient="donor")
+    spoilt("index of var counts from 0 to 4", numbered)
+    spoilt(f"patient {table.index[3]}, gene NPM1: -4 is negative", value(-4))
+    spoilt("NPM1: inf is no finite number", value(np.inf))
+    spoilt("NPM1: 4.5 is no whole number", value(4.5))
+    spoilt("0 rows", lambda whole: whole[:0].copy())
+    (tmp_path / "e.h5ad").write_bytes((tmp_path / "e.h5ad").read_bytes()[:3000])
+    told(tmp_path, cohort, "cannot be read as h5ad", **chosen)
+
+
+def test_missing_values_take_their_gene_and_a_patient_without_any_takes_none(tmp_path, cohort):
+    table = counts(cohort).astype(float)
+    table.iloc[4] = np.nan
+    table.iloc[2, 1] = np.nan
+    as_h5ad(table).write_h5ad(tmp_path / "e.h5ad")
+    table.to_csv(tmp_path / "e.csv")
+    for name in ("e.h5ad", "e.csv"):
+        found, left = ingest_expression("mine", entry(tmp_path, path=name, values="counts"), cohort)
+        pd.testing.assert_frame_equal(
+            found.to_df(), table.drop(columns="KRAS", index=table.index[4]), check_names=False, check_dtype=False
+        )
+        assert dict(zip(left["name"], left["reason"], strict=True)) == {
+            table.index[4]: "no value", "KRAS": "missing in 1 patients",
+        }  # fmt: skip
+
+
+def test_identifiers_stored_as_numbers(tmp_path):
+    """Patients 1 to 20 of a text file are the floating-point numbers 1.0 to 20.0 of the h5ad."""
+    from dataclasses import replace
+
+    drawn = small_cohort(60).take(range(20))
+    renamed = drawn.clinical.set_axis(pd.Index([str(i + 1) for i in range(20)], name="patient_id"))
+    numbered = replace(drawn, clinical=renamed)
+    whole = anndata.AnnData(
+        np.arange(100.0).reshape(20, 5) + 50,
+        obs=pd.DataFrame({"patient_id": np.arange(1.0, 21)}, index=list("abcdefghijklmnopqrst")),
+    )
+    whole.var_names = GENES
+    whole.write_h5ad(tmp_path / "e.h5ad")
+    found, _ = ingest_expression("mine", entry(tmp_path, path="e.h5ad", values="counts"), numbered)
+    assert list(found.obs_names) == list(renamed.index)
+    assert found.X[6, 0] == 80
+
+
+def test_the_shared_case_of_counts_in_a_layer():
+    import os
+
+    import yaml
+
+    from haemosynth.ingest import ingest
+    from haemosynth.study import expanded
+
+    folder, name = os.environ.get("HAEMOSYNTH_CASES"), "c21_h5ad_no_x"
+    if not folder:
+        pytest.skip("HAEMOSYNTH_CASES is not set: it names a folder of inputs as people have them")
+    with open(f"{folder}/{name}/study.yaml") as file:
+        source = expanded(yaml.safe_load(file)["cohorts"][name], name)
+    cohort = ingest(name, source)
+    with pytest.raises(InputError, match="`layer: counts`"):
+        ingest_expression(name, source, cohort)
+    source["expression"]["layer"] = "counts"
+    found, _ = ingest_expression(name, source, cohort)
+    raw = anndata.read_h5ad(f"{folder}/{name}/data/cells.h5ad")
+    np.testing.assert_array_equal(found.X, raw.to_df(layer="counts").loc[found.obs_names, found.var_names])
+    assert found.n_obs > 50
+
+
 def test_no_expression_key_means_the_defaults():
     assert settings("mine", {})["values"] is None
 

@@ -1,6 +1,8 @@
 """Images come in on one grid, in their units; every mistake is told in one line that names file and patient."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -106,6 +108,47 @@ def test_a_point_keeps_its_place_whatever_the_orientation_of_the_file():
     assert (row, column) == (7 - 5, 7 - 3)
 
 
+def test_an_oblique_volume_shows_what_an_upright_one_does():
+    """The same ball on a lattice turned by 20 degrees round the left-right axis, and on a sheared one."""
+    turn = np.deg2rad(20)
+    rotated, sheared = np.eye(4), np.eye(4)
+    rotated[1:3, 1:3] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    sheared[1:3, 1] = [np.cos(turn), -np.sin(turn)]
+    grid = Grid((15, 15), (2.0, 2.0), "image", 60, 0, 0)
+    places = []
+    for affine in (np.eye(4), rotated, sheared):
+        affine[:3, 3] -= affine[:3, :3] @ [20.0, 20, 20]
+        points = np.moveaxis(np.mgrid[:41, :41, :41], 0, -1) @ affine[:3, :3].T + affine[:3, 3]
+        ball = (np.linalg.norm(points - [4, 6, 0], axis=-1) < 5).astype(np.float32)
+        found = cut({"CT": Volume(ball, affine, "ball")}, None, grid, {"CT": 0.0}, "here")[0][:, 0]
+        weight = found.sum(axis=0)
+        places.append([(weight * axis).sum() / weight.sum() for axis in np.mgrid[:15, :15]])
+        assert found.sum() * 4 == pytest.approx(4 / 3 * np.pi * 5**3, rel=0.1)  # heights stand 1 mm apart
+    assert np.allclose(places, [7 - 3, 7 - 2], atol=0.15)
+
+
+@pytest.mark.parametrize("axes", [((0, 1), True), ((0, 2), False), ((1, 2), True)])
+def test_a_mask_may_have_its_axes_in_another_order_than_its_image(folder, axes):
+    """The same outline, stored with two axes swapped and one of them reversed, gives the same images."""
+    wanted = read(folder)
+    (one, other), reverse = axes
+
+    def restored(values, affine):
+        values, affine = values.swapaxes(one, other), affine.copy()
+        affine[:, [one, other]] = affine[:, [other, one]]
+        if reverse:
+            affine[:3, 3] += affine[:3, one] * (values.shape[one] - 1)
+            affine[:3, one] *= -1
+            values = np.flip(values, one)
+        return np.ascontiguousarray(values), affine
+
+    rewrite("mask.nii.gz", restored)(folder)
+    rewrite("CT.nii.gz", lambda v, a: (v, a))(folder)
+    found = read(folder)
+    assert np.array_equal(found.mask, wanted.mask)
+    assert np.allclose(found.pixels, wanted.pixels, atol=1e-3)
+
+
 def test_coarser_grids_keep_means():
     """Averages survive a grid of a quarter of the resolution: there is no aliasing of a fine pattern."""
     i, j = np.mgrid[:64, :64]
@@ -151,6 +194,13 @@ def shifted(values, affine):
     return values, affine
 
 
+def without_place(file):
+    image = nibabel.load(file)
+    image.set_sform(None, 0)
+    image.set_qform(None, 0)
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), None, image.header), file)
+
+
 MISTAKES = {
     "empty mask": (spoil_mask(0), ("the mask is empty",)),
     "mask values": (spoil_mask(3), ("mask values 0, 3", "expected 0 and 1")),
@@ -162,6 +212,7 @@ MISTAKES = {
     "metres": (rewrite("CT.nii.gz", lambda v, a: (v, np.diag([0.002, 0.002, 0.003, 1.0]))), ("millimetres",)),
     "four dimensions": (rewrite("CT.nii.gz", lambda v, a: (np.stack([v, v], -1), a)), ("three dimensions",)),
     "unreadable": (lambda folder: (folder / "B2" / "CT.nii.gz").write_bytes(b"none"), ("cannot be read as NIfTI",)),
+    "no place": (lambda folder: without_place(folder / "B2" / "CT.nii.gz"), ("does not say how the volume lies",)),
     "missing channel": (lambda folder: (folder / "B2" / "PET.nii.gz").unlink(), ("no file of channels.PET",)),
 }
 
@@ -330,6 +381,88 @@ def test_a_mistake_in_a_picture_is_told(fields, spoil, word):
     with pytest.raises(InputError, match=word) as caught:
         read_fields(fields)
     assert "7" in str(caught.value)
+
+
+STORED = {  # how a picture with this EXIF orientation lies in its file (EXIF 2.32, tag 274)
+    1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1), 6: np.rot90, 7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a, -1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_picture_and_its_mask_lie_as_every_viewer_shows_them(tmp_path, orientation, ending):
+    """A bright cell on a dark field: the mask is on the cell, whichever of the two files was stored turned."""
+    shown = np.full((64, 48, 3), 20, dtype=np.uint8)
+    shown[8:24, 4:16] = 220
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    turned = Image.Exif()
+    turned[274] = orientation
+    mask = shown[:, :, 0] // 220 * 255
+    stored = STORED[orientation]
+    Image.fromarray(np.ascontiguousarray(stored(shown))).save(tmp_path / "images" / f"a.{ending}", exif=turned)
+    Image.fromarray(mask).save(tmp_path / "masks" / "a.png")
+    Image.fromarray(shown).save(tmp_path / "images" / "b.png")
+    Image.fromarray(np.ascontiguousarray(stored(mask))).save(tmp_path / "masks" / f"b.{ending}", exif=turned)
+    images = read_fields(tmp_path)
+    assert images.mask[0].sum() == 8 * 6
+    assert np.array_equal(images.mask[0], images.mask[1])
+    inside = images.mask[0].astype(bool)
+    assert images.pixels[:, :, inside].min() > 0.75
+    assert images.pixels[:, :, ~inside].max() < 0.2
+
+
+def test_masks_of_0_and_1_and_several_pictures_in_one_file(fields):
+    wanted = read_fields(fields).mask
+    with Image.open(fields / "masks" / "7.jpg") as file:
+        mask = np.asarray(file) // 128
+    (fields / "masks" / "7.jpg").unlink()
+    Image.fromarray(mask.astype(np.uint8)).save(fields / "masks" / "7.png")
+    assert np.array_equal(read_fields(fields).mask, wanted)
+    page = Image.new("RGB", (48, 64))
+    (fields / "images" / "7.jpg").unlink()
+    page.save(fields / "images" / "7.tif", save_all=True, append_images=[page])
+    with pytest.raises(InputError, match="7: 2 pictures in one file"):
+        read_fields(fields)
+
+
+# ---- shared cases
+
+
+def shared_case(name):
+    import yaml
+
+    folder = os.environ.get("HAEMOSYNTH_CASES")
+    if not folder or not Path(folder, name).is_dir():
+        pytest.skip(f"HAEMOSYNTH_CASES is not set, or has no {name}: it names a folder of inputs as people have them")
+    entry = yaml.safe_load(Path(folder, name, "study.yaml").read_text())["cohorts"][name]
+    entry = expanded(entry, name)
+    return ingest_images(name, entry, image_patients(name, entry))
+
+
+def test_the_rod_of_a_tilted_gantry_is_upright():
+    images = shared_case("c23_gantry_tilt")
+    bright = [np.argwhere(plane > -500 + 1200) for plane in images.pixels[:, 0]]
+    centres = np.array([found.mean(axis=0) for found in bright if len(found)])
+    assert len(centres) > 3
+    assert np.ptp(centres, axis=0).max() * 4 < 4  # millimetres
+
+
+@pytest.mark.parametrize("name", ["c24_series_description", "c25_pet_acqdatetime"])
+def test_uptake_of_the_shared_cases(name):
+    """5000 Bq/mL x 70 kg over a dose that decayed for an hour."""
+    images = shared_case(name)
+    assert images.pixels.max() == pytest.approx(5000 * 70000 / (350e6 * 2 ** (-3600 / 6586.2)), rel=1e-4)
+
+
+def test_the_masks_of_turned_pictures_lie_on_their_cells():
+    images = shared_case("c26_exif")
+    inside = images.mask.astype(bool)
+    field = np.median(images.pixels, axis=(2, 3), keepdims=True)
+    away = np.abs(images.pixels - field).max(axis=1)
+    assert (away[inside] > 0.1).mean() > 0.9
 
 
 # ---- public cohorts

@@ -154,7 +154,7 @@ TABLES: dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any], tuple[str, .
     "carrier not sequenced": (
         lambda: clinical_table().assign(SEQUENCED="No"),
         {},
-        ("has mutations", "not sequenced"),
+        ("clinical.tsv: column SEQUENCED", "has mutations", "not sequenced", "such patients"),
     ),
 }
 
@@ -186,7 +186,14 @@ MUTATIONS: dict[str, tuple[Callable[[], pd.DataFrame], tuple[str, ...]]] = {
         lambda: mutation_table(clinical_table()).drop(columns="Tumor_Sample_Barcode"),
         ("mutations.tsv", "Tumor_Sample_Barcode is missing"),
     ),
-    "row without gene": (lambda: with_row(Hugo_Symbol=""), ("mutations.tsv, row 4", "Hugo_Symbol is empty")),
+    "no gene at all": (
+        lambda: mutation_table(clinical_table()).assign(Hugo_Symbol="Unknown"),
+        ("mutations.tsv, row 2", "column Hugo_Symbol", "no gene symbols", "such as NPM1"),
+    ),
+    "row without sample": (
+        lambda: with_row(Tumor_Sample_Barcode=""),
+        ("mutations.tsv, row 4", "Tumor_Sample_Barcode is empty"),
+    ),
     "negative reads": (lambda: with_row(t_alt_count="-5"), ("row 4", "t_alt_count", "'-5' is negative")),
     "reads of words": (lambda: with_row(t_ref_count="many"), ("row 4", "t_ref_count", "'many' is not a number")),
     "half a read": (lambda: with_row(t_ref_count="7.5"), ("row 4", "t_ref_count", "'7.5' is not a whole number")),

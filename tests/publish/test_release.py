@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+from fixtures_cbioportal import judge
 from fixtures_small import small_cohort
 
 from haemosynth.ingest import ingest
@@ -13,6 +14,7 @@ from haemosynth.validate import STAGES
 
 
 def released(folder, cohort, tmp_path):
+    """A release, whose study folder must be one that a portal accepts."""
     write_release(
         folder,
         cohort,
@@ -29,6 +31,7 @@ def released(folder, cohort, tmp_path):
         root=tmp_path,
         run={"finished": "now"},
     )
+    assert judge(folder / "cbioportal").problems == []
 
 
 def test_the_manifest_covers_every_file_with_its_checksum(tmp_path):
@@ -105,6 +108,7 @@ def test_single_patients_of_the_working_dossier_do_not_leave(tmp_path):
 def test_a_published_study_folder_is_read_back_as_the_same_cohort(tmp_path):
     cohort = small_cohort(150)
     write_study(cohort, tmp_path, "small", "Small")
+    assert judge(tmp_path).problems == []
     entry = {"format": "cbioportal", "path": str(tmp_path), "endpoint": list(cohort.schema.endpoints)}
     genes = [gene for gene in cohort.schema.genes if cohort.alterations[gene].sum() > 0]
     back = ingest("small", entry | {"panel": genes, "alterations": ["ALTERATION_*"]})

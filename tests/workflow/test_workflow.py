@@ -191,6 +191,47 @@ def test_a_mistake_in_the_settings_ends_before_anything_runs(tmp_path):
     assert not (place / "results").exists()
 
 
+def test_a_job_that_fails_and_a_misspelt_target_are_told_in_one_line(tmp_path):
+    place = copy_tree(tmp_path)
+    (place / "workflow/scripts/simulate.py").write_text(
+        "from job import job\n\nwith job(snakemake):\n    raise ValueError('beyond all bounds')\n"
+    )
+    asked = {
+        "results/small/raw/clinical.parquet": "error: a job failed; its log is logs/simulate/small.log; "
+        "it ends with: ValueError: beyond all bounds",
+        "results/small/scorecrad.tsv": "error: nothing is called 'results/small/scorecrad.tsv' in this study; "
+        "did you mean 'results/small/scorecard.tsv'?",
+    }
+    for target, line in asked.items():
+        done = run(place, "--", target)
+        assert done.returncode != 0
+        assert done.stderr.strip().splitlines()[-1] == line
+        assert "Traceback" not in done.stderr
+
+
+def test_checkout_study_and_cohort_lie_in_folders_with_spaces(tmp_path):
+    import pandas as pd
+
+    place = copy_tree(tmp_path / "my work (2)")
+    shutil.copy(ROOT / "Makefile", place)
+    (place / ".venv").symlink_to(sys.prefix)
+    (place / "my cohort").mkdir()
+    (place / "study.yaml").unlink()
+    rows = [f"P {i},{40 + i % 37},{1.5 * i + 1},{i % 2}\n" for i in range(80)]
+    (place / "my cohort" / "clinical data.csv").write_text("PATIENT_ID,AGE,OS_MONTHS,OS_STATUS\n" + "".join(rows))
+    entry = {"format": "tables", "path": "my cohort", "clinical": "clinical data.csv", "endpoint": "OS"}
+    study = STUDY | {"cohorts": {"mine": entry | {"modalities": ["clinical"]}}}
+    (place / "my study.yaml").write_text(yaml.safe_dump(study))
+    asked = ["STUDY=my study.yaml", "CORES=1", "ARGS=-- results/mine/seed-1/train/clinical.parquet"]
+    # The environment is that of the tests, and must not be made anew.
+    done = subprocess.run(
+        ["make", "--assume-old=.venv/.ready", "run", *asked], cwd=place, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    raw = pd.read_parquet(place / "results/mine/raw/clinical.parquet")
+    assert sorted(raw["patient_id"]) == sorted(f"P {i}" for i in range(80))
+
+
 def test_alterations_before_the_record_or_after_it_is_a_setting(tmp_path):
     """Both orders in one study; the patients of either are whole, and no part of them is drawn in a circle."""
     import pandas as pd

@@ -1,6 +1,7 @@
 # Helpers of the rules: where files lie and which code a job runs. No logic of the science.
 import ast
 import os
+import shlex
 import sys
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,9 @@ from snakemake.exceptions import WorkflowError
 
 SCRIPTS = Path("workflow/scripts")
 sys.path.insert(0, str(SCRIPTS))
+if not sys.executable.startswith("'"):
+    # Snakemake puts Python's path into shell commands as it stands: in a folder with spaces it must be quoted.
+    sys.executable = shlex.quote(sys.executable)
 
 from haemosynth.errors import InputError
 from haemosynth.generate import REFERENCES
@@ -84,7 +88,7 @@ def source_files(cohort):
     if without_record(cohort):
         return image_files(cohort)
     path = Path(SOURCES[cohort].get("path", ""))
-    files = [path] if path.is_file() else [*path.glob("*"), *path.glob("case_lists/*")]
+    files = [path] if path.is_file() else [*path.glob("*"), *path.glob("case_lists/*"), *path.glob("gene_panel*/*")]
     return sorted(str(file) for file in files if file.is_file() and "path" in SOURCES[cohort])
 
 

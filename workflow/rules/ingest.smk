@@ -2,6 +2,7 @@ rule ingest:
     """Read a real cohort from its source format into the canonical form."""
     input:
         source=lambda wildcards: source_files(wildcards.cohort),
+        symbols="resources/genes/symbols.tsv",
         code=package("ingest.py"),
     output:
         **cohort_files("results/{cohort}/raw"),

@@ -11,13 +11,14 @@ with job(snakemake) as work:
     from haemosynth.derive import derive
     from haemosynth.files import save_model, write_table
     from haemosynth.generate import settings_of
+    from haemosynth.impute.complete import complete
 
     chosen = dict(snakemake.params.settings)
     method = impute.load(chosen.pop("algorithm"))
     settings = settings_of(method, chosen, f"config: imputation.methods.{snakemake.wildcards.method}")
     train = read_cohort(Path(snakemake.input.train[0]).parent)
-    model = method.fit(train, settings, work.stream("fit"))
-    draws = method.impute(model, train, len(snakemake.output.draws), work.stream("draw"))
+    streams = work.stream("fit"), work.stream("draw")
+    model, draws = complete(method, train, settings, len(snakemake.output.draws), streams)
     save_model(model.arrays, model.description, snakemake.output.weights, snakemake.output.description)
     write_table(train.clinical.isna().rename_axis("patient_id").reset_index(), snakemake.output.mask)
     for table, path in zip(draws, snakemake.output.draws, strict=True):

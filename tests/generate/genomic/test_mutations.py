@@ -286,3 +286,34 @@ def test_two_variants_share_their_patient_as_often_as_in_training():
     number = made[made["gene"] == "EARLY"].groupby("patient_id").size()
     assert (number == 2).mean() == pytest.approx(0.5, abs=0.12)
     assert not made.dropna(subset=["hgvsp"]).duplicated(["patient_id", "gene", "hgvsp"]).any()
+
+
+# read depth without spread
+
+
+def with_depth(cohort: Cohort, depth: np.ndarray) -> Cohort:
+    """The cohort with every mutation read at this depth, a share of the reads as its allele frequency says."""
+    rows = cohort.mutations.reset_index(drop=True)
+    alt = np.maximum(np.rint(rows["vaf"].fillna(0.4) * depth), 1)
+    return replace(cohort, mutations=rows.assign(alt_count=alt, ref_count=depth - alt, vaf=alt / depth))
+
+
+@pytest.mark.parametrize("depth", [100, 1])
+def test_a_constant_read_depth_is_drawn_as_it_is(depth):
+    train, given = small_cohort(300, seed=3), small_cohort(400, seed=4)
+    train = with_depth(train, np.full(len(train.mutations), depth))
+    made = logistic_chain.sample(fitted_on(logistic_chain, train), given.clinical_only(), np.random.default_rng(1))
+    reads = made.mutations["alt_count"] + made.mutations["ref_count"]
+    assert len(reads) > 100
+    assert (reads == depth).all()
+    assert made.mutations["alt_count"].between(1, depth).all()
+
+
+def test_depths_that_the_patient_alone_decides_stay_depths():
+    train, given = small_cohort(300, seed=3), small_cohort(400, seed=4)
+    depth = np.where(train.patients.get_indexer(train.mutations["patient_id"]) % 2 == 0, 50, 200)
+    train = with_depth(train, depth)
+    made = logistic_chain.sample(fitted_on(logistic_chain, train), given.clinical_only(), np.random.default_rng(1))
+    reads = made.mutations["alt_count"] + made.mutations["ref_count"]
+    assert reads.between(50, 200).all()
+    assert 0.3 < (reads > 100).mean() < 0.7

@@ -136,5 +136,8 @@ def test_figure(comparison, tmp_path):
     values, _ = evaluate(stage, comparison, settings, lambda *names: stream(1, *names))
     assert overlapping(stage.figure(comparison, values, SETTINGS, "candidate")) == []
     assert drawn_alike(lambda: stage.figure(comparison, values, SETTINGS, "candidate"), tmp_path)
+    # Too few synthetic patients of a level: one metric has no value, the others stay.
+    fewer = values.assign(status=values["status"].mask(values["metric"] == "trts_auc", "not_applicable"))
+    assert len(stage.figure(comparison, fewer, SETTINGS, "candidate").axes[0].collections) > 0
     none = values.assign(status="not_applicable")
     assert "no outcome" in stage.figure(comparison, none, SETTINGS, "candidate").axes[0].texts[0].get_text()

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from haemosynth.errors import InputError
 from haemosynth.files import read_yaml, write_yaml
 
@@ -24,6 +26,8 @@ class Column:
     (1 for whole years, 0.1 for haemoglobin to one decimal, None where there is none to see);
     `categories` are the levels in their order; `derived` is a rule of `haemosynth.derive`, such as
     `iss(beta2_microglobulin, albumin)`: such a column is recomputed and never sampled.
+    `detection` holds limits of detection, `low` and `high`: values at them stand for all values beyond. `points` are
+    values off the grain that many records share, such as an imputed mean; they are kept as they are.
     `declared` names the attributes that the study fixed: the others are inferred from training patients.
     """
 
@@ -35,6 +39,8 @@ class Column:
     categories: tuple[str, ...] = ()
     grain: float | None = None
     derived: str | None = None
+    detection: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    points: tuple[float, ...] = ()
     declared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -48,6 +54,27 @@ class Column:
         """Whether values are numbers (continuous, integer, time, event) rather than levels."""
         return self.kind in NUMERIC
 
+    def at_point(self, values: np.ndarray) -> np.ndarray:
+        """Whether each value stands in `points`.  (n,) -> (n,) bool"""
+        points = np.asarray(self.points, dtype="float64")
+        near = np.abs(np.asarray(values, dtype="float64")[..., None] - points) <= 1e-9 * np.maximum(1, np.abs(points))
+        return np.asarray(near.any(axis=-1))
+
+
+@dataclass(frozen=True)
+class FileRead:
+    """The account of one source file: physical lines or rows, records read, and the others by reason.
+
+    `missing` counts the words that were taken as not recorded, `repaired` what was mended on the way.
+    """
+
+    file: str
+    physical: int
+    read: int
+    left: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, int] = field(default_factory=dict)
+    repaired: Mapping[str, int] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -56,6 +83,7 @@ class Schema:
     `endpoints` holds names such as ("OS", "EFS"); the first is the primary one. Endpoint E stands in the
     columns `E_time` (months) and `E_event` (1 event, 0 censored). `alterations` maps each event of the
     alteration matrix to "gene" or "cytogenetic". `excluded` maps source columns to the reason.
+    `reading` is the account of every source file.
     `declared` holds "panel" where the study listed the genes: otherwise training patients chose the alterations.
     """
 
@@ -66,6 +94,7 @@ class Schema:
     excluded: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     declared: tuple[str, ...] = ()
+    reading: tuple[FileRead, ...] = ()
 
     def __post_init__(self) -> None:
         for endpoint in self.endpoints:
@@ -101,11 +130,14 @@ class Schema:
 
 
 def _plain(column: Column) -> dict[str, Any]:
-    return {
+    plain = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(column).items()
-        if value not in (None, ())
+        if value not in (None, (), {})
     }
+    if column.detection:  # one limit is written as a number, several as a list
+        plain["detection"] = {side: list(at) if len(at) > 1 else at[0] for side, at in column.detection.items()}
+    return plain
 
 
 def write_schema(schema: Schema, path: str | Path) -> None:
@@ -119,6 +151,7 @@ def write_schema(schema: Schema, path: str | Path) -> None:
             "excluded": dict(schema.excluded),
             "notes": list(schema.notes),
             "declared": list(schema.declared),
+            "reading": [asdict(file) for file in schema.reading],
         },
         path,
     )
@@ -133,6 +166,13 @@ def column_from(name: str, content: Mapping[str, Any], where: str) -> Column:
     values: dict[str, Any] = {
         key: _tuple(value) if key in ("categories", "declared") else value for key, value in content.items()
     }
+    if "points" in values:
+        values["points"] = tuple(float(value) for value in values["points"])
+    if "detection" in values:
+        values["detection"] = {
+            side: tuple(map(float, at)) if isinstance(at, list) else (float(at),)
+            for side, at in values["detection"].items()
+        }
     try:
         return Column(**values)
     except InputError as error:
@@ -162,4 +202,5 @@ def read_schema(path: str | Path) -> Schema:
         excluded=dict(content.get("excluded") or {}),
         notes=_tuple(content.get("notes")),
         declared=_tuple(content.get("declared")),
+        reading=tuple(FileRead(**file) for file in content.get("reading") or ()),
     )

@@ -63,7 +63,7 @@ def check(cohort: Cohort) -> list[str]:
         if high is not None:
             note(values > high, f"{name} above {high:g}")
         if column.grain:
-            note(_off_grain(values, column.grain), f"{name} not in steps of {column.grain:g}")
+            note(_off_grain(values, column), f"{name} not in steps of {column.grain:g}")
     for endpoint in schema.endpoints:
         time = clinical[f"{endpoint}_time"].to_numpy("float64")
         event = clinical[f"{endpoint}_event"].to_numpy("float64")
@@ -88,14 +88,14 @@ def check(cohort: Cohort) -> list[str]:
     return found
 
 
-def _off_grain(values: np.ndarray, grain: float) -> np.ndarray:
-    steps = values / grain
-    return np.asarray(np.abs(steps - np.rint(steps)) > OFF_GRAIN)
+def _off_grain(values: np.ndarray, column: Column) -> np.ndarray:
+    steps = values / (column.grain or 1.0)
+    return np.asarray((np.abs(steps - np.rint(steps)) > OFF_GRAIN) & ~column.at_point(values))
 
 
 def _held(values: np.ndarray, column: Column) -> np.ndarray:
     if column.grain:
-        values = np.where(_off_grain(values, column.grain), np.rint(values / column.grain) * column.grain, values)
+        values = np.where(_off_grain(values, column), np.rint(values / column.grain) * column.grain, values)
     low, high = _limits(column)
     return values if low is None and high is None else np.asarray(np.clip(values, low, high))
 

@@ -12,16 +12,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth.cohort import Cohort, typed
-from haemosynth.errors import InputError
 from haemosynth.figures import BLUE, NEUTRAL, VERMILION, new_figure
 from haemosynth.generate import settings_of
 from haemosynth.impute import load
+from haemosynth.impute.complete import NOTHING
 from haemosynth.impute.encoding import imputable
 
 SHARE = 0.2  # of the observed entries, hidden
 DRAWS = 19  # the span of 19 draws holds the next draw of the same distribution 18 times in 20
 FEWEST = 5  # hidden values on each side that a column needs to be judged
 REFERENCE = "marginal"  # each column's observed values at random: what ignoring all other columns gives
+COLUMNS = ("mechanism", "method", "metric", "value", "n", "status", "reason")
 METRICS = {
     "nrmse": "error of the mean of the draws / standard deviation (0 best)",
     "auc": "levels told apart by the draws (1 best, 0.5 chance)",
@@ -39,16 +40,15 @@ def hidden_at_random(
 
     `MCAR`: each entry by the same chance. `MAR`: by a chance that rises with two columns that stay visible, age and
     white cells where they are found, else the two most complete numbers; patients without them count as average.
-    The mean chance is `share` in both.
-
-    Raises:
-        InputError: MAR is asked for and the table has no numeric column.
+    The mean chance is `share` in both. Without a number that could stay visible, MAR hides nothing.
     """
     from scipy.optimize import brentq
     from scipy.special import expit
 
     names = imputable(train)
     drivers = _drivers(train) if mechanism == "MAR" else []
+    if mechanism == "MAR" and not drivers:
+        return {}
     chance = np.full(len(train), share)
     if drivers:
         z = np.zeros(len(train))
@@ -67,7 +67,7 @@ def _drivers(train: Cohort) -> list[str]:
     columns = train.schema.columns
     numbers = [name for name in imputable(train) if columns[name].numeric and train.clinical[name].std() > 0]
     if not numbers:
-        raise InputError(f"imputation of {train.schema.cohort}: no numeric column that missing values could depend on")
+        return []
     complete = sorted(numbers, key=lambda name: (train.clinical[name].isna().sum(), numbers.index(name)))
     wanted = [
         next((name for name in numbers if re.search(pattern, name, re.IGNORECASE)), None)
@@ -89,15 +89,19 @@ def assess(train: Cohort, methods: Mapping[str, Mapping[str, Any]], rng: np.rand
         methods: name -> its algorithm (key `algorithm`) and the settings that it changes.
 
     Returns:
-        mechanism, method, metric, value, n (hidden entries judged).
+        mechanism, method, metric, value, n (hidden entries judged), status (ok or not_applicable), reason. What cannot
+        be assessed stands in one row, of the method `all` and the metric `all`.
 
     Raises:
-        InputError: an unknown algorithm or setting, or nothing to impute.
+        InputError: an unknown algorithm or setting.
     """
-    rows = []
+    rows: list[tuple[str, str, str, float, int, str, str]] = []
     for mechanism, stream in zip(("MCAR", "MAR"), rng.spawn(2), strict=True):
         mask_rng, reference_rng, *method_rngs = stream.spawn(2 + len(methods))
         mask = hidden_at_random(train, mechanism, mask_rng)
+        if reason := _nothing(train, mechanism, mask):
+            rows.append((mechanism, "all", "all", np.nan, 0, "not_applicable", reason))
+            continue
         clinical = train.clinical.copy()
         for name, hidden in mask.items():
             clinical[name] = clinical[name].mask(hidden)
@@ -111,8 +115,21 @@ def assess(train: Cohort, methods: Mapping[str, Mapping[str, Any]], rng: np.rand
             tables[method] = module.impute(fitted, holed, DRAWS, draw_rng)
         for method, draws in tables.items():
             for metric, (value, n) in _judge(train, mask, draws).items():
-                rows.append((mechanism, method, metric, value, n))
-    return pd.DataFrame(rows, columns=["mechanism", "method", "metric", "value", "n"])
+                rows.append((mechanism, method, metric, value, n, "ok", ""))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _nothing(train: Cohort, mechanism: str, mask: Mapping[str, np.ndarray]) -> str:
+    """Why a mechanism cannot be assessed; the empty string where it can."""
+    if not imputable(train):
+        return NOTHING
+    if mechanism == "MAR" and not _drivers(train):
+        return "no column of numbers that missing values could depend on"
+    if not mask:
+        return "no column beside the number that missing values would depend on"
+    if max(hidden.sum() for hidden in mask.values()) < FEWEST:
+        return f"fewer than {FEWEST} values to hide in every column"
+    return ""
 
 
 def _marginal(cohort: Cohort, rng: np.random.Generator) -> pd.DataFrame:
@@ -180,8 +197,15 @@ def _auc(yes: np.ndarray, score: np.ndarray) -> float:
 
 
 def figure(assessment: pd.DataFrame) -> Figure:
-    """One panel per metric: methods in rows, one marker per mechanism."""
+    """One panel per metric: methods in rows, one marker per mechanism. Where there is no metric, the reason."""
     metrics = [metric for metric in METRICS if (assessment["metric"] == metric).any()]
+    if not metrics:
+        drawn, axis = new_figure(8, 1.2)
+        told = [f"{row.mechanism}: not applicable ({row.reason})" for row in assessment.itertuples()]
+        axis.text(0.0, 0.5, "\n".join(told) or "not applicable", va="center")
+        axis.set_axis_off()
+        return drawn
+    assessment = assessment[assessment["metric"].isin(metrics)]
     methods = list(dict.fromkeys(assessment["method"]))
     rows = -(-len(metrics) // 2)
     drawn, axes = new_figure(

@@ -88,7 +88,9 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) ->
                 continue  # complete among training patients: needed only for patients to come
             others = np.ones(features, dtype=bool)
             others[own] = False
-            for j in range(own.start, own.stop):
+            if not others.any():  # the only column, and no event: its own distribution is all there is
+                intercepts[own], spreads[own] = table[known, own].mean(axis=0), table[known, own].std(axis=0)
+            for j in range(own.start, own.stop) if others.any() else ():
                 ridge = BayesianRidge(max_iter=100).fit(table[known][:, others], table[known, j])
                 coefficients[j, others], intercepts[j] = ridge.coef_, ridge.intercept_
                 spreads[j] = ridge.alpha_**-0.5

@@ -214,7 +214,8 @@ def complete(encoding: Encoding, cohort: Cohort, numbers: np.ndarray, codes: np.
         column = cohort.schema.columns[name]
         grain = column.grain or (1.0 if column.kind == "integer" else None)
         if grain is not None:
-            values = np.round(np.round(values / grain) * grain, 10)  # the outer rounding: 8.9 and not 8.900000000000001
+            stepped = np.round(np.round(values / grain) * grain, 10)  # the outer rounding: 8.9, not 8.900000000000001
+            values = np.where(column.at_point(values), values, stepped)
         clinical.loc[missing, name] = np.clip(values, column.low, column.high)
     for j, (name, levels) in enumerate(encoding.levels.items()):
         missing = clinical[name].isna().to_numpy()

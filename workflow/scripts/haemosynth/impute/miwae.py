@@ -50,7 +50,7 @@ class _Model:
         self.levels = [features for kind, features in groups if kind == "levels"]
         self.plain = groups[len(groups) - len(self.levels)][1].start if self.levels else groups[-1][1].stop
         kinds = [kind for kind, _ in groups if kind != "levels"]
-        self.normal = torch.tensor([kind == "normal" for kind in kinds])
+        self.normal = torch.tensor([kind == "normal" for kind in kinds], dtype=torch.bool)
 
     def _layer(self, name: str, x: Tensor) -> Tensor:
         import torch

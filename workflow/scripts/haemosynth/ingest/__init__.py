@@ -21,8 +21,10 @@ IMAGES_ALONE = ("nifti", "dicom", "pictures")  # a cohort of these has images an
 KEYS = {
     "format", "path", "endpoint", "milestones", "modalities", "panel", "columns", "exclude", "alterations", "variants",
     "sequenced", "winsorise", "stratify", "repair", "id", "expression", "images", "note",
+    "missing", "decimal", "detection",
 }  # fmt: skip
 TABLE_KEYS = {"clinical", "mutations", "matrix"}
+FOLDER_KEYS = {"sample", "copy_number", "gene_panels"}
 MODALITIES = ("clinical", "genomic", "transcriptomic", "imaging")
 PANEL = {"recurrent": {"min_carriers": 10}}
 
@@ -81,7 +83,7 @@ def _check_keys(name: str, source: Mapping[str, Any]) -> None:
             raise InputError(f"{where}: the key {key!r} is missing or empty")
     if source["format"] not in FORMATS:
         raise InputError(f"{where}.format: unknown format {source['format']!r}; expected one of {', '.join(FORMATS)}")
-    known = sorted(KEYS | TABLE_KEYS if source["format"] == "tables" else KEYS)
+    known = sorted(KEYS | (TABLE_KEYS if source["format"] == "tables" else FOLDER_KEYS))
     for key in source:
         if key not in known:
             raise InputError(f"{where}: unknown key {key!r}; {suggestion(str(key), known)}")
@@ -93,6 +95,7 @@ def _check_shapes(name: str, source: Mapping[str, Any]) -> None:
     """The shape of the entry, before any file is read."""
     from haemosynth.ingest.infer import check_declaration
     from haemosynth.ingest.mutations import min_carriers
+    from haemosynth.ingest.numbers import MARKS
 
     where = f"cohorts.{name}"
     shapes: dict[str, tuple[tuple[type, ...], str]] = {
@@ -108,10 +111,19 @@ def _check_shapes(name: str, source: Mapping[str, Any]) -> None:
         "stratify": ((str,), "the name of a column"),
         "repair": ((bool,), "true or false"),
         "id": ((str,), "the name of a column"),
+        "missing": ((list,), "a list of words such as [not asked, 999]"),
+        "decimal": ((str,), "'.' or ','"),
+        "detection": ((str,), "limit or half"),
+        "sample": ((str, Mapping), "sequenced, earliest, first, or a mapping such as {SAMPLE_TYPE: Diagnosis}"),
+        "copy_number": ((str,), "deep, all or none"),
+        "gene_panels": ((Mapping,), "a mapping such as {SMALL: [NPM1, FLT3], WHOLE: all}"),
     }
     for key, (types, expected) in shapes.items():
         if source.get(key) is not None and not isinstance(source[key], types):
             raise InputError(f"{where}.{key}: expected {expected}, found {source[key]!r}")
+    for key, known in (("decimal", MARKS), ("detection", ("limit", "half"))):
+        if source.get(key) is not None and source[key] not in known:
+            raise InputError(f"{where}.{key}: expected {' or '.join(map(repr, known))}, found {source[key]!r}")
     for modality in source.get("modalities") or ["clinical"]:
         if modality not in MODALITIES:
             raise InputError(f"{where}.modalities: {modality!r} is unknown; expected some of {', '.join(MODALITIES)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,8 @@ from haemosynth.cohort import MUTATION_COLUMNS, Cohort, typed
 from haemosynth.derive import derive, parents
 from haemosynth.errors import InputError
 from haemosynth.ingest import PANEL, matching, mutations, survival
-from haemosynth.ingest.infer import infer, numbers, observed, ordered_levels
+from haemosynth.ingest.infer import analyte, events, infer, observed, ordered_levels, remarks, without
+from haemosynth.ingest.numbers import Plain, advice_alterations, advice_exclude, marks, numbers, plain
 from haemosynth.ingest.source import Raw, suggestion
 from haemosynth.schema import Column, Schema
 
@@ -40,6 +42,10 @@ class Entry:
     repair: bool
     genomic: bool | None
     path: str
+    missing: list[Any]
+    decimal: str | None
+    detection: str
+    further: bool
     derived: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -61,6 +67,10 @@ def _entry(name: str, source: Mapping[str, Any], genomic: bool | None) -> Entry:
         repair=bool(source.get("repair", False)),
         genomic=genomic,
         path=str(source["path"]),
+        missing=source.get("missing") or [],
+        decimal=source.get("decimal"),
+        detection=source.get("detection") or "limit",
+        further=not isinstance(endpoint, list),
         derived={column: declared for column, declared in columns.items() if "derived" in declared},
     )
 
@@ -80,9 +90,16 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
         if names.count(endpoint) > 1:
             raise InputError(f"{entry.where}: endpoint {endpoint} is named twice")
     excluded, excluded_events = _excluded(raw, entry)
-    survived, used, notes = survival.read(
-        raw, entry.endpoints, entry.milestones, entry.columns, entry.repair, entry.where
+    raw, written, notes = _written(raw, entry, excluded)
+    notes += _odd_identifiers(raw.clinical.index)
+    _check_times(raw, written, survival.sources(raw, entry.endpoints, entry.milestones))
+    endpoints, why_not = (
+        survival.further(raw, entry.endpoints, entry.milestones, entry.columns, excluded, entry.repair, entry.where)
+        if entry.further
+        else (entry.endpoints, {})
     )
+    survived, used, more = survival.read(raw, endpoints, entry.milestones, entry.columns, entry.repair, entry.where)
+    notes += _of_endpoints(entry.endpoints, endpoints, used, written) + more
     for column in excluded.keys() & used.keys():
         raise InputError(f"{entry.where}.exclude: {column} {used[column]}; take it out of the endpoints first")
     _check_names(raw, entry, used)
@@ -94,7 +111,11 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
     moved = _moved(raw, entry, excluded, used) if with_genomic else {}
     excluded |= {
         column: why
-        for column, why in survival.unlisted(raw, used).items()
+        for column, why in {
+            **survival.restated(raw, used, survived),
+            **survival.unlisted(raw, used),
+            **why_not,
+        }.items()
         if column not in excluded and column not in entry.columns and column not in moved
     }
     columns: dict[str, Column] = {}
@@ -102,12 +123,17 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
     for column in map(str, raw.clinical.columns):
         if column in excluded or column in used or column in moved or column in entry.derived:
             continue
-        found = infer(column, raw, entry.columns.get(column, {}), f"{entry.where}.columns.{column}")
+        found = infer(
+            column, raw, entry.columns.get(column, {}), f"{entry.where}.columns.{column}", written.get(column)
+        )
         if isinstance(found, str):
             excluded[column] = found
         else:
             columns[column], values[column] = found
             notes += _respelt(column, raw, values[column])
+            notes += written[column].notes if column in written else ()
+            notes += remarks(column, *found, written.get(column), len(raw.clinical))
+    notes += _proposed(raw, entry, list(columns)) if with_genomic else []
     if not columns:
         raise InputError(f"{entry.where}: no clinical column is left beside the endpoints: {_reasons(excluded)}")
     derived = {column: Column("categorical", derived=str(d["derived"])) for column, d in entry.derived.items()}
@@ -119,9 +145,10 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
     schema = Schema(
         cohort=name,
         columns=columns,
-        endpoints=(*entry.endpoints, *entry.milestones),
+        endpoints=(*endpoints, *entry.milestones),
         excluded={column: excluded[column] for column in sorted(excluded)},
         notes=(*raw.notes, *notes),
+        reading=raw.readings,
     )
     clinical = typed(pd.DataFrame(values, index=raw.clinical.index), schema)
     cohort = Cohort(schema, clinical)
@@ -130,6 +157,112 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
     cohort = _with_derived(cohort, derived, raw, entry)
     _check_uses(cohort, entry)
     return cohort
+
+
+def _written(raw: Raw, entry: Entry, excluded: Mapping[str, str]) -> tuple[Raw, dict[str, Plain], list[str]]:
+    """The clinical table without words for missing and with its numbers written plainly, and what its cells said."""
+    notes: list[str] = []
+    columns = {}
+    for name in map(str, raw.clinical.columns):
+        text = raw.clinical[name]
+        cleared = without(text, [*entry.missing, *entry.columns.get(name, {}).get("missing", ())])
+        lone = cleared == "-"
+        if lone.any() and not (cleared == "+").any():  # beside a plus it is a negative finding
+            notes.append(f"{name}: '-' in {int(lone.sum())} patients taken as not recorded")
+            cleared = cleared.mask(lone, None)
+        columns[name] = cleared
+    signs = {
+        file: marks(columns[name] for name in columns if raw.files.get(name) == file)
+        for file in set(raw.files.values())
+    }
+    written: dict[str, Plain] = {}
+    for name, text in columns.items():
+        declared = entry.columns.get(name, {})
+        if name in excluded or "categories" in declared or declared.get("kind") in ("categorical", "ordinal", "binary"):
+            continue
+        told = {"decimal": entry.decimal, **declared} if entry.decimal else declared
+        made = plain(name, text, signs[raw.files[name]], told, raw.column(name), analyte(name))
+        if made.limits is not None and declared.get("detection", entry.detection) == "half":
+            made = _halved(name, made)
+        written[name] = made
+        columns[name] = made.text
+    return replace(raw, clinical=pd.DataFrame(columns, index=raw.clinical.index, dtype="object")), written, notes
+
+
+def _odd_identifiers(patients: pd.Index) -> list[str]:
+    """A note where one or two identifiers are written unlike all others, as after a slip."""
+    shapes = pd.Series([re.sub(r"[a-z]+", "a", re.sub(r"[A-Z]+", "A", re.sub(r"\d+", "9", p))) for p in patients])
+    counts = shapes.map(shapes.value_counts())
+    odd = [str(patient) for patient, count in zip(patients, counts, strict=True) if count <= 2]
+    if not odd or len(odd) > 2 or counts.max() < 0.95 * len(patients):
+        return []
+    return [
+        f"patients: {', '.join(odd)} written unlike all other identifiers, such as {patients[int(counts.argmax())]}"
+    ]
+
+
+def _check_times(raw: Raw, written: Mapping[str, Plain], names: list[str]) -> None:
+    """The times of the endpoints can be read, and none stands for all beyond a limit."""
+    for name in names:
+        made = written.get(name)
+        if made is not None and made.doubt:
+            raise InputError(made.doubt)
+        if made is not None and made.limits is not None:
+            patient = str(made.limits.index[int(made.limits.notna().argmax())])
+            raise InputError(
+                f"{raw.value(name, patient)}: a time with a sign such as < or >; write the time of the last contact, "
+                f"and 0 as its event"
+            )
+
+
+def _halved(name: str, made: Plain) -> Plain:
+    """Values below a limit of detection as half of it (Hornung and Reed, Appl Occup Environ Hyg 1990;5:46)."""
+    assert made.limits is not None
+    low = made.limits == "low"
+    half = made.text[low].map(lambda number: f"{float(number) / 2:.12g}")
+    note = f"{name}: {int(low.sum())} values below a limit of detection stand at half of it, as the study asks"
+    limits = made.limits.mask(low, None)
+    return replace(
+        made,
+        text=made.text.mask(low, half),
+        limits=limits if limits.notna().any() else None,
+        notes=(*made.notes, note) if low.any() else made.notes,
+    )
+
+
+def _of_endpoints(
+    listed: list[str], endpoints: list[str], used: Mapping[str, str], written: Mapping[str, Plain]
+) -> list[str]:
+    """Which endpoints were taken unasked, and how their numbers were written."""
+    notes = [note for name in used if name in written for note in written[name].notes]
+    more = [endpoint for endpoint in endpoints if endpoint not in listed]
+    if more:
+        notes.append(
+            f"endpoints: {', '.join(more)} taken beside {listed[0]}; for {listed[0]} alone: `endpoint: [{listed[0]}]`"
+        )
+    return notes
+
+
+def _proposed(raw: Raw, entry: Entry, kept: list[str]) -> list[str]:
+    """Yes/no columns of genes and of cytogenetic events, with the line that makes them alterations."""
+    called = set() if raw.mutations is None else set(raw.mutations["gene"])
+    matrix = set() if raw.matrix is None else set(map(str, raw.matrix.columns))
+    found = events(raw, kept, called)
+    twice = [name for name in found if name in called | matrix | set(entry.variants)]
+    new = [name for name in found if name not in twice]
+    notes = []
+    if new:
+        names = [*entry.alterations, *new]
+        notes.append(
+            f"{', '.join(new)}: yes or no of a gene or of a cytogenetic event, kept among the clinical columns; to "
+            f"model them as alterations: `{advice_alterations(*names)}`"
+        )
+    if twice:
+        notes.append(
+            f"{', '.join(twice)}: stand among the alterations too and are kept among the clinical columns; to have "
+            f"them once: `{advice_exclude(*[*entry.exclude, *twice])}`"
+        )
+    return notes
 
 
 def _respelt(name: str, raw: Raw, values: pd.Series) -> list[str]:
@@ -260,7 +393,10 @@ def _with_alterations(
         table, more = mutations.name_variants(table, entry.variants, entry.where)
         notes += more
     table = table[~table["gene"].isin(list(excluded))]
-    genes = mutations.carriers(table, patients, sequenced)
+    gene_of = {name: str(rule["gene"]) for name, rule in entry.variants.items()}
+    told = raw.column(sequenced_column) if sequenced_column else ""
+    genes, more = mutations.carriers(table, patients, sequenced, raw.panels, gene_of, told)
+    notes += more
     events = dict(moved)
     if raw.matrix is not None:
         given = raw.matrix.drop(columns=[name for name in raw.matrix.columns if name in excluded])
@@ -278,8 +414,11 @@ def _with_alterations(
                 f"rename one of them"
             )
     panel_notes: list[str] = []
-    if genes.shape[1] or isinstance(entry.panel, list):
-        genes, panel_notes = mutations.select_panel(genes, entry.panel, entry.where)
+    panel = [name for name in entry.panel if name not in events] if isinstance(entry.panel, list) else entry.panel
+    if panel == []:  # events alone are listed
+        genes = genes[[]]
+    elif genes.shape[1] or isinstance(panel, list):
+        genes, panel_notes = mutations.select_panel(genes, panel, entry.where)
     if genes.shape[1] == 0 and not events:
         raise InputError(f"{entry.where}.panel: no gene is left; lower min_carriers or list the genes")
     left = ~table["gene"].isin(list(genes.columns))

@@ -7,7 +7,8 @@ with its reason. Normalisation constants and variable genes are learned after th
 from __future__ import annotations
 
 import os
-import re
+import warnings
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ import pandas as pd
 from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
 from haemosynth.expression import VALUES
+from haemosynth.ingest.genes import DATE, NO_GENE
+from haemosynth.ingest.numbers import plain_matrix
 from haemosynth.ingest.source import Table, read, suffix, suggestion
 
 if TYPE_CHECKING:
@@ -29,12 +32,14 @@ DEFAULTS: dict[str, Any] = {
     "genes": None,  # how many are kept after the split, those that vary most in train; null: all
     "variable": 500,  # how many are marked as highly variable
     "batch": None,  # the clinical column that names centre, plate or platform
+    "layer": None,  # h5ad: the layer that holds the values, or raw; null: X
     "patient": None,  # h5ad: the column of obs that names the patient; null: patient_id, or the names of the rows
     "min_library": 0.1,  # counts: least library size, as a share of the median
     "min_detected": 0.5,  # counts: least number of detected genes, as a share of the median
 }
-# What a spreadsheet makes of MARCH1, SEPT2 or DEC1.
-DATE = re.compile(r"\d{1,2}-(Mar|Sep|Sept|Dec|Oct|Apr|Feb|Jan)|(Mar|Sep|Dec)-\d{1,2}|\d{4}-\d{2}-\d{2}.*", re.I)
+# Columns of a matrix that name or describe its genes; the first that is there names them.
+SYMBOLS = ("hugo_symbol", "gene_symbol", "symbol", "gene_name", "genename")
+BESIDE = (*SYMBOLS, "entrez_gene_id", "entrez", "gene_id", "ensembl", "ensembl_id", "gene", "description", "name")
 LEFT = ("what", "name", "reason")
 
 
@@ -78,13 +83,13 @@ def ingest_expression(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tu
     if suffix(path) == ".h5ad":
         found = _h5ad(path, chosen, cohort, left)
     else:
-        found = _matrix(path, _samples(entry), cohort, left)
-    values = chosen["values"] or declared or found.uns.get("values")
+        found = _matrix(path, entry["format"] != "cbioportal", _samples(entry), cohort, left)
+    values = chosen["values"] or declared or _told(found)
     if values not in VALUES:
         raise InputError(
             f"cohorts.{name}.expression.values is missing; say whether {path.name} holds {', '.join(VALUES)}"
         )
-    found = _genes(found, left)
+    found = _genes(_with_values(found, left), left)
     _check_values(found, values, path)
     found = found[cohort.patients[cohort.patients.isin(found.obs_names)]].copy()
     found.uns = {"values": values, "batch": chosen["batch"] or ""}
@@ -160,46 +165,121 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: list[tupl
     import scanpy as sc
 
     try:
-        whole = anndata.read_h5ad(path)
-    except (OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # repeated names are told below
+            whole = _layer(anndata.read_h5ad(path), chosen["layer"], path)
+    except InputError:
+        raise
+    except Exception as error:  # damaged files end in many kinds of errors
         raise InputError(f"{path}: cannot be read as h5ad: {' '.join(str(error).split())}") from None
     column = chosen["patient"] or ("patient_id" if "patient_id" in whole.obs else None)
     if column is not None and column not in whole.obs:
         raise InputError(
             f"{path}: obs has no column {column!r}; {suggestion(column, list(map(str, whole.obs.columns)))}"
         )
-    owners = whole.obs_names if column is None else whole.obs[column]
-    if pd.isna(np.asarray(owners, dtype=object)).any():
-        raise InputError(f"{path}: column {column} of obs is empty in a row; every row needs its patient")
-    whole.obs["patient"] = pd.Categorical(np.asarray(owners).astype(str))
-    _known(whole.obs["patient"].cat.categories, cohort, path)
-    values = chosen["values"] or whole.uns.get("values")
-    if whole.obs["patient"].is_unique:
-        made = anndata.AnnData(_full(whole.X), pd.DataFrame(index=np.asarray(whole.obs["patient"])), whole.var[[]])
+    if (
+        column is None
+        and whole.var_names.isin(cohort.patients).any()
+        and not whole.obs_names.isin(cohort.patients).any()
+    ):
+        whole = whole.T.copy()
+        left.append(("table", path.name, "the patients stand in var, and not in obs: read the other way round"))
+    if not whole.n_obs or not whole.n_vars:
+        raise InputError(f"{path}: {whole.n_obs} rows and {whole.n_vars} genes; expected values of both")
+    owners = list(map(_plain, whole.obs_names if column is None else whole.obs[column]))
+    if "" in owners:
+        raise InputError(
+            f"{path}: column {column} of obs is empty in row {owners.index('') + 1}; every row needs its patient"
+        )
+    twice, most = Counter(owners).most_common(1)[0]
+    if column is None and most > 1:
+        raise InputError(
+            f"{path}: {twice!r} stands {most} times in the index of obs; where the rows are cells or samples, name the"
+            f" column of obs that holds their patients, such as `patient: donor`"
+            f" (there are {', '.join(map(str, whole.obs.columns)) or 'none'})"
+        )
+    if strangers := [owner for owner in owners if owner not in cohort.patients]:
+        holds = [str(c) for c in whole.obs if whole.obs[c].map(_plain).isin(cohort.patients).all() and c != column]
+        told = f"; the column {holds[0]} of obs holds patients: `patient: {holds[0]}`" if holds else ""
+        raise InputError(
+            f"{path}: patient {strangers[0]!r} is not in the clinical record ({len(set(strangers))} such){told}"
+        )
+    if list(whole.var_names) == [str(j) for j in range(whole.n_vars)]:
+        raise InputError(
+            f"{path}: the index of var counts from 0 to {whole.n_vars - 1}; expected the genes' names there"
+            f" (columns of var: {', '.join(map(str, whole.var.columns)) or 'none'})"
+        )
+    values = chosen["values"] or _told(whole)
+    patients = pd.Categorical(owners)
+    if most == 1:
+        made = anndata.AnnData(_full(whole.X), pd.DataFrame(index=owners), whole.var[[]])
     else:
         function = "sum" if values == "counts" else "mean"
-        whole.var_names_make_unique("\x1f")  # repeated names are told below, not here
-        sums = sc.get.aggregate(whole, by="patient", func=function)
-        whole.var_names = [str(gene).split("\x1f")[0] for gene in whole.var_names]
+        # Of rows and genes with names that are unique; repeated names of genes are told below, not here.
+        plain = anndata.AnnData(
+            whole.X, pd.DataFrame({"patient": patients}, index=[str(i) for i in range(len(owners))])
+        )
+        sums = sc.get.aggregate(plain, by="patient", func=function)
         made = anndata.AnnData(
             _full(sums.layers[function]), pd.DataFrame(index=sums.obs_names), pd.DataFrame(index=whole.var_names)
         )
-        cells = whole.obs["patient"].value_counts()
-        left += [("cells", str(patient), f"{n} cells: {function} taken") for patient, n in cells.sort_index().items()]
+        cells = pd.Series(owners).value_counts().sort_index()
+        left += [("cells", str(patient), f"{n} cells: {function} taken") for patient, n in cells.items()]
     made.uns["values"] = values
     return made
+
+
+def _layer(whole: AnnData, layer: str | None, path: Path) -> AnnData:
+    """The part of a file that holds the values: X, one of its layers, or `raw`.
+
+    Raises:
+        InputError: there is no X and no layer is named, or no layer of this name.
+    """
+    import anndata
+
+    there = [*map(str, whole.layers), *(["raw"] if whole.raw is not None else [])]
+    if layer is None:
+        if whole.X is None:
+            if not there:
+                raise InputError(f"{path}: neither X nor a layer; the file holds no values")
+            raise InputError(
+                f"{path}: no X; name where the values are, such as `layer: {there[0]}` (there are {', '.join(there)})"
+            )
+        return whole
+    if layer in whole.layers:
+        return anndata.AnnData(whole.layers[layer], whole.obs, whole.var)
+    if layer == "raw" and whole.raw is not None:
+        return anndata.AnnData(whole.raw.X, whole.obs, whole.raw.var)
+    raise InputError(f"{path}: no layer {layer!r}; {suggestion(str(layer), there)}")
+
+
+def _told(whole: AnnData) -> str | None:
+    """What a file says itself that its values are."""
+    found = whole.uns.get("values")
+    return found if isinstance(found, str) else None
+
+
+def _plain(value: Any) -> str:
+    """An identifier as text: a whole number that was stored as 7.0 is 7; nothing where there is none."""
+    if pd.isna(value):
+        return ""
+    return str(int(value)) if isinstance(value, float | np.floating) and value == int(value) else str(value).strip()
 
 
 def _full(matrix: Any) -> np.ndarray:
     return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float32)
 
 
-def _matrix(path: Path, samples: Mapping[str, str], cohort: Cohort, left: list[tuple[str, str, str]]) -> AnnData:
+def _matrix(
+    path: Path, quoted: bool, samples: Mapping[str, str], cohort: Cohort, left: list[tuple[str, str, str]]
+) -> AnnData:
     """A matrix of genes by patients or of patients by genes: the side that holds the patients is found by itself."""
     import anndata
 
-    table = read(path, quoted=False)
+    table = read(path, quoted=quoted)
     frame = table.frame
+    told = {**table.reading.left, **table.reading.repaired}
+    left += [("file", path.name, f"{count} x {what}") for what, count in told.items() if what != "header"]
     owner = {**dict(zip(cohort.patients, cohort.patients, strict=True)), **samples}
     first = str(frame.columns[0])
     across = [c for c in map(str, frame.columns) if c in owner]
@@ -209,14 +289,22 @@ def _matrix(path: Path, samples: Mapping[str, str], cohort: Cohort, left: list[t
             f"{path}: neither its header nor its column {first} holds a patient or sample of the cohort; "
             f"expected identifiers such as {cohort.patients[0]}"
         )
+    if first in owner:
+        raise InputError(
+            f"{path}: the header is missing: its first name is {first}, a patient; expected names of genes"
+        )
+    names: list[Any]
     if len(across) >= down:
-        names = [c for c in frame.columns if c != first and str(c).lower() not in ("entrez_gene_id", "gene_id")]
-        genes = frame[first].tolist()
+        symbols = table.column(*SYMBOLS) or first
+        names = [c for c in frame.columns if c != symbols and (c in owner or (c != first and c.lower() not in BESIDE))]
+        genes = frame[symbols].tolist()
         numbers = _numbers(frame[names], table, genes).T
     else:
         names = frame[first].tolist()
         genes = [c for c in frame.columns if c != first]
         numbers = _numbers(frame[genes], table, names)
+    if None in names:
+        raise InputError(f"{table.row(names.index(None))}: column {first} is empty; every row needs its patient")
     unknown = [n for n in names if n not in owner]
     if unknown:
         raise InputError(f"{path}: {unknown[0]!r} is no patient or sample of the cohort ({len(unknown)} such)")
@@ -242,12 +330,21 @@ def _numbers(frame: pd.DataFrame, table: Table, rows: list[Any]) -> np.ndarray:
     Raises:
         InputError: a cell that is no number; the line says where it stands.
     """
-    numbers = frame.apply(pd.to_numeric, errors="coerce")
-    wrong = numbers.isna().to_numpy() & frame.notna().to_numpy()
+    numbers = plain_matrix(frame, str(table.path)).apply(pd.to_numeric, errors="coerce")
+    # A limit of detection, a share or a value with its unit is no level of expression.
+    beyond = frame.apply(lambda column: column.str.contains(r"[^\d.,eE+\s'\u2019\u2212-]", regex=True, na=False))
+    wrong = (numbers.isna() | beyond).to_numpy() & frame.notna().to_numpy()
     if wrong.any():
         i, j = (int(k[0]) for k in np.nonzero(wrong))
         raise InputError(f"{table.row(i)} ({rows[i]}), column {frame.columns[j]}: {frame.iloc[i, j]!r} is no number")
     return np.asarray(numbers, dtype=np.float64)
+
+
+def _with_values(found: AnnData, left: list[tuple[str, str, str]]) -> AnnData:
+    """The patients who have any value at all; the others would take every gene with them."""
+    nothing = np.isnan(np.asarray(found.X)).all(axis=1)
+    left += [("patient", str(patient), "no value") for patient in found.obs_names[nothing]]
+    return found[~nothing].copy() if nothing.any() else found
 
 
 def _known(patients: Any, cohort: Cohort, path: Path) -> None:
@@ -267,6 +364,8 @@ def _genes(found: AnnData, left: list[tuple[str, str, str]]) -> AnnData:
             left.append(("gene", f"row {j + 1}", "no name"))
         elif DATE.fullmatch(name):
             left.append(("gene", name, "a date: a spreadsheet overwrote the gene's name"))
+        elif NO_GENE.fullmatch(name):
+            left.append(("gene", name, "no gene symbol"))
         elif missing[j]:
             left.append(("gene", name, f"missing in {missing[j]} patients"))
         elif name in best and mean[best[name]] >= mean[j]:

@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.errors import InputError
+from haemosynth.ingest.numbers import MARKS, Plain, advice, advice_exclude, header_unit, number_of, numbers
 from haemosynth.ingest.source import Raw, suggestion
 from haemosynth.preprocess import MONTH_DAYS, conversion_factor, unit
 from haemosynth.schema import GROUPS, Column
 
 ATTRIBUTES = (
     "kind", "unit", "group", "low", "high", "categories", "grain", "derived", "convert", "missing",
+    "decimal", "detection",
 )  # fmt: skip
 KINDS = ("continuous", "integer", "ordinal", "categorical", "binary")
 STEPS = (100.0, 50.0, 10.0, 5.0, 1.0, 0.5, 0.1, 0.05, 0.01, 0.005, 0.001)
@@ -69,10 +71,43 @@ SCALES = (
     ("low", "medium", "high"),
 )
 ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5}
-DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./]\d{1,2}[./](\d{4}|\d{2})")
-IDENTIFIER = re.compile(
-    r"(^|[_ ])(id|ids|identifier|barcode|mrn|uuid|upn)($|[_ ])|^(name|surname|first_name)$", re.IGNORECASE
+MONTH = r"(?:jan|feb|m[aä]r|mrz|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zä]*\.?"
+DATE = re.compile(
+    r"\d{4}[-./]\d{1,2}[-./]\d{1,2}([T ].*)?|\d{1,2}[-./]\d{1,2}[-./](\d{4}|\d{2})( .*)?|"  # 2019-03-01, 1.3.19
+    rf"\d{{1,2}}\.?[-/. ]?{MONTH}[-/., ]*(\d{{4}}|\d{{2}})([: ].*)?|{MONTH} \d{{1,2}}(st|nd|rd|th)?,? \d{{4}}|"
+    rf"(19|20)\d\d[-./](0[1-9]|1[0-2])|(0?[1-9]|1[0-2])[-./](19|20)\d\d|{MONTH}[-/. ]*((19|20)\d\d)|"  # months
+    r"(19|20)\d\d[- /]?[qQ][1-4]|[qQ][1-4][- /]?(19|20)\d\d|(19|20)\d\d-?W\d\d(-\d)?|"  # quarters and weeks
+    r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{4}|\d{6})?",  # 20190301
+    re.IGNORECASE,
 )
+DATE_NAME = "date|dates|datum|dt|dob|birthday|birthdate|day_of|month_of|diagnosed|geburtsdatum"
+SERIAL = (14_000, 62_000)  # days that spreadsheets and SAS count from 1900 and from 1960, in years that are in use
+# Names that are a person's or a place's own, whatever the column holds; and those that may also number something else.
+PERSONAL = (
+    "mrn|upn|uuid|guid|ssn|nhs(_(no|number))?|chi_number|post_?code|postal_?code|zip|zip_?code|plz|address|street|"
+    "phone|telephone|e?_?mail|initials|surname|(first|last|family|given|maiden|full|patient)_?name|vorname|nachname|"
+    "(case|hospital|patient|pat|record|chart|medical_record|insurance|accession|admission|fall|patienten|versicherungs)"
+    "_?(no|nr|num|number|nummer|nos|code|key|id|identifier)"
+)
+CODED = (
+    "id|ids|identifier|barcode|pid|"
+    "(study|subject|sample|specimen|registry|register|file|lab|biobank|donor|trial|randomi[sz]ation|serial|sequence|"
+    "proben|studien|lauf)_?(no|nr|num|number|nummer|code|key)|(no|nr|number|nummer)(?!_of|_von)"
+)
+NEARLY_UNIQUE = 0.9  # share of different values from which a column of whole numbers is an identifier
+# Genes recurrently mutated in AML, MDS and myeloma (Papaemmanuil, N Engl J Med 2016;374:2209 and Blood 2013;122:3616;
+# Walker, Blood 2018;132:587), to know a yes/no column of one by its name.
+GENES = frozenset({
+    "ASXL1", "ATM", "ATRX", "BCOR", "BCORL1", "BRAF", "CALR", "CBL", "CCND1", "CDKN2C", "CEBPA", "CREBBP", "CSF3R",
+    "CUX1", "CYLD", "DDX41", "DIS3", "DNMT3A", "EGR1", "EP300", "ETV6", "EZH2", "FAM46C", "FBXW7", "FGFR3", "FLT3",
+    "GATA1", "GATA2", "GNAS", "HRAS", "IDH1", "IDH2", "IKZF1", "IRF4", "JAK2", "KDM5C", "KDM6A", "KIT", "KMT2A",
+    "KRAS", "MAF", "MAX", "MLL", "MPL", "MYC", "MYD88", "NF1", "NFKBIA", "NOTCH1", "NPM1", "NRAS", "NSD2", "PHF6",
+    "PPM1D", "PRDM1", "PRPF8", "PTEN", "PTPN11", "RAD21", "RB1", "RUNX1", "SETBP1", "SETD2", "SF3B1", "SH2B3",
+    "SMC1A", "SMC3", "SP140", "SRSF2", "STAG2", "STAT3", "TENT5C", "TET2", "TP53", "TRAF2", "TRAF3", "U2AF1",
+    "U2AF2", "WT1", "XBP1", "ZRSR2",
+})  # fmt: skip
+MUTATED = ("MUT", "MUTATION", "MUTATED", "STATUS")
+CODES = (-1.0, -8.0, -9.0, -99.0, -999.0, -9999.0, 9.0, 88.0, 99.0, 99.9, 888.0, 999.0, 999.9, 8888.0, 9999.0, 99999.0)
 B2M = "b2mg?|beta_?2_?m(icroglobulin)?|microglobulin"
 CELLS = "wbc|leu[ck]ocytes?|platelets?|plt|anc|neutrophils?|lymphocytes?|monocytes?"
 # Analyte (as preprocess.MOLAR_MASS names it, or none), words of a column's name, units and the medians to tell them by.
@@ -91,25 +126,19 @@ ANALYTES = (
 )
 
 
-def _words(pattern: str, name: str) -> bool:
+def words_in(pattern: str, name: str) -> bool:
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
     return re.search(rf"(^|_)({pattern})(_|$)", plain) is not None
 
 
 def analyte(name: str) -> str | None:
     """The analyte whose molar mass is known that a column's name speaks of, or None."""
-    return next((title for title, words, _ in ANALYTES if title and _words(words, name)), None)
+    return next((title for title, words, _ in ANALYTES if title and words_in(words, name)), None)
 
 
 def group(name: str) -> str:
     """The group of a column, by the words of its name; `other` where none is known."""
-    return next((title for title, words in GROUP_WORDS.items() if _words(words, name)), "other")
-
-
-def numbers(text: pd.Series) -> pd.Series:
-    """The numbers of a text column, NaN where the text is missing or no finite number."""
-    values = pd.to_numeric(text, errors="coerce").astype("float64")
-    return values.where(np.isfinite(values))
+    return next((title for title, words in GROUP_WORDS.items() if words_in(words, name)), "other")
 
 
 def grain(values: pd.Series, steps: Sequence[float] = STEPS, share: float = 0.9) -> float | None:
@@ -126,7 +155,7 @@ def grain(values: pd.Series, steps: Sequence[float] = STEPS, share: float = 0.9)
             continue
         units = seen / step
         # Times in days went through months with few digits: a fiftieth of a day is forgiven.
-        slack = 0.02 if step == DAY else 1e-6 * np.maximum(1, np.abs(units))
+        slack = 0.02 if step == DAY else 1e-6
         if (np.abs(units - np.rint(units)) <= slack).mean() >= share:
             return step
     return None
@@ -147,12 +176,33 @@ def observed(column: Column, values: pd.Series) -> Column:
         steps = set(TIME_STEPS if column.kind == "time" else STEPS)
         if column.grain is not None:  # a step that a conversion of units has moved off the usual ones
             steps.add(column.grain)
-        changes["grain"] = grain(values, sorted(steps, reverse=True))
+        ordered_steps = sorted(steps, reverse=True)
+        heavy = _off_resolution(values) if column.kind in ("continuous", "integer") else ()
+        changes["grain"] = step = grain(seen[~seen.isin(list(heavy))], ordered_steps)
+        limits = [at for side in column.detection.values() for at in side if step and not _multiple(at, step)]
+        changes["points"] = tuple(sorted({*heavy, *limits}))
     else:
         found = set(values.dropna().astype(str))
         ordered = [level for level in column.categories if level in found]
         changes["categories"] = (*ordered, *_sorted(found - set(ordered)))
     return replace(column, **{name: value for name, value in changes.items() if name not in column.declared})
+
+
+def _off_resolution(values: pd.Series) -> tuple[float, ...]:
+    """Values that many patients share, off the step in which nearly all others were recorded, as an imputed mean is."""
+    seen = values.dropna()
+    counts = seen.value_counts()
+    heavy = counts.index[counts.to_numpy() >= max(5.0, 0.02 * len(seen))]
+    others = seen[~seen.isin(heavy)]
+    step = grain(others, share=0.99) if len(others) >= 20 else None
+    if step is None:
+        return ()
+    step = min(step, 1.0)  # a step above one is a preference for some digits
+    return tuple(float(value) for value in heavy if not _multiple(value, step))
+
+
+def _multiple(value: float, step: float) -> bool:
+    return abs(value / step - round(value / step)) <= 1e-6
 
 
 def _sorted(levels: Iterable[str]) -> tuple[str, ...]:
@@ -182,7 +232,11 @@ def ordered_levels(name: str, levels: Sequence[str]) -> tuple[str, ...] | None:
     parts = [re.fullmatch(r"(.*?)\s*(\d|v|iv|i{1,3})([abc]?)", plain[level]) for level in levels]
     prefixes = {part[1].strip() for part in parts if part}
     known = {"e", "ecog", "g", "grade", "stage", "iss", "r iss", "mf", "ps", "who"}
-    if all(parts) and len(prefixes) == 1 and (prefixes <= known or (_words(ORDINAL_NAME, name) and len(levels) <= 10)):
+    if (
+        all(parts)
+        and len(prefixes) == 1
+        and (prefixes <= known or (words_in(ORDINAL_NAME, name) and len(levels) <= 10))
+    ):
         rank = {
             level: (ROMAN[part[2]] if part[2] in ROMAN else int(part[2]), part[3])
             for level, part in zip(levels, parts, strict=True)
@@ -213,6 +267,10 @@ def check_declaration(name: str, declared: Any, where: str) -> None:
     for key in ("categories", "missing"):
         if key in declared and (not isinstance(declared[key], list) or not declared[key]):
             raise InputError(f"{where}: {key} is {declared[key]!r}; expected a list")
+    if "decimal" in declared and declared["decimal"] not in MARKS:
+        raise InputError(f"{where}: decimal is {declared['decimal']!r}; expected '.' or ','")
+    if "detection" in declared:
+        check_detection(declared["detection"], where)
     if "convert" in declared:
         change = declared["convert"]
         if not isinstance(change, Mapping) or set(change) != {"from", "to"}:
@@ -220,10 +278,37 @@ def check_declaration(name: str, declared: Any, where: str) -> None:
         conversion_factor(change["from"], change["to"], analyte(name), where)
 
 
+def check_detection(setting: Any, where: str) -> None:
+    """Check how limits of detection are taken: kept as such, or half of them; or which they are.
+
+    Raises:
+        InputError: the setting is none of these.
+    """
+    limits = isinstance(setting, Mapping) and len(setting) > 0 and set(setting) <= {"low", "high"}
+    if limits:
+        values = [at for every in setting.values() for at in (every if isinstance(every, list) else [every])]
+        limits = all(isinstance(at, int | float) and not isinstance(at, bool) for at in values)
+    if setting not in ("limit", "half") and not limits:
+        raise InputError(f"{where}: detection is {setting!r}; expected limit, half, or limits such as {{low: 0.6}}")
+
+
+def without(text: pd.Series, words: Iterable[Any]) -> pd.Series:
+    """A column of text without the words that mean not recorded; numbers go by their value, letters by no case."""
+    plain = {_level(word).strip().lower() for word in words}
+    if not plain:
+        return text
+    values = {float(word) for word in plain if re.fullmatch(r"[+-]?\d+(\.\d+)?", word)}
+
+    def meant(cell: str) -> bool:
+        number = re.fullmatch(r"[+-]?\d+(\.\d+)?", cell)
+        return cell.lower() in plain or (number is not None and float(cell) in values)
+
+    return text.mask(text.map(meant, na_action="ignore").eq(True), None)
+
+
 def values_of(name: str, raw: Raw, declared: Mapping[str, Any]) -> pd.Series:
     """A column's text without the declared words for missing, levels that differ in case or spaces alone as one."""
-    text = raw.clinical[name]
-    text = text.mask(text.isin([_level(word) for word in declared.get("missing", ())]), None)
+    text = without(raw.clinical[name], declared.get("missing", ()))
     return text.map(_spelling(text.dropna()), na_action="ignore")
 
 
@@ -240,10 +325,13 @@ def convert(name: str, values: pd.Series, declared: Mapping[str, Any], where: st
     return values * factor, factor
 
 
-def infer(name: str, raw: Raw, declared: Mapping[str, Any], where: str) -> tuple[Column, pd.Series] | str:
+def infer(
+    name: str, raw: Raw, declared: Mapping[str, Any], where: str, written: Plain | None = None
+) -> tuple[Column, pd.Series] | str:
     """What a column is and its canonical values; or, as text, why it is left out of modelling.
 
-    A column with a declared kind is always modelled. `where` is the place of the declaration in the study.
+    A column with a declared kind is always modelled. `where` is the place of the declaration in the study; `written`
+    tells what the cells said beside their numbers: a unit, limits of detection, or why they cannot be read.
 
     Raises:
         InputError: values contradict the declaration, or a column of numbers holds some words.
@@ -254,11 +342,16 @@ def infer(name: str, raw: Raw, declared: Mapping[str, Any], where: str) -> tuple
         if declared:
             raise InputError(f"{raw.column(name)}: declared in the study, but no patient has a value")
         return "no value recorded"
+    out = None if "kind" in declared or "categories" in declared else _not_modelled(name, seen)
+    if out and not set(declared) - {"missing", "decimal"}:
+        return out
+    if written is not None and written.doubt:
+        raise InputError(written.doubt)
     kind = declared.get("kind") or _kind(name, text, raw, declared)
     if kind not in KINDS:
         return kind
     if kind in ("continuous", "integer"):
-        column, values = _numeric(name, kind, text, raw, declared, where)
+        column, values = _numeric(name, kind, text, raw, declared, where, written)
     else:
         column, values = _levels(name, kind, text, raw, declared)
     if values.nunique() < 2 and "kind" not in declared and "categories" not in declared:
@@ -276,25 +369,22 @@ def _kind(name: str, text: pd.Series, raw: Raw, declared: Mapping[str, Any]) -> 
     distinct = seen.nunique()
     if any(key in declared for key in ("low", "high", "grain", "convert", "unit")):
         return "integer" if "convert" not in declared and bool((number.dropna() % 1 == 0).all()) else "continuous"
-    if IDENTIFIER.search(name) and distinct > len(seen) / 2:
-        return "identifier"
-    if seen.str.fullmatch(DATE.pattern).mean() > 0.8:
-        return "date"
     share = float(number.notna().mean())
-    if 0.9 <= share < 1 and number.nunique() > 10:
+    if 0.5 <= share < 1 and number.nunique() > 10:
         words = sorted(seen[number.isna()].unique())
         patient = str(seen.index[int(number.isna().argmax())])
         raise InputError(
-            f"{raw.value(name, patient)}: {text[patient]!r} is not a number, as nearly all of the column are; declare "
-            f"`columns: {{{name}: {{missing: [{', '.join(words[:5])}{', ...' if len(words) > 5 else ''}]}}}}`, "
-            f"declare a kind, or exclude the column"
+            f"{raw.value(name, patient)}: {text[patient]!r} is not a number, as most of the column are "
+            f"({int(number.isna().sum())} cells, {len(words)} different); mend them, or paste "
+            f"{f'`{advice(name, missing=words)}` where they mean not recorded, or ' if len(words) <= 20 else ''}"
+            f"`{advice_exclude(name)}`"
         )
-    if share == 1:
+    if share == 1 and not _code(seen):
         levels = [_number_level(value) for value in seen.unique()]
         whole = bool((number % 1 == 0).all())
         if number.nunique() == 2 and whole:
             return "binary"
-        if whole and _words(ORDINAL_NAME, name) and ordered_levels(name, sorted(set(levels))):
+        if whole and words_in(ORDINAL_NAME, name) and ordered_levels(name, sorted(set(levels))):
             return "ordinal"
         return "integer" if whole else "continuous"
     if distinct == 2:
@@ -304,14 +394,48 @@ def _kind(name: str, text: pd.Series, raw: Raw, declared: Mapping[str, Any]) -> 
     return "ordinal" if ordered_levels(name, sorted(seen.unique())) else "categorical"
 
 
+def _code(seen: pd.Series) -> bool:
+    """Whether digits are a code and no number: some begin with a zero, and all have the same length."""
+    digits, zeros = seen.str.fullmatch(r"\d+"), seen.str.fullmatch(r"0\d+")
+    return bool(digits.all() and zeros.any() and (seen.str.len() == len(str(seen.iloc[0]))).all())
+
+
+def _not_modelled(name: str, seen: pd.Series) -> str | None:
+    """Why a column is left out unless it is declared: an identifier or a date; None for all others."""
+    spelt = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
+    distinct = seen.nunique()
+    if words_in(PERSONAL, spelt):
+        return "identifier"
+    if (words_in(CODED, spelt) or re.fullmatch("name", name, re.IGNORECASE)) and distinct > len(seen) / 2:
+        return "identifier"
+    if seen.map(lambda cell: DATE.fullmatch(cell) is not None).mean() > 0.5:
+        return "date"
+    number = numbers(seen)
+    if number.isna().any() or (number % 1 != 0).any() or group(name) in ("laboratory", "demographic"):
+        return None
+    if distinct > 2 and number.between(1900, 2100).all():
+        return f"date, by its year; to model it: `{advice(name, kind='integer')}`"
+    within = number.between(*SERIAL).all() and number.max() - number.min() < 25_000
+    if within and distinct > 10 and (words_in(DATE_NAME, spelt) or (number % 10 != 0).mean() > 0.7):
+        return "date, as a spreadsheet counts days"
+    if distinct > 10 and number.between(1_000_000_000, 2_500_000_000).all():
+        return "date, as a computer counts seconds"
+    if len(seen) >= 20 and distinct >= NEARLY_UNIQUE * len(seen):
+        return (
+            f"whole numbers of which nearly every patient has another ({distinct} of {len(seen)}), as identifiers are; "
+            f"if it is a measurement: `{advice(name, kind='integer')}`"
+        )
+    return None
+
+
 def _declared(declared: Mapping[str, Any]) -> tuple[str, ...]:
     """The attributes that the study fixed; a conversion fixes the unit."""
-    names = [key for key in ATTRIBUTES if key in declared and key not in ("convert", "missing")]
+    names = [key for key in ATTRIBUTES if key in declared and key not in ("convert", "missing", "decimal", "detection")]
     return tuple(names + (["unit"] if "convert" in declared and "unit" not in declared else []))
 
 
 def _numeric(
-    name: str, kind: str, text: pd.Series, raw: Raw, declared: Mapping[str, Any], where: str
+    name: str, kind: str, text: pd.Series, raw: Raw, declared: Mapping[str, Any], where: str, written: Plain | None
 ) -> tuple[Column, pd.Series]:
     recorded = numbers(text)
     wrong = text.notna() & recorded.isna()
@@ -331,13 +455,15 @@ def _numeric(
                 f"{raw.value(name, patient)}: {values[patient]:g} is beyond the declared {side} {declared[side]:g}; "
                 f"mend the value, change the limit, or ask for `winsorise`"
             )
-    fixed: dict[str, Any] = {key: float(declared[key]) for key in ("low", "high", "grain") if key in declared}
     told = declared["convert"]["to"] if "convert" in declared else declared.get("unit")
+    told = told or (written.unit if written else None)
+    fixed: dict[str, Any] = {key: float(declared[key]) for key in ("low", "high", "grain") if key in declared}
     column = observed(
         Column(
             kind,
             group=declared.get("group", group(name)),
             unit=unit(str(told), where) if "convert" in declared else told or _unit(name, values),
+            detection=_detection(declared.get("detection"), written, values),
             declared=_declared(declared),
             **fixed,
         ),
@@ -349,33 +475,36 @@ def _numeric(
     return column, values
 
 
+def _detection(setting: Any, written: Plain | None, values: pd.Series) -> dict[str, tuple[float, ...]]:
+    """The limits of detection: those declared, or those that the cells named."""
+    if isinstance(setting, Mapping):
+        return {side: tuple(map(float, at)) if isinstance(at, list) else (float(at),) for side, at in setting.items()}
+    if written is None or written.limits is None:
+        return {}
+    found = {side: sorted(values[written.limits == side].dropna().unique()) for side in ("low", "high")}
+    return {side: tuple(map(float, at)) for side, at in found.items() if at}
+
+
 def _unit(name: str, values: pd.Series) -> str | None:
     """The unit that a name ends in, as HB (g/dL) or HB_G_DL, or the one that the median of a known analyte tells."""
-    told = re.search(r"[\[(]([^\])]+)[\])]\s*$", name)
-    if told:
-        return told[1]
-    plain = "_" + re.sub(r"[^a-z0-9]+", "_", name.lower())
-    for ending, meaning in (("_g_dl", "g/dL"), ("_g_l", "g/L"), ("_mg_dl", "mg/dL"), ("_mg_l", "mg/L"),
-                            ("_mmol_l", "mmol/L"), ("_umol_l", "umol/L"), ("_u_l", "U/L"), ("_percent", "%"),
-                            ("_years", "years"), ("_months", "months"), ("_days", "days")):  # fmt: skip
-        if plain.endswith(ending):
-            return meaning
+    if told := header_unit(name):
+        return told
     median = float(values.median())
     for _, words, units in ANALYTES:
-        if _words(words, name):
+        if words_in(words, name):
             return next((meaning for meaning, low, high in units if low <= median <= high), None)
     return None
 
 
 def _number_level(text: str) -> str:
     """A level that is a number, as it was meant: 1.0 is 1."""
-    value = float(text)
+    value = number_of(text)
     return str(int(value)) if math.isfinite(value) and value.is_integer() else text
 
 
 def _levels(name: str, kind: str, text: pd.Series, raw: Raw, declared: Mapping[str, Any]) -> tuple[Column, pd.Series]:
     seen = text.dropna()
-    if numbers(seen).notna().all():
+    if numbers(seen).notna().all() and not _code(seen):
         text = text.map(_number_level, na_action="ignore")
         seen = text.dropna()
     found = _sorted(seen.unique())
@@ -416,3 +545,119 @@ def _spelling(seen: pd.Series) -> dict[str, str]:
     for level in sorted(counts.index, key=lambda level: (-counts[level], level)):
         best.setdefault(" ".join(level.lower().split()), level)
     return {level: best[" ".join(level.lower().split())] for level in counts.index}
+
+
+def remarks(name: str, column: Column, values: pd.Series, written: Plain | None, total: int) -> list[str]:
+    """What a reader should know of a column that is kept: limits of detection, codes for missing, an imputed constant.
+
+    Each suspicion comes with the line of YAML that settles it. `total` is the number of patients.
+    """
+    found: list[str] = []
+    if column.kind in ("continuous", "integer"):
+        for side, verb in (("low", "below"), ("high", "above")):
+            for at in column.detection.get(side, ()):
+                count = _at_limit(written, side, values, at)
+                if count:
+                    share = f"{100 * count / max(int(values.notna().sum()), 1):.1f} %"
+                    half = f" (half of it instead: `{advice(name, detection='half')}`)" if side == "low" else ""
+                    found.append(
+                        f"{name}: {_patients(count)} ({share}) {verb} a limit of detection of {at:g}; the values stand "
+                        f"at the limit, a share of their own{half}"
+                    )
+        for value in column.points:
+            count = int((values == value).sum())
+            if count and value not in [at for side in column.detection.values() for at in side]:
+                found.append(
+                    f"{name}: {value:.10g} in {_patients(count)} ({100 * count / total:.1f} %) lies off the step of "
+                    f"{column.grain or 0:g} in which the others are recorded, as an imputed mean does; it is kept as a "
+                    f"value of its own; where it means not recorded: `{advice(name, missing=[_plain_number(value)])}`"
+                )
+        codes = _codes(values.dropna())
+    else:
+        levels = values.dropna().astype(str)
+        codes = _codes(numbers(levels).dropna())
+        found += _misspelt(name, levels.value_counts())
+        if not numbers(levels).notna().all():  # a code among words
+            codes = [code for code in CODES if (levels == _plain_text(code)).any() and len(_plain_text(code)) > 1]
+    for code in codes:
+        same = values if column.numeric else numbers(values.astype("object").astype(str))
+        found.append(
+            f"{name}: {_plain_text(code)} in {_patients(int((same == code).sum()))} looks like a code for not recorded "
+            f"and is kept as a value; if it is a code: `{advice(name, missing=[_plain_number(code)])}`"
+        )
+    return found
+
+
+def _misspelt(name: str, counts: pd.Series) -> list[str]:
+    """Levels of one or two patients that are one letter away from a frequent one."""
+    found = []
+    for rare in sorted(counts.index[counts.to_numpy() <= 2]):
+        for common in sorted(counts.index[counts.to_numpy() >= 10]):
+            if min(len(rare), len(common)) >= 4 and _one_letter_apart(rare, common):
+                found.append(
+                    f"{name}: {rare!r} in {_patients(int(counts[rare]))} is one letter away from {common!r} and kept "
+                    f"as a level of its own; where it is a slip, mend it in the file"
+                )
+    return found
+
+
+def _one_letter_apart(a: str, b: str) -> bool:
+    """Whether one letter or sign, but no digit, has been changed, left out or put in."""
+    short, long = sorted((a, b), key=len)
+    if len(long) - len(short) > 1 or a == b:
+        return False
+    at = next((i for i, letter in enumerate(short) if letter != long[i]), len(short))
+    rest = short[at + 1 :] if len(short) == len(long) else short[at:]
+    changed = long[at] + (short[at] if len(short) == len(long) else "")
+    return rest == long[at + 1 :] and not any(letter.isdigit() for letter in changed)
+
+
+def _patients(count: int) -> str:
+    return "1 patient" if count == 1 else f"{count} patients"
+
+
+def _at_limit(written: Plain | None, side: str, values: pd.Series, at: float) -> int:
+    """How many cells named this limit of detection."""
+    if written is None or written.limits is None:
+        return 0
+    return int(((written.limits == side) & (values == at)).sum())
+
+
+def _plain_number(value: float) -> int | float:
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def _plain_text(value: float) -> str:
+    return f"{value:.10g}"
+
+
+def _codes(values: pd.Series) -> list[float]:
+    """Values such as 999 or -9 that stand apart from all others, as codes for missing do."""
+    rest = values[~values.isin(CODES)]
+    if len(rest) < 10:
+        return []
+    low, high = float(rest.min()), float(rest.max())
+    return [
+        code
+        for code in CODES
+        if (values == code).any()
+        and ((code < 0 <= low) or (code > 1.5 * high and (code > 9 or (high <= 5 and bool((rest % 1 == 0).all())))))
+    ]
+
+
+def events(raw: Raw, kept: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The kept columns that say yes or no of a cytogenetic event, or of a gene that the field or this cohort knows.
+
+    `known` are the genes among the mutations of the cohort.
+    """
+    from haemosynth.ingest.mutations import is_cytogenetic, yes_no
+
+    symbols = GENES | set(known)
+    found = []
+    for name in kept:
+        text = raw.clinical[name].dropna()
+        words = [word for word in re.split(r"[^A-Z0-9]+", name.upper()) if word and word not in MUTATED]
+        gene = bool(words) and (words[0] in symbols or (len(words) == 2 and words[1] in symbols))
+        if (gene or is_cytogenetic(name)) and len(text) and yes_no(text).notna().all():
+            found.append(name)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pandas as pd
 
 from haemosynth.cohort import MUTATION_COLUMNS
 from haemosynth.errors import InputError
-from haemosynth.ingest.infer import numbers
-from haemosynth.ingest.source import Table, suggestion
+from haemosynth.ingest.genes import approved, approved_names, is_known, no_symbol, renamed
+from haemosynth.ingest.numbers import numbers
+from haemosynth.ingest.reading import check_account
+from haemosynth.ingest.source import FileRead, Table, keyed, suggestion
 
 COLUMNS = {
     "gene": ("Hugo_Symbol", "gene", "gene_symbol"),
@@ -28,7 +31,10 @@ COLUMNS = {
     "depth": ("t_depth", "depth"),
     "vaf": ("vaf", "t_vaf", "tumor_vaf", "allele_frequency"),
     "copy_number": ("copy_number", "total_copy_number"),
+    "status": ("Mutation_Status",),
 }
+NOT_KEPT = "a sample that was not kept"
+NOT_MUTATED = frozenset({"wildtype", "none", "loh"})  # of Mutation_Status, as the cBioPortal importer leaves them out
 # Classes that change no protein, as the cBioPortal importer leaves them out, and their Sequence Ontology names.
 SILENT = frozenset({
     "silent", "synonymous", "synonymous_variant", "intron", "intronic", "intron_variant", "3'utr", "5'utr",
@@ -59,28 +65,32 @@ CLASSES = {
 }
 CYTOGENETIC = re.compile(
     r"(t|del|inv|dup|add|der|ins|iso|i|idic)\s*\(|[+-]\s*(\d|[xy]\b)|(cyto|trisomy|monosomy|gain|loss|amp|"
-    r"hyperdiploid|hypodiploid|complex_?kar)",
+    r"hyperdiploid|hypodiploid|complex_?kar)|\S+::\S",
     re.IGNORECASE,
 )
 
 
 def is_cytogenetic(name: str) -> bool:
-    """Whether an event's name is that of a cytogenetic event: t(4;14), del(17p), +8, trisomy 8, CYTO_PLUS8."""
+    """Whether an event's name is that of a cytogenetic event: t(4;14), del(17p), +8, trisomy 8, KMT2A::MLLT3."""
     return CYTOGENETIC.match(name.strip()) is not None
 
 
-def read_maf(table: Table, patient_of: Mapping[str, str], kept: frozenset[str]) -> tuple[pd.DataFrame, list[str]]:
+def read_maf(
+    table: Table, patient_of: Mapping[str, str], kept: frozenset[str]
+) -> tuple[pd.DataFrame, list[str], FileRead]:
     """Canonical mutations (MUTATION_COLUMNS) from MAF rows, in the order of the file.
 
-    Left out, each with a note: rows of samples that are not `kept`, classes that change no protein (5'Flank of TERT,
-    its promoter, stays), and second calls of the same variant in a patient (the call of greatest depth stays; rows
-    without position are never taken for the same variant).
+    Left out, each with its reason: rows without a gene, rows of samples that are not `kept`, rows that say that nothing
+    is mutated, classes that change no protein (5'Flank of TERT, its promoter, stays), and second calls of the same
+    variant in a patient (the call of greatest depth stays; rows without position are never taken for the same variant).
+    A gene has one name: other cases and earlier symbols are told in a note.
 
     Args:
         patient_of: sample (or patient) -> patient, of all samples of the clinical files.
 
     Raises:
-        InputError: a column is missing, a row names an unknown patient, or counts and VAF are impossible.
+        InputError: a column is missing, a row names an unknown patient, no row names a gene, or counts and VAF are
+            impossible.
     """
     columns = {title: table.column(*names) for title, names in COLUMNS.items()}
     for title in ("gene", "sample"):
@@ -92,23 +102,74 @@ def read_maf(table: Table, patient_of: Mapping[str, str], kept: frozenset[str]) 
     rows = pd.DataFrame(
         {title: table.frame[name] if name else None for title, name in columns.items()}, index=table.frame.index
     ).astype("object")
-    for title in ("gene", "sample"):
-        if rows[title].isna().any():
-            position = int(rows[title].isna().argmax())
-            raise InputError(f"{table.row(position)}: column {columns[title]} is empty")
-    strange = ~rows["sample"].isin(list(patient_of))
-    if strange.any():
-        position = int(strange.argmax())
-        raise InputError(
-            f"{table.row(position)}: {columns['sample']} {rows.loc[position, 'sample']!r} is not in the clinical table "
-            f"({rows.loc[strange, 'sample'].nunique()} such); add the patient there or remove the row"
-        )
-    rows["patient_id"] = rows["sample"].map(patient_of)
+    patients = patients_of(table, str(columns["sample"]), patient_of)
+    rows["patient_id"] = patients
+    left: dict[str, int] = {}
+    rows, notes = _with_genes(table, rows, str(columns["gene"]), left)
     counts = {title: _count(table, rows, columns, title) for title in ("alt_count", "ref_count", "depth")}
     rows = rows.assign(**counts, **_fraction(table, rows, columns, counts))
     rows["ref_count"] = rows["ref_count"].fillna(rows["depth"] - rows["alt_count"])
     rows["copy_number"] = numbers(rows["copy_number"])
-    return _thinned(rows, kept)
+    rows["hgvsp"] = rows["hgvsp"].mask(rows["hgvsp"].eq("MUTATED"), None)  # cBioPortal's word for a change not given
+    rows = _thinned(rows, kept, left)
+    return rows, [*notes, *told(table, left)], account(table, len(rows), left)
+
+
+def account(table: Table, read: int, left: Mapping[str, int]) -> FileRead:
+    """The account of a file of which `read` records were taken and the others left out, by reason."""
+    reading = replace(table.reading, read=read, left={**table.reading.left, **left})
+    check_account(reading, table.path)
+    return reading
+
+
+def other_symbols(table: Table, names: Mapping[str, str]) -> list[str]:
+    """A note where genes stood under another symbol than their own."""
+    changes = renamed(names)
+    return [f"{table.path.name}: genes under another symbol: {changes}"] if changes else []
+
+
+def told(table: Table, left: Mapping[str, int]) -> list[str]:
+    """A note for every reason for which records were left out."""
+    return [
+        f"{table.path.name}: {count} row{'' if count == 1 else 's'} left out: {reason}"
+        for reason, count in left.items()
+    ]
+
+
+def patients_of(table: Table, column: str, patient_of: Mapping[str, str]) -> pd.Series:
+    """The patient of each row, by its sample.
+
+    Raises:
+        InputError: a row without sample, or of a sample that no clinical file knows.
+    """
+    samples = table.frame[column]
+    if samples.isna().any():
+        raise InputError(f"{table.row(int(samples.isna().argmax()))}: column {column} is empty")
+    strange = ~samples.isin(list(patient_of))
+    if strange.any():
+        position = int(strange.argmax())
+        raise InputError(
+            f"{table.row(position)}: {column} {samples[position]!r} is not in the clinical table "
+            f"({samples[strange].nunique()} such); add the patient there or remove the row"
+        )
+    return samples.map(patient_of)
+
+
+def _with_genes(table: Table, rows: pd.DataFrame, column: str, left: dict[str, int]) -> tuple[pd.DataFrame, list[str]]:
+    """The rows that name a gene, each gene by one name."""
+    reasons = rows["gene"].map({name: no_symbol(name) for name in rows["gene"].unique()})
+    for reason in sorted(reasons.dropna().unique()):
+        words = sorted(set(rows.loc[reasons == reason, "gene"].dropna()))
+        named = f" ({', '.join(words[:5])}{' and others' if len(words) > 5 else ''})" if words else ""
+        left[f"{reason}{named}"] = int((reasons == reason).sum())
+    if len(rows) and reasons.notna().all():
+        raise InputError(
+            f"{table.row(0)}: column {column}: {rows['gene'].iloc[0] or 'empty'!r} and all others are no gene symbols; "
+            f"expected symbols such as NPM1"
+        )
+    rows = rows[reasons.isna()]
+    names = approved_names(rows["gene"])
+    return rows.assign(gene=rows["gene"].map(names)), other_symbols(table, names)
 
 
 def _count(table: Table, rows: pd.DataFrame, columns: Mapping[str, str | None], title: str) -> pd.Series:
@@ -150,31 +211,30 @@ def _fraction(
     return {"vaf": given.fillna((alt / total.where(total > 0)).astype("float64"))}
 
 
-def _thinned(rows: pd.DataFrame, kept: frozenset[str]) -> tuple[pd.DataFrame, list[str]]:
-    notes = []
-    other = ~rows["sample"].isin(list(kept))
-    if other.any():
-        notes.append(f"mutations: {int(other.sum())} rows of samples that were not kept are left out")
-        rows = rows[~other]
+def _thinned(rows: pd.DataFrame, kept: frozenset[str], left: dict[str, int]) -> pd.DataFrame:
+    def without(flags: pd.Series, reason: str) -> pd.DataFrame:
+        if flags.any():
+            left[reason] = int(flags.sum())
+        return rows[~flags]
+
+    rows = without(~rows["sample"].isin(list(kept)), NOT_KEPT)
+    rows = without(
+        rows["status"].map(lambda text: text.lower() in NOT_MUTATED, na_action="ignore").eq(True),
+        "a status that says not mutated",
+    )
     word = rows["variant_class"].map(lambda text: re.sub(r"[\s-]+", "_", text.lower()), na_action="ignore")
     silent = word.isin(SILENT) & ~((rows["gene"] == "TERT") & word.isin(["5'flank", "upstream_gene_variant"]))
-    if silent.any():
-        found = ", ".join(sorted(rows.loc[silent, "variant_class"].unique()))
-        notes.append(f"mutations: {int(silent.sum())} rows that change no protein are left out ({found})")
-        rows = rows[~silent]
+    found = ", ".join(sorted(rows.loc[silent, "variant_class"].unique()))
+    rows = without(silent, f"a class that changes no protein ({found})")
     rows = rows.assign(variant_class=word[~silent].map(CLASSES).fillna(rows["variant_class"]))
     variant = ["patient_id", "gene", "chromosome", "position", "reference", "allele"]
     depth = (rows["alt_count"] + rows["ref_count"]).fillna(-1)
     deepest = rows.assign(order=-depth).sort_values("order", kind="stable")
     second = (deepest.duplicated(variant) & deepest["position"].notna()).reindex(rows.index)
-    if second.any():
-        notes.append(
-            f"mutations: {int(second.sum())} rows repeat a variant of their patient; the call of greatest depth is kept"
-        )
-        rows = rows[~second]
+    rows = without(second, "a second call of a variant of the patient, less deep")
     rows = rows[list(MUTATION_COLUMNS)].reset_index(drop=True)
     text = ["chromosome", "variant_class", "hgvsp"]
-    return rows.assign(**{name: rows[name].astype("object").mask(rows[name].isna(), None) for name in text}), notes
+    return rows.assign(**{name: rows[name].astype("object").mask(rows[name].isna(), None) for name in text})
 
 
 def name_variants(mutations: pd.DataFrame, variants: Mapping[str, Any], where: str) -> tuple[pd.DataFrame, list[str]]:
@@ -191,20 +251,34 @@ def name_variants(mutations: pd.DataFrame, variants: Mapping[str, Any], where: s
             raise InputError(
                 f"{where}.variants.{name}: expected {{gene: FLT3, protein: a regular expression}}"
             ) from None
-        match = (mutations["gene"] == rule.get("gene")) & mutations["hgvsp"].fillna("").str.contains(pattern)
+        of = str(rule.get("gene"))
+        of = of if (mutations["gene"] == of).any() else approved(of)
+        match = (mutations["gene"] == of) & mutations["hgvsp"].fillna("").str.contains(pattern)
         if not match.any():
             raise InputError(
                 f"{where}.variants.{name}: no mutation of {rule.get('gene')} has a change like {rule['protein']!r}"
             )
         gene = gene.mask(match, name)
-        notes.append(f"{name}: mutations of {rule['gene']} with a protein change like {rule['protein']!r}")
-        if ((mutations["gene"] == rule["gene"]) & (gene == rule["gene"])).any():
-            notes.append(f"{rule['gene']}: its other mutations")
+        notes.append(f"{name}: mutations of {of} with a protein change like {rule['protein']!r}")
+        if ((mutations["gene"] == of) & (gene == of)).any():
+            notes.append(f"{of}: its other mutations")
     return mutations.assign(gene=gene), list(dict.fromkeys(notes))
 
 
-def carriers(mutations: pd.DataFrame, patients: pd.Index, sequenced: pd.Series) -> pd.DataFrame:
+def carriers(
+    mutations: pd.DataFrame,
+    patients: pd.Index,
+    sequenced: pd.Series,
+    panels: Mapping[str, frozenset[str]] | None = None,
+    gene_of: Mapping[str, str] | None = None,
+    where: str = "",
+) -> tuple[pd.DataFrame, list[str]]:
     """The genes of every patient: 1 mutated, 0 not, NaN where not sequenced.  (patients, genes), genes by name.
+
+    Args:
+        panels: the genes that were sequenced, of those patients of whom not all were; the others are unknown.
+        gene_of: the gene of an alteration that is named otherwise (FLT3 of FLT3_ITD).
+        where: what says who was sequenced, for the message.
 
     Raises:
         InputError: a patient who was not sequenced has mutations.
@@ -212,9 +286,10 @@ def carriers(mutations: pd.DataFrame, patients: pd.Index, sequenced: pd.Series) 
     strange = mutations["patient_id"].map(sequenced).eq(False)
     if strange.any():
         patient = mutations.loc[strange, "patient_id"].iloc[0]
+        count, gene = mutations.loc[strange, "patient_id"].nunique(), mutations.loc[strange, "gene"].iloc[0]
         raise InputError(
-            f"patient {patient} has mutations ({mutations.loc[strange, 'gene'].iloc[0]}) but is listed as not "
-            f"sequenced; mend one of the two"
+            f"{where}{': ' if where else ''}patient {patient} has mutations ({gene}) but is listed as not sequenced "
+            f"({count} such patients); mend one of the two"
         )
     genes = sorted(mutations["gene"].unique())
     matrix = np.zeros((len(patients), len(genes)))
@@ -223,8 +298,21 @@ def carriers(mutations: pd.DataFrame, patients: pd.Index, sequenced: pd.Series) 
         pd.Index(genes).get_indexer(pd.Index(mutations["gene"])),
     )
     matrix[row, column] = 1.0
+    notes = []
+    if panels:
+        off = np.zeros(matrix.shape, dtype=bool)
+        for i, patient in enumerate(patients):
+            if patient in panels:
+                off[i] = [(gene_of or {}).get(gene, gene) not in panels[patient] for gene in genes]
+        seen = off & (matrix == 1.0)
+        if seen.any():
+            notes.append(
+                f"gene panels: {int(seen.sum())} genes mutated in a patient whose panel lacks them are kept as mutated "
+                f"({', '.join(genes[j] for j in np.flatnonzero(seen.any(axis=0))[:5])})"
+            )
+        matrix[off & ~seen] = np.nan
     matrix[~sequenced.reindex(patients).to_numpy(dtype=bool)] = np.nan
-    return pd.DataFrame(matrix, index=patients, columns=genes)
+    return pd.DataFrame(matrix, index=patients, columns=genes), notes
 
 
 def min_carriers(panel: Any, where: str) -> int | None:
@@ -250,6 +338,7 @@ def select_panel(genes: pd.DataFrame, panel: Any, where: str) -> tuple[pd.DataFr
     """
     counts, least = genes.sum(), min_carriers(panel, where)
     if least is None:
+        panel = [gene if counts.get(gene, 0) else approved(gene) for gene in panel]
         for gene in panel:
             if counts.get(gene, 0) == 0:
                 raise InputError(
@@ -262,23 +351,32 @@ def select_panel(genes: pd.DataFrame, panel: Any, where: str) -> tuple[pd.DataFr
     return chosen, [f"panel: {chosen.shape[1]} genes with at least {least} carriers; {left} rarer genes are left out"]
 
 
-def read_matrix(table: Table, id_column: str, patients: pd.Index) -> tuple[pd.DataFrame, pd.Series, list[str]]:
+def read_matrix(
+    table: Table, id_column: str, patients: pd.Index
+) -> tuple[pd.DataFrame, pd.Series, list[str], FileRead]:
     """A patient-by-event matrix of 0, 1 and missing.
 
     Returns:
-        matrix: (patients, events) 0/1/NaN in the order of `patients`; those without a row are NaN.
+        matrix: (patients, events) 0/1/NaN in the order of `patients`; those without a row are NaN. A gene has one
+            name and one column; columns whose name is a date or a number leave with a note.
         sequenced: as a column `sequenced` says, else whether the patient has any value among the genes.
+        notes, and the account of the file.
 
     Raises:
-        InputError: an unknown patient, or a value that is not 0, 1 (No, Yes) or missing.
+        InputError: an unknown patient, a value that is not 0, 1 (No, Yes) or missing, or two columns of one gene that
+            contradict each other.
     """
-    from haemosynth.ingest.source import keyed
-
     frame = keyed(table, id_column)
     unknown = ~frame.index.isin(patients)
     if unknown.any():
         position = int(unknown.argmax())
-        raise InputError(f"{table.row(position)}: patient {frame.index[position]!r} is not in the clinical table")
+        raise InputError(
+            f"{table.row(position)}: patient {frame.index[position]!r} is not in the clinical table "
+            f"({int(unknown.sum())} such); add the patient there or remove the row"
+        )
+    lost = {str(name): why for name in frame.columns if (why := no_symbol(str(name))) is not None}
+    notes = [f"{table.path.name}: column {name} left out: {why}" for name, why in lost.items()]
+    frame = frame.drop(columns=list(lost))
     matrix = pd.DataFrame({name: yes_no(frame[name]) for name in frame.columns}, index=frame.index)
     for name in frame.columns:
         wrong = frame[name].notna() & matrix[name].isna()
@@ -288,15 +386,37 @@ def read_matrix(table: Table, id_column: str, patients: pd.Index) -> tuple[pd.Da
                 f"{table.row(position)}, patient {frame.index[position]}: column {name}: "
                 f"{frame[name].iloc[position]!r} is not 0, 1 or empty"
             )
-    told = table.column("sequenced")
+    matrix, more = _one_column_each(matrix, table)
+    notes += more
+    column = table.column("sequenced")
     matrix = matrix.reindex(patients)
-    notes = []
     if len(frame) < len(patients):
         notes.append(f"alterations: {len(patients) - len(frame)} patients without a row in {table.path.name}, unknown")
-    if told is not None and told in matrix:
-        return matrix.drop(columns=told), matrix[told].eq(1), notes
+    reading = account(table, len(frame), {})
+    if column is not None and column in matrix:
+        return matrix.drop(columns=column), matrix[column].eq(1), notes, reading
     genes = [name for name in matrix.columns if not is_cytogenetic(str(name))]
-    return matrix, matrix[genes or list(matrix.columns)].notna().any(axis=1), notes
+    return matrix, matrix[genes or list(matrix.columns)].notna().any(axis=1), notes, reading
+
+
+def _one_column_each(matrix: pd.DataFrame, table: Table) -> tuple[pd.DataFrame, list[str]]:
+    """Columns of one gene under several names as one: present or absent where any of them says so."""
+    names = {name: name for name in map(str, matrix.columns)}
+    names |= approved_names(name for name in names if is_known(name))
+    same: dict[str, list[str]] = {}
+    for name in names:
+        same.setdefault(names[name].upper() if is_known(name) else names[name], []).append(name)
+    columns = {}
+    for several in same.values():
+        one = names[several[0]]
+        columns[one] = matrix[several].max(axis=1)
+        contrary = matrix[several].min(axis=1) < columns[one]
+        if contrary.any():
+            raise InputError(
+                f"{table.row(int(contrary.argmax()))}, patient {contrary.idxmax()}: columns {' and '.join(several)} "
+                f"are of one gene, {one}, but differ ({int(contrary.sum())} such patients); remove or rename one"
+            )
+    return pd.DataFrame(columns, index=matrix.index), other_symbols(table, names)
 
 
 YES_NO = {

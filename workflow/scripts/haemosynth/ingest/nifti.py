@@ -61,6 +61,11 @@ def read_volume(path: Path, patient: str) -> Volume:
         unit = image.header.get_xyzt_units()[0] if hasattr(image.header, "get_xyzt_units") else "unknown"
         if unit not in ("mm", "unknown"):
             raise InputError(f"{where}: the header is in {unit}; expected millimetres")
+        if "qform_code" in image.header and not (image.header["qform_code"] or image.header["sform_code"]):
+            raise InputError(
+                f"{where}: the header does not say how the volume lies in space (qform and sform are 0);"
+                " convert the images again with a tool that keeps the orientation"
+            )
         check_header(shape, np.asarray(image.affine, dtype=float), where)
         if len(image.shape) > 3:
             image = image.slicer[(..., *[0] * (len(image.shape) - 3))]

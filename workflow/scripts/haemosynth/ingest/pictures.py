@@ -54,21 +54,27 @@ def patients_of(folder: Path, entry: Mapping[str, Any], where: str) -> list[str]
 def read_picture(path: Path, patient: str) -> npt.NDArray[np.float32]:
     """(rows, columns, channels) values from 0 to 1; the size is judged before the pixels are loaded.
 
+    A picture is turned and mirrored as its EXIF orientation says, which is how every viewer shows it.
+
     Raises:
-        InputError: not to be read, or absurdly large or small.
+        InputError: not to be read, absurdly large or small, or several pictures in one file.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     where = f"{path}, patient {patient}"
     try:
-        with Image.open(path) as file:
+        # An open file, not its name: by name the library maps raw TIFF into memory, and mistakes a turned one's sides.
+        with open(path, "rb") as opened, Image.open(opened) as file:
             width, height = file.size
             if width * height > MOST_PIXELS or min(width, height) < LEAST_SIDE:
                 raise InputError(
                     f"{where}: {height} x {width} pixels; expected {LEAST_SIDE} a side or more, {MOST_PIXELS} at most"
                 )
-            kept = file.mode in ("L", "RGB", "I", "F") or file.mode.startswith("I;16")
-            values = np.asarray(file if kept else file.convert("L" if file.mode in ("1", "LA") else "RGB"))
+            if (count := getattr(file, "n_frames", 1)) > 1:
+                raise InputError(f"{where}: {count} pictures in one file; expected one")
+            turned = ImageOps.exif_transpose(file)
+            kept = turned.mode in ("L", "RGB", "I", "F") or turned.mode.startswith("I;16")
+            values = np.asarray(turned if kept else turned.convert("L" if turned.mode in ("1", "LA") else "RGB"))
     except InputError:
         raise
     except Exception as error:  # damaged files end in many kinds of errors
@@ -108,6 +114,8 @@ def read_patient(
     if mask.shape != values.shape[:2]:
         told = [f"{rows} x {columns}" for rows, columns in (mask.shape, values.shape[:2])]
         raise InputError(f"{mask_path}, patient {patient}: {told[0]} pixels, its picture {told[1]}")
+    if 0 < mask.max() <= 1.001 / 255:  # written as 0 and 1, which is black in a viewer
+        mask = mask / mask.max()
     between = float(((mask > 0.15) & (mask < 0.85)).mean())
     if between > 0.1:
         raise InputError(

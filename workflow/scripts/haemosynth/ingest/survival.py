@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.errors import InputError
-from haemosynth.ingest.infer import DAY, TIME_STEPS, convert, grain, numbers
+from haemosynth.ingest.infer import DAY, TIME_STEPS, convert, grain, words_in
+from haemosynth.ingest.numbers import numbers
 from haemosynth.ingest.source import Raw, suggestion
 from haemosynth.preprocess import MONTH_DAYS
 
@@ -25,6 +26,24 @@ FALSE = frozenset({
     "0", "0.0", "false", "no", "none", "living", "alive", "censored", "censor", "diseasefree", "disease_free",
     "progression_free", "event_free", "relapse_free", "not_progressed", "no_event",
 })  # fmt: skip
+# Endpoints that come as a pair of time and event (Cheson, J Clin Oncol 2003;21:4642; Rajkumar, Blood 2011;117:4691).
+PAIRS = re.compile(
+    r"os|pfs2?|efs|dfs|rfs|lfs|dss|css|mfs|ffs|ffp|ffr|dmfs|ddfs|dfi|pfi|tfs|ttp|ttnt|ttr|ttf|cir|nrm|trm|grfs|crfs|dor|"
+    r"(\w+_)?(overall|disease_specific|cancer_specific)_survival|(\w+_)?(event|progression|relapse|disease|failure|leuk"
+    r"a?emia|metastasis|recurrence)_free(_survival|_interval)?|time_to_\w+"
+)
+# The outcome in other words: a name that speaks of death, of the last contact, or of a time until something.
+RESTATED = (
+    "vital_?status|alive|dead|died|deceased|death|exitus|verstorben|todesursache|todesdatum|tod|cod|dod|"
+    "(os|overall|survival)_?(status|event|time|days|weeks|months|years|mo|m)?|surv|survived|"
+    "follow_?ups?|fup?_?(status|date|days|weeks|months|years|time)|last_?(contact|seen|visit|known|alive|observation|date|news|fu)|"
+    "(date|day|days|dt)_?of_?(last|death|relapse|progression|recurrence)|lost_to_fu|letzter_?kontakt|"
+    "(day|days|week|weeks|month|months|year|years|time|tt)_?(to|until|till|from)|"
+    "(relapse|recurrence|progression|remission|cr|rezidiv|transplant|hsct|sct)_?"
+    "(date|dt|day|days|datum|week|weeks|months?|years?|time)"
+)
+DEAD_OR_ALIVE = frozenset({"dead", "deceased", "died", "alive", "living", "lebt", "lebend", "tot", "verstorben", "dod"})
+AGREES = 0.98  # share of the patients in whom a column says what an endpoint says
 OUTCOMES = "os|pfs|efs|dfs|rfs|lfs|dss|ttp|ttnt|cr|ccr|relapse|remission|progression|hsct|sct|asct|transplant|death|"
 OUTCOMES += "follow_?up|last_?contact|fu|nrm|aml|response"
 SLACK = 0.1  # months by which a later endpoint may pass the primary one before it is a mistake
@@ -189,6 +208,93 @@ def _within_follow_up(
     if not late.any():
         return []
     return [f"{endpoint}: time later than {primary}, set to the time of {primary}: {', '.join(late.index[late])}"]
+
+
+def sources(raw: Raw, endpoints: list[str], milestones: Mapping[str, str]) -> list[str]:
+    """The columns of the table that hold these endpoints, as far as they are there."""
+    found = [_find(raw, endpoint, endings) for endpoint in endpoints for endings in (tuple(TIMES), EVENTS)]
+    return [name for name in [*found, *milestones.values()] if name is not None and name in raw.clinical]
+
+
+def further(
+    raw: Raw,
+    endpoints: list[str],
+    milestones: Mapping[str, str],
+    columns: Mapping[str, Any],
+    excluded: Mapping[str, str],
+    repair: bool,
+    where: str,
+) -> tuple[list[str], dict[str, str]]:
+    """The endpoints with every other pair of time and event that the table holds, as secondary endpoints.
+
+    Returns:
+        endpoints: those given, then the others in table order. reasons: columns of the pairs that cannot be taken.
+    """
+    read(raw, endpoints, milestones, columns, repair, where)
+    found, reasons = list(endpoints), dict[str, str]()
+    known = {name.upper() for name in [*endpoints, *milestones]}
+    for column in map(str, raw.clinical.columns):
+        stem, _, ending = column.rpartition("_")
+        if ending.upper() not in TIMES or stem.upper() in known or not PAIRS.fullmatch(stem.lower().replace(" ", "_")):
+            continue
+        time, event = _find(raw, stem, tuple(TIMES)), _find(raw, stem, EVENTS)
+        if time is None or event is None or any(name in excluded or name in columns for name in (time, event)):
+            continue
+        known.add(stem.upper())
+        try:
+            table, _, _ = read(raw, [*endpoints, stem], milestones, columns, repair, where)
+        except InputError as error:
+            reasons |= dict.fromkeys((time, event), f"no secondary endpoint: {error}")
+            continue
+        if not (table[f"{stem}_event"] == 1).any():
+            reasons |= dict.fromkeys((time, event), "no secondary endpoint: no patient has an event")
+            continue
+        found.append(stem)
+    return found, reasons
+
+
+def restated(raw: Raw, used: Mapping[str, str], table: pd.DataFrame) -> dict[str, str]:
+    """Columns that say the outcome in other words, by their name or because they agree with it, with the reason."""
+    found = {}
+    for name in map(str, raw.clinical.columns):
+        if name in used:
+            continue
+        text = raw.clinical[name]
+        spelt = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
+        levels = set(text.dropna().str.lower().unique())
+        if words_in(RESTATED, spelt):
+            found[name] = "the outcome in other words: its name speaks of death, follow-up, or a time until an event"
+        elif len(levels) <= 6 and levels & DEAD_OR_ALIVE:
+            found[name] = "the outcome in other words: it says who died"
+        elif why := _agrees(text, table):
+            found[name] = f"the outcome in other words: {why}"
+    return found
+
+
+def _agrees(text: pd.Series, table: pd.DataFrame) -> str | None:
+    """How a column agrees with an endpoint, its event, or its time; None where it does not."""
+    number, recorded = numbers(text).to_numpy(), text.notna().to_numpy()
+    for endpoint in dict.fromkeys(str(column).rsplit("_", 1)[0] for column in table.columns):
+        time, event = (table[f"{endpoint}_{part}"].to_numpy("float64") for part in ("time", "event"))
+        known = ~np.isnan(event)
+        if min((event == 1).sum(), (event == 0).sum()) < 10:
+            continue
+        with_event = float((recorded[known] == (event[known] == 1)).mean())
+        if max(with_event, 1 - with_event) >= AGREES:
+            return f"it is recorded {'only' if with_event > 0.5 else 'unless'} where {endpoint} has its event"
+        both = known & recorded
+        levels = text[both].unique()
+        if len(levels) == 2 and both.sum() >= 20 and len(np.unique(event[both])) == 2:
+            same = float(((text[both] == levels[0]).to_numpy() == (event[both] == 1)).mean())
+            if max(same, 1 - same) >= AGREES:
+                return f"it says the event of {endpoint}"
+        both = ~np.isnan(number) & (time > 0)
+        if both.sum() >= 20 and len(np.unique(number[both])) > 10:
+            ratio = float(np.median(number[both] / time[both]))
+            near = np.abs(number[both] - ratio * time[both]) <= 0.02 * abs(ratio) * time[both] + 0.51
+            if ratio > 0 and number[both].std() > 5 and near.mean() >= AGREES:
+                return f"it is the time of {endpoint}"
+    return None
 
 
 def unlisted(raw: Raw, used: Mapping[str, str]) -> dict[str, str]:

@@ -70,11 +70,14 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     rows = {paths["clinical"]: rows_of(table, id_column)}
     mutations, matrix, sequenced = None, None, None
     notes: list[str] = []
+    readings = [table.reading]
     if genomic is not False and "mutations" in paths:
         patients = {patient: patient for patient in clinical.index}
-        mutations, notes = read_maf(read(paths["mutations"]), patients, frozenset(patients))
+        mutations, notes, reading = read_maf(read(paths["mutations"]), patients, frozenset(patients))
+        readings.append(reading)
     if genomic is not False and "matrix" in paths:
         events = read(paths["matrix"])
-        matrix, sequenced, more = read_matrix(events, _id(events, source), clinical.index)
+        matrix, sequenced, more, reading = read_matrix(events, _id(events, source), clinical.index)
+        readings.append(reading)
         notes = [*notes, *more]
-    return Raw(clinical, columns, rows, mutations, matrix, sequenced, {}, tuple(notes))
+    return Raw(clinical, columns, rows, mutations, matrix, sequenced, {}, tuple(notes), tuple(readings))

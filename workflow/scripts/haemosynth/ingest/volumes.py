@@ -94,11 +94,12 @@ def check_unit(volume: Volume, unit: str, where: str) -> None:
 
 
 def check_mask(mask: Volume, of: Volume, where: str) -> Volume:
-    """A mask of 0 and 1 on the lattice of its channel.
+    """A mask of 0 and 1 on the lattice of its channel, however the axes of the two files are ordered and directed.
 
     Raises:
         InputError: another geometry, other values, or nothing inside.
     """
+    mask, of = canonical(mask), canonical(of)
     if mask.values.shape != of.values.shape or not np.allclose(mask.affine, of.affine, atol=1e-2):
         raise InputError(
             f"{where}: the geometry ({' x '.join(map(str, mask.values.shape))} voxels) differs from that of {of.path}"
@@ -111,6 +112,16 @@ def check_mask(mask: Volume, of: Volume, where: str) -> Volume:
     if len(found) == 1:
         raise InputError(f"{where}: the mask is empty; outline the lesion, or take the patient out")
     return Volume((mask.values > 0).astype(np.uint8), mask.affine, mask.path)
+
+
+def canonical(volume: Volume) -> Volume:
+    """The same volume with axes that go, as nearly as they can, to the patient's right, front and head."""
+    from nibabel import orientations
+
+    turn = orientations.io_orientation(volume.affine)  # type: ignore[no-untyped-call]
+    values = orientations.apply_orientation(volume.values, turn)  # type: ignore[no-untyped-call]
+    back = orientations.inv_ornt_aff(turn, volume.values.shape)  # type: ignore[no-untyped-call]
+    return Volume(values, np.asarray(volume.affine @ back, dtype=float), volume.path)
 
 
 def chosen_slices(holds: npt.NDArray[np.bool_], grid: Grid) -> tuple[npt.NDArray[np.intp], list[str]]:
@@ -164,6 +175,9 @@ def cut(
         holds[
             np.unique(np.rint((inside[:, 2] - heights[0]) / abs(_step(first))).astype(int).clip(0, len(heights) - 1))
         ] = True
+    # Where the axes are oblique, or the gantry was tilted, the outermost heights hold a corner alone.
+    there = holds | _inside(first, np.stack([*np.broadcast_arrays(*centre[:2, None], heights)], axis=-1))
+    heights, holds = heights[there], holds[there]
     rows, _ = chosen_slices(holds, grid)
     points = _points(centre, heights[rows], grid)
     pixels = np.empty((len(rows), len(channels), *grid.size), dtype=np.float32)
@@ -211,10 +225,20 @@ def _sampled(volume: Volume, points: Array, grid: Grid, fill: float) -> tuple[np
     reach = direction[0] * grid.spacing[1] + direction[1] * grid.spacing[0]
     width = np.sqrt(np.maximum((reach / volume.spacing) ** 2 - 1, 0.0)) / 2.355
     smooth = ndimage.gaussian_filter(volume.values.astype(np.float32), width, mode="nearest", truncate=3.0)
-    inverse = np.linalg.inv(volume.affine)
-    voxels = np.moveaxis(points @ inverse[:3, :3].T + inverse[:3, 3], -1, 0)
-    # Half a voxel beyond the outermost centres still belongs to the volume.
-    ends = np.array(volume.values.shape)[:, None, None, None] - 1
-    within = ((voxels >= -0.51) & (voxels <= ends + 0.51)).all(axis=0)
-    values = ndimage.map_coordinates(smooth, np.clip(voxels, 0, ends), order=1)
+    voxels = _voxels(volume, points)
+    within = _inside(volume, points)
+    ends = np.array(volume.values.shape) - 1
+    values = ndimage.map_coordinates(smooth, np.moveaxis(np.clip(voxels, 0, ends), -1, 0), order=1)
     return np.where(within, values, np.float32(fill)), float(within.mean())
+
+
+def _voxels(volume: Volume, points: Array) -> Array:
+    """(..., 3) where points in millimetres lie on the lattice of a volume."""
+    inverse = np.linalg.inv(volume.affine)
+    return np.asarray(points @ inverse[:3, :3].T + inverse[:3, 3])
+
+
+def _inside(volume: Volume, points: Array) -> npt.NDArray[np.bool_]:
+    """(...) whether points belong to a volume; half a voxel beyond the outermost centres still does."""
+    voxels, ends = _voxels(volume, points), np.array(volume.values.shape) - 1
+    return np.asarray(((voxels >= -0.51) & (voxels <= ends + 0.51)).all(axis=-1))

@@ -34,19 +34,30 @@ from haemosynth.report.dossier import render
 from haemosynth.schema import Column, Schema
 
 WITHHELD = "withheld"
+FEWEST = 5  # synthetic patients at a limit of detection that the schema names
 
 
 def release_schema(cohort: Cohort) -> Schema:
     """The schema that leaves: ranges are the 1-99 % range of the synthetic patients, notes on real patients stay."""
     columns = {name: _released(column, cohort.clinical[name]) for name, column in cohort.schema.columns.items()}
-    return replace(cohort.schema, columns=columns, notes=(), excluded={}, declared=())
+    return replace(cohort.schema, columns=columns, notes=(), excluded={}, declared=(), reading=())
 
 
 def _released(column: Column, values: pd.Series) -> Column:
     if not column.numeric or column.kind == "event" or not values.notna().any():
         return replace(column, low=None, high=None, declared=())
     low, high = np.quantile(values.dropna(), [0.01, 0.99])
-    return replace(column, low=float(low), high=float(high), declared=())
+    counts = values.value_counts()
+    shared = set(counts.index[counts.to_numpy() >= FEWEST])
+    limits = {side: tuple(at for at in every if at in shared) for side, every in column.detection.items()}
+    return replace(
+        column,
+        low=float(low),
+        high=float(high),
+        detection={side: every for side, every in limits.items() if every},
+        points=tuple(at for at in column.points if (values == at).any()),
+        declared=(),
+    )
 
 
 def release_config(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:

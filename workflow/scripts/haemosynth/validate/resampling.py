@@ -120,7 +120,7 @@ def evaluate(
         numbers = np.array([value.value for value in values])
         numbers = numbers[np.isfinite(numbers)]
         if not len(numbers):
-            reason = next(value.reason for value in values if value.reason)
+            reason = next((value.reason for value in values if value.reason), "no finite value")
             rows.append((*key, np.nan, np.nan, np.nan, values[0].n or size, "not_applicable", reason))
             continue
         value, low, high = float(numbers.mean()), np.nan, np.nan

@@ -83,6 +83,7 @@ class Variable:
     low: float | None = None
     high: float | None = None
     reference: str | None = None
+    points: tuple[float, ...] = ()  # values off the grain that stay as they are
     starts: tuple[float, ...] = ()
 
     def start(self, code: int) -> float:
@@ -130,11 +131,10 @@ class Variable:
 
     def recorded(self, values: np.ndarray) -> np.ndarray:
         """Values with the recording grain, the recorded number of digits and the limits put back."""
-        if self.grain:
-            values = np.rint(values / self.grain) * self.grain
+        kept, values = values, np.rint(values / self.grain) * self.grain if self.grain else values
         if self.low is not None or self.high is not None:
             values = np.clip(values, self.low, self.high)
-        return significant(values, self.digits)
+        return np.where(np.isin(kept, self.points), kept, significant(values, self.digits))
 
 
 @dataclass(frozen=True)
@@ -291,6 +291,7 @@ class Encoding:
             del entry["knots"], entry["starts"]
             entry["columns"] = list(variable.columns)
             entry["heaps"] = list(variable.heaps)
+            entry["points"] = list(variable.points)
             entry["levels"] = [[level.place, level.event, level.label] for level in variable.levels]
             plain.append(entry)
         return arrays, {"variables": plain, "states": [list(state) for state in self.states]}
@@ -310,6 +311,7 @@ class Encoding:
                         **entry,
                         "columns": tuple(entry["columns"]),
                         "heaps": tuple(entry["heaps"]),
+                        "points": tuple(entry["points"]),
                         "levels": levels,
                         "knots": tuple(next(knots) for _ in levels),
                         "starts": tuple(next(starts) for _ in levels),
@@ -515,12 +517,15 @@ def _learn_number(name: str, values: np.ndarray, bins: int, train: Cohort) -> Va
     few = min(LEAST_SHARED, 1 + int(LARGEST_EDGE * len(observed)))
     apart = stands_out(distinct, counts, column.grain)
     large = counts >= max(3, 0.6 * len(observed) / target)
-    atoms = distinct[large & (apart | (counts >= LEAST_PIECE))] if len(distinct) > 1 else distinct
+    # A limit of detection, or a value off the resolution such as an imputed mean, is one value and no part of a curve.
+    masses = [*column.points, *(limit for limits in column.detection.values() for limit in limits)]
+    told = np.isin(distinct, masses) & (counts >= few)
+    atoms = distinct[told | (large & (apart | (counts >= LEAST_PIECE)))] if len(distinct) > 1 else distinct
     rest = observed[~np.isin(observed, atoms)]
     if len(observed) > 2 * few:
         ordered = np.sort(observed)
         rest = np.clip(rest, ordered[few - 1 : few + 1].mean(), ordered[-few - 1 :][:2].mean())
-    heaps = distinct[(counts >= few) & apart]
+    heaps = distinct[(counts >= few) & (apart | told)]
     groups = _binned(rest, min(bins, round(bins * len(rest) / max(len(observed), 1))))
     parts = [("atom", float(atom), np.array([atom])) for atom in atoms]
     parts += [("bin", *part) for part in zip(_starts(groups), _knots(groups, heaps), strict=True)]
@@ -532,7 +537,8 @@ def _learn_number(name: str, values: np.ndarray, bins: int, train: Cohort) -> Va
     return Variable(
         name, "number", (name,), tuple(levels), tuple(knots), column.grain,
         _digits(distinct) if len(distinct) else None,
-        heaps=tuple(float(value) for value in heaps), low=column.low, high=column.high, starts=tuple(starts),
+        heaps=tuple(float(value) for value in heaps), low=column.low, high=column.high, points=column.points,
+        starts=tuple(starts),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from haemosynth.generate.genomic.missingness import draw_rows, sample_missingnes
 from haemosynth.generate.quantiles import LEAST_PIECE, quantiles
 
 LEVELS = np.linspace(0.01, 0.99, 33)  # where quantile functions are held: the extremes stay with their owners
+LEAST_RESIDUAL = 1e-6  # where every patient has values of one size, the factor alone would tell them
 PSEUDO = 10.0  # prior observations, from all genes together, behind each gene's distribution
 
 
@@ -172,7 +173,18 @@ def _fit_effects(
     n: int,
     design: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Quantile function of each gene, and one factor over patients on the normal scores, by EM."""
+    """Quantile function of each gene, and one factor over patients on the normal scores, by EM.
+
+    Values that are all the same (a depth of 100 everywhere) are drawn as they are: they tell nothing of a factor.
+    """
+    if value.min() == value.max():
+        return {
+            f"clones.{prefix}.quantile": np.full((n_genes, len(LEVELS)), value[0]),
+            f"clones.{prefix}.loading": np.zeros(n_genes),
+            f"clones.{prefix}.residual": np.ones(n_genes),
+            f"clones.{prefix}.record": np.zeros(design.shape[1]),
+            f"clones.{prefix}.spread": np.ones(1),
+        }
     pooled = _smooth_quantiles(value)
     middle, width = np.median(value), _spread(value)
     quantile = np.empty((n_genes, len(LEVELS)))
@@ -214,6 +226,7 @@ def _fit_effects(
         )
         error = score**2 - 2.0 * score * loading[gene] * factor[patient] + loading[gene] ** 2 * square
         residual = (np.bincount(gene, error, n_genes) + PSEUDO * error.mean()) / (counts + PSEUDO)
+        residual = np.maximum(residual, LEAST_RESIDUAL)
         if design.shape[1]:
             slope = np.linalg.solve(design[seen].T @ design[seen] + penalty, design[seen].T @ factor[seen])
     return {

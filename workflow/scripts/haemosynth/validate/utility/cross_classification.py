@@ -320,14 +320,18 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     """Areas under the ROC curve by outcome and, learned from the candidate or from real patients, by subgroup."""
     ok = values[values["status"] == "ok"]
     table = ok[ok["target"] != "all"].set_index(["metric", "target"])[["value", "low", "high", "n"]]
-    outcomes_shown = list(table.loc[["tstr_auc"]].index.get_level_values("target")) if len(table) else []
+
+    def of(metric: str) -> pd.DataFrame:
+        """By target; empty where the metric has no value, as of few patients."""
+        return table[table.index.get_level_values("metric") == metric].droplevel("metric")
+
+    outcomes_shown = list(of("tstr_auc").index)
     if not outcomes_shown:
         drawn, axis = new_figure(6, 1.2)
         axis.axis("off")
         axis.text(0.5, 0.5, "no outcome that can be predicted", ha="center", va="center", color=NEUTRAL)
         return drawn
-    shown = set(table.index.get_level_values("metric"))
-    groups = list(table.loc[["subgroup_auc"]].index.get_level_values("target")) if "subgroup_auc" in shown else []
+    groups = list(of("subgroup_auc").index)
     drawn, (left, right) = new_figure(11.5, 2.0 + 0.3 * max(len(outcomes_shown), len(groups), 4), ncols=2)
     looks = (
         ("trtr_auc", REAL, "o", "real, tested on real"),
@@ -335,8 +339,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         ("trts_auc", BLUE, "s", f"real, tested on {label}"),
     )
     for shift, (metric, colour, marker, text) in zip((-0.22, 0, 0.22), looks, strict=True):
-        found = table.loc[[metric]].droplevel("metric").reindex(outcomes_shown)
-        _dots(left, found, shift, colour, marker, f"learned from {text}")
+        _dots(left, of(metric).reindex(outcomes_shown), shift, colour, marker, f"learned from {text}")
     _rows(left, [textwrap.shorten(name, 34, placeholder=" ...") for name in outcomes_shown])
     drawn.legend(loc="outside lower center", ncols=3, fontsize=8)
     means = ok[(ok["target"] == "all") & (ok["metric"] == "augmentation_gain")]
@@ -346,9 +349,9 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         right.axis("off")
         right.text(0.5, 0.5, "no subgroup with enough patients", ha="center", color=NEUTRAL)
         return drawn
-    learned = table.loc[["subgroup_auc"]].droplevel("metric").reindex(groups)
-    gap = table.loc[["subgroup_gap"]].droplevel("metric").reindex(groups)["value"]
-    off = table.loc[["subgroup_calibration"]].droplevel("metric").reindex(groups)["value"]
+    learned = of("subgroup_auc").reindex(groups)
+    gap = of("subgroup_gap").reindex(groups)["value"]
+    off = of("subgroup_calibration").reindex(groups)["value"]
     reference = pd.DataFrame({"value": learned["value"] + gap, "low": np.nan, "high": np.nan})
     _dots(right, reference, -0.12, REAL, "o", "")
     _dots(right, learned, 0.12, SYNTHETIC, "D", "")
