@@ -47,8 +47,8 @@ SUBJECTS = {
 SIZES = (
     "Left: what the worst attack finds in expectation in releases of each number of patients, with two standard"
     " errors; dotted, the limits of the tier; green, what a printed table of the same training patients tells. Right:"
-    " C-index in unseen patients of a Cox model learned on the release, and distance of its numbers from theirs; dotted,"
-    " training patients in its place."
+    " C-index in unseen patients of a Cox model learned on the release, and distance of its numbers from theirs;"
+    " dotted, training patients in its place."
 )
 UNCERTAIN = "too uncertain to say"  # the interval reaches from the last band into the first
 FEW_POINTS = 1.0  # training patients per fitted number below which the dossier warns
