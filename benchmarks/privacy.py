@@ -1,4 +1,4 @@
-"""The stages distance and membership beside the privacy metrics of SDMetrics and SynthEval: CPU time, same table.
+"""The stages distance and disclosure beside the privacy metrics of SDMetrics and SynthEval: CPU time, same table.
 
 Simulated myeloma, complete (missing numbers take the median, missing levels are a level of their own), clinical record
 and alterations as one table; the release is another draw of patients. Peers that are not there are named and skipped:
@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 from haemosynth.cohort import Cohort
 from haemosynth.simulate import simulate_cohort
 from haemosynth.streams import stream
-from haemosynth.validate.privacy import distance, membership
+from haemosynth.validate.privacy import disclosure, distance
 from haemosynth.validate.stage import Comparison
 
 
@@ -88,7 +88,7 @@ def peers(train: pd.DataFrame, holdout: pd.DataFrame, release: pd.DataFrame) -> 
         levels = [name for name in train if train[name].dtype == object]
         quiet = {"verbose": False, "enable_plots": False, "console": "off"}
         evaluator = SynthEval(train, holdout_dataframe=holdout, cat_cols=levels, **quiet)
-        for stage, name in (("distance", "dcr"), ("distance", "nndr"), ("distance", "hit_rate"), ("membership", "mia")):
+        for stage, name in (("distance", "dcr"), ("distance", "nndr"), ("distance", "hit_rate"), ("disclosure", "mia")):
             yield stage, f"SynthEval {name}", lambda name=name: evaluator.evaluate(release, **{name: {}})
     except ImportError as error:
         print(f"SynthEval is skipped: {error}")
@@ -107,7 +107,7 @@ def main(sizes: list[int]) -> None:
         comparison = Comparison(real=holdout, candidate=release, train=train, control=control)
         spent = {
             "distance": timed(partial(ours, distance, comparison)),
-            "membership": timed(partial(ours, membership, comparison)),
+            "disclosure": timed(partial(ours, disclosure, comparison)),
         }
         for stage, seconds in spent.items():
             print(f"| {patients:,} | this project, {stage} | {seconds:.2f} | 1 |")

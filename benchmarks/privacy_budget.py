@@ -44,7 +44,7 @@ PANELS = (
     ("co_occurrence", "log_odds_error", "genomic", "Pairs of alterations", "error of log odds ratios", False),
     ("detection", "auc", "clinical", "Told from real patients", "classifier AUC", False),
     ("survival", "c_index_tstr", "clinical", "Prognosis learned on synthetic", "C-index in real patients", True),
-    ("membership", "membership_auc", "clinical", "Membership attack", "AUC of the worst attack", False),
+    ("disclosure", "disclosure_auc", "joint", "Membership attack", "AUC of the worst attack", False),
 )
 
 
@@ -101,7 +101,7 @@ def draw(table):
     at = np.arange(len(EPSILONS))
     for axis, (stage, _, _, title, label, higher) in zip(axes.flat, PANELS, strict=True):
         own = table[table.stage == stage].pivot_table(index="seed", columns="candidate", values="value")
-        privacy = stage == "membership"
+        privacy = stage == "disclosure"
         lines = [
             ("fresh", GREEN, "--", "unseen real patients"),
             ("real", BLACK, "-", "the training patients themselves"),

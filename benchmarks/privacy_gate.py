@@ -24,7 +24,7 @@ from haemosynth.cohort import Cohort
 from haemosynth.simulate import simulate_cohort
 from haemosynth.streams import stream
 from haemosynth.validate.leaks import planted
-from haemosynth.validate.privacy import audit, membership
+from haemosynth.validate.privacy import audit, disclosure
 from haemosynth.validate.stage import Comparison
 
 LEAKS = {
@@ -64,12 +64,12 @@ def main(replicates: int, sizes: list[int]) -> None:
                 table = audit.judged(offered, audit.DEFAULTS, rng)
                 found.append(table.assign(patients=patients, release=release, number=number))
                 if release == "harmless":
-                    seen = membership.prepare(offered, membership.DEFAULTS | {"exchanges": 1}, rng)
-                    scored = membership.measure(replace(offered, prepared=seen), membership.DEFAULTS, rng)
+                    seen = disclosure.prepare(offered, disclosure.DEFAULTS | {"exchanges": 1}, rng)
+                    scored = disclosure.measure(replace(offered, prepared=seen), disclosure.DEFAULTS, rng)
                     areas += [
                         {"patients": patients, "attack": value.target, "area": value.value}
                         for value in scored
-                        if value.metric == "membership_auc" and value.modality == "joint"
+                        if value.metric == "disclosure_auc" and value.modality == "joint"
                     ]
     checks = pd.concat(found, ignore_index=True)
     checks["stopped"] = ~checks["passed"].astype(bool)

@@ -166,7 +166,8 @@ def choose_size(
         release: the study's `release:`, with tier and most. limits: the study's `gate:`, where it sets limits.
 
     Returns:
-        the curve with the columns of each tier (whether a size passes) and chosen.
+        the curve with the columns of each tier (whether a size passes), confirmed ("yes" or "no" where further draws
+        were asked) and chosen.
     """
     tier, most = str(release["tier"]), float(release["most"])
     limits = _numbers(limits)
@@ -181,11 +182,14 @@ def choose_size(
     for name in TIERS:
         curve[name] = within(curve, name, limits)
     chosen = number
+    curve["confirmed"] = ""
     if asked == "auto":
         table = float(curve["table_auc"].iloc[0])
         remembered = Memory(train, unseen, pool, grid[-1], limits, again)
         for size in reversed(curve.loc[curve[tier], "patients"].tolist()):
-            if confirmed(targets, further, size, tier, table, limits, again) and not remembered.of(size):
+            good = confirmed(targets, further, size, tier, table, limits, again) and not remembered.of(size)
+            curve.loc[curve["patients"] == size, "confirmed"] = "yes" if good else "no"
+            if good:
                 chosen = size
                 break
             curve.loc[curve["patients"] >= size, tier] = False
