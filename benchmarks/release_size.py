@@ -98,8 +98,8 @@ def main(name: str, recipes: list[str]) -> None:
         start = time.process_time()
         curve = choose_size(train, unseen, pool, "auto", RELEASE, {}, stream(1, "choose"))
         print(f"decision {time.process_time() - start:.0f} s of processor time; {advice(curve, 'open')}")
-        shown = ["patients", "attack", "disclosure_auc", "disclosure_tpr_1", "disclosure_outlying_auc", "table_auc", "told",
-                 "c_index", "margin_distance", "open", "agreement", "chosen"]  # fmt: skip
+        shown = ["patients", "attack", "disclosure_auc", "disclosure_tpr_1", "disclosure_outlying_auc", "table_auc",
+                 "told", "c_index", "margin_distance", "open", "agreement", "chosen"]  # fmt: skip
         print(pd.DataFrame(curve[shown]).round(3).to_string(index=False))
         print("training patients:", curve[["c_index_real", "margin_distance_real"]].iloc[0].round(3).to_dict())
         targets = find_targets(train, unseen, 3_000, 1, stream(1, "targets"))

@@ -42,7 +42,9 @@ def test_the_sizes_are_quarters_halves_and_doublings_up_to_the_most():
 def test_a_draw_holds_sixteen_releases_and_is_bounded_for_large_cohorts():
     assert pool_size(300, 120, 1, published=False) == 16 * 120
     assert pool_size(300, "auto", 4, published=True) == 24 * 1200
-    assert pool_size(100_000, "auto", 4, published=True) == 3 * 400_000
+    assert sizes(60_000, 4) == [15_000, 30_000, 60_000]
+    assert pool_size(60_000, "auto", 4, published=True) == 400_000
+    assert pool_size(200_000, "auto", 4, published=True) == 3 * 200_000
     assert pool_size(50, None, 4, published=True, alone=True) == 50
     assert released_patients(None, [], 70) == released_patients(70, [], 5) == 70
 

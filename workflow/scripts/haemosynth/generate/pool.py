@@ -10,6 +10,7 @@ SHARES = (0.25, 0.5)  # of the training patients, below their number; above it d
 REDRAWS = 16  # releases of a size that are attacked
 CONFIRMING = 8  # further releases that confirm a size
 RECORDS = 400_000  # of the draw at most, but for three releases: a large cohort tells little of anybody
+LARGEST = 100_000  # records in a size that is tried, unless there are more training patients
 REDRAWS_GIVEN = 4  # of a recipe whose records are each drawn from many, given alterations
 
 
@@ -20,7 +21,8 @@ def sizes(trained: int, most: float) -> list[int]:
         trained: number of training patients. most: largest number tried, as a multiple of these.
     """
     steps = [*SHARES, *(2.0**k for k in range(max(0, int(np.floor(np.log2(most))) + 1))), float(most)]
-    return sorted({max(1, round(step * trained)) for step in steps if step <= most})
+    found = {max(1, round(step * trained)) for step in steps if step <= most}
+    return sorted(size for size in found if size <= max(LARGEST, trained))
 
 
 def pool_size(

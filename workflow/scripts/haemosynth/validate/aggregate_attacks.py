@@ -27,6 +27,7 @@ SHARE = 0.02  # patients added to every level in `columns`
 TRUST = 5.0  # patients that independence counts for in `pairs`
 LEAST_SHARE = 1e-4  # of a pair of levels under independence
 SAME = 1e-9  # within which two numbers are one
+CHUNK = 20_000  # records whose pairs are counted at once
 
 
 @dataclass(frozen=True)
@@ -236,9 +237,8 @@ def attack_aggregates(attacked: Attacked, released: Coded) -> dict[str, Vector]:
     plain = coder.plain[attacked.real.levels]
     levels = (by_column * plain).sum(axis=1)
     moved = released.points.mean(axis=0) - attacked.others_mean
-    onehot = _onehot(released.levels, len(coder.owner))
     expected = np.maximum(np.outer(counts, counts) / n**2, LEAST_SHARE)
-    together = np.log((onehot.T @ onehot + TRUST * expected) / (n + TRUST))
+    together = np.log((_together(released.levels, len(coder.owner)) + TRUST * expected) / (n + TRUST))
     found = {
         "means": np.einsum("ij,ij->i", attacked.away, moved),
         "columns": by_column.sum(axis=1),
@@ -252,6 +252,15 @@ def attack_aggregates(attacked: Attacked, released: Coded) -> dict[str, Vector]:
 def _onehot(levels: NDArray[np.intp], count: int) -> Matrix:
     found = np.zeros((len(levels), count))
     found[np.arange(len(levels))[:, None], levels] = 1
+    return found
+
+
+def _together(levels: NDArray[np.intp], count: int) -> Matrix:
+    """(levels, levels) records that have both, counted in parts: a large release would not fit into memory."""
+    found = np.zeros((count, count))
+    for start in range(0, len(levels), CHUNK):
+        part = _onehot(levels[start : start + CHUNK], count)
+        found += part.T @ part
     return found
 
 
