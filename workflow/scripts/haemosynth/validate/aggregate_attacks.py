@@ -178,6 +178,8 @@ def values_scores(attacked: Windows, released: Matrix) -> Vector:
             continue
         rows, low, high, others = window
         ordered = np.sort(values[~np.isnan(values)])
+        if not len(ordered):  # a number that the release does not give at all tells nothing
+            continue
         inside = np.searchsorted(ordered, high, "right") - np.searchsorted(ordered, low, "left")
         expected = len(values) * others / (attacked.patients - 1)
         scores[rows] += np.log(inside + 1.0) - np.log(expected + 1.0)
