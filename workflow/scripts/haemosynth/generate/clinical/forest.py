@@ -3,8 +3,8 @@
 The open baseline that is hard to beat on clinical tables. Sequential synthesis with trees is Reiter (J Off Stat
 2005;21:441) and Nowok, Raab & Dibben (J Stat Softw 2016;74(11)); forests instead of one tree are Caiola & Reiter
 (Trans Data Priv 2010;3:27). A new patient walks down one tree of the column's forest, chosen at random, and takes the
-value of a training patient (donor) from the leaf; numbers then move to between the donor and its neighbours in
-rank. Endpoints are coded as in `encoding`, so coupled endpoints stay coupled.
+value of a training patient (donor) from the leaf; numbers then move within the `LEAST_PIECE` donors round it in rank.
+Endpoints are coded as in `encoding`, so coupled endpoints stay coupled.
 """
 
 from __future__ import annotations

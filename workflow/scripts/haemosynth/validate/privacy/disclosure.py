@@ -131,7 +131,7 @@ METRICS = (
         "relative_f1", "descriptive", "", (0, 1), PRIVACY, "attack",
         "(F1 - F0) / (1 - F0), F1 the best of the worst attack's thresholds in the declared population, F0 = 2 p / (1 +"
         " p) of calling everybody a training patient",
-        "El Emam et al., J Med Internet Res 2020;22:e23139 and JAMIA Open 2022;5:ooac083 (relative F1 of membership)",
+        "after El Emam et al., JAMIA Open 2022;5:ooac083 (F1 of membership disclosure)",
     ),
 )  # fmt: skip
 
