@@ -40,6 +40,7 @@ from haemosynth.validate.redraws import (
 METRICS = ("disclosure_auc", "disclosure_tpr_1", "disclosure_outlying_auc")
 ROWS = 3_000  # training and unseen patients who are attacked, at most
 EXCHANGES = 400
+MOST_REDRAWS = 3 * REDRAWS  # of a size of which the draw holds more: of small releases each tells less for sure
 COMPARED = 4  # releases of a size whose margins and survival are looked at
 EVENTS = 20  # that a release and the unseen patients need for a Cox model
 RIDGE = 10.0  # of the Cox models
@@ -65,7 +66,7 @@ def size_curve(
     real = use.of(train)
     rows = []
     for size in progress(candidates, "sizes", len(candidates)):
-        blocks = max(1, min(REDRAWS, len(pool) // size))
+        blocks = max(1, min(MOST_REDRAWS, len(pool) // size))
         scores = attack_redraws(targets, coded, size, blocks, 0, 0, trees)
         found = worst(scores.means(targets.member, targets.outlying))
         chance = [quantile(null, RARE) for null in by_chance(targets, scores).T]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit, ndtr, ndtri
+from scipy.stats import rankdata
 
 from haemosynth.cell_fraction import copies, male, x_linked
 from haemosynth.cohort import MUTATION_COLUMNS, Cohort
@@ -202,7 +203,10 @@ def _fit_effects(
             quantile[g] = trust * _smooth_quantiles(own) + (1.0 - trust) * quantile[g]
         quantile[g] = np.clip(quantile[g], low, high)
         if len(own):
-            score[gene == g] = ndtri(np.interp(own, quantile[g], LEVELS))
+            # Ranks among the gene's own mutations, exact where these are many: only what is drawn is smoothed.
+            ranked = (rankdata(own) - 0.5) / len(own)
+            placed = trust * ranked + (1.0 - trust) * np.interp(own, quantile[g], LEVELS)
+            score[gene == g] = ndtri(np.clip(placed, LEVELS[0], LEVELS[-1]))
             spread = np.var(own) if len(own) > 5 else np.var(value)
             extra = noise[gene == g]
             if np.isfinite(extra).any() and spread > 0:
