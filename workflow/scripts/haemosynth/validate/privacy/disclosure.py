@@ -318,6 +318,6 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         xlim=(0.4, 1), ylim=(len(rows) - 0.4, -0.7), xlabel="area under the ROC curve, 95 % interval over patients"
     )
     rate = number["disclosure_tpr_1", "all"][0]
-    right.set_title(f"{100 * rate:.1f} % of training patients named at 1 % false positives", loc="left", fontsize=10)
+    right.set_title(f"found at 1 % false positives: {100 * rate:.1f} %", loc="left", fontsize=10)
     right.legend(loc="lower right", fontsize=7.5)
     return drawn

@@ -34,7 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "missed": 0.05,  # share of blurred copies that the cut may miss
     "coincidences": 0.01,  # share of real patients who may be linked to one another
     "rate": 0.02,  # false positive rate up to which `exposed` looks
-    "exchanges": 1_000,  # of training and unseen patients, to see what chance shows
+    "exchanges": 4_000,  # of training and unseen patients, to see what chance shows
     "attacked": 5_000,  # training and unseen patients together, at most; every released record is linked with these
     "pool": 50_000,  # further records of the generator, at most
 }
