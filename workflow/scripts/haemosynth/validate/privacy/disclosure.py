@@ -315,7 +315,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     right.axvline(0.5, color=NEUTRAL, lw=0.9, ls="--")
     right.set_yticks(range(len(rows)), [text for *_, text, _ in rows])
     right.set(
-        xlim=(0.4, 1), ylim=(len(rows) - 0.4, -0.7), xlabel="area under the ROC curve, 95 % interval over patients"
+        xlim=(0.4, 1), ylim=(len(rows) - 0.4, -0.7), xlabel="area under the ROC curve, 95 % interval"
     )
     rate = number["disclosure_tpr_1", "all"][0]
     right.set_title(f"found at 1 % false positives: {100 * rate:.1f} %", loc="left", fontsize=10)
