@@ -24,25 +24,9 @@ def settings(studies: list[str]) -> dict:
     """The study's settings over the defaults, checked before Snakemake starts."""
     import yaml
 
-    from haemosynth.errors import InputError
-    from haemosynth.study import check, expanded, merged, source
+    from haemosynth.study import check, expanded, read_settings, source
 
-    layers = []
-    for path in ["config/config.yaml", *studies]:
-        if not Path(path).is_file():
-            raise InputError(f"{path}: no such study file")
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-        except UnicodeDecodeError:
-            raise InputError(f"{path}: not UTF-8 text; save it again as UTF-8") from None
-        if not isinstance(content, dict):
-            raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
-        layers.append(content)
-    config = merged(*layers)
-    if not config.get("cohorts"):
-        config = merged(config, yaml.safe_load(Path("config/studies/demo.yaml").read_text(encoding="utf-8")))
+    config = read_settings(Path(), studies)
     check(config, yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")))
     for cohort in config["cohorts"]:
         expanded(source(config, cohort), cohort)
@@ -134,7 +118,8 @@ def main() -> int:
     try:
         config = settings(chosen.study)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for line in error.lines:
+            print(f"error: {line}", file=sys.stderr)
         return 2
     try:
         Path("results").mkdir(exist_ok=True)
