@@ -117,10 +117,13 @@ def image_patients(name: str, source: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def ingest_images(name: str, source: Mapping[str, Any], patients: Sequence[str]) -> Images:
+def ingest_images(
+    name: str, source: Mapping[str, Any], patients: Sequence[str], only: Sequence[str] | None = None
+) -> Images:
     """Read the images of a cohort.
 
     patients: of the clinical table. Everyone with images must be one of them; not everyone of them needs to have any.
+    only: those whose images are read; everyone's where it is left out.
 
     Raises:
         InputError: a mistake in the entry or a file; the line names the file and the patient.
@@ -132,6 +135,7 @@ def ingest_images(name: str, source: Mapping[str, Any], patients: Sequence[str])
     if strangers:
         near = suggestion(strangers[0], list(map(str, patients))) if len(patients) < 2000 else ""
         raise InputError(f"{folder}: patient {strangers[0]} has images and no clinical record; {near}")
+    owners = owners if only is None else [owner for owner in owners if owner in only]
     channels: Mapping[str, Mapping[str, Any]] = entry["channels"]
 
     def whole(

@@ -83,6 +83,22 @@ def level_counts(values: pd.Series, release: bool, shown: int = 6) -> str:
     return ", ".join(text)
 
 
+# Reasons of ingestion begin so; what follows may quote a value of a record.
+REASONS = (
+    "identifier", "whole numbers of which nearly every patient has another", "date", "constant", "no value recorded",
+    "text, nearly every patient has another", "the outcome in other words", "no secondary endpoint",
+    "tells who was sequenced", "event of an endpoint that is not listed", "time of an endpoint that is not listed",
+)  # fmt: skip
+UNLISTED = re.compile(r"(event|time) of \S.*, which the study ")
+
+
+def category(reason: str) -> str:
+    """A reason for leaving a column out, without what it says of the values."""
+    if found := UNLISTED.match(reason):
+        return f"{found[1]} of an endpoint that is not listed"
+    return next((known for known in REASONS if reason.startswith(known)), reason)
+
+
 def overview(train: Cohort, holdout: Cohort, release: bool) -> Overview:
     """Patients, endpoints, columns and alterations of the real cohort (train and holdout together).
 
@@ -142,8 +158,10 @@ def overview(train: Cohort, holdout: Cohort, release: bool) -> Overview:
 
 
 def _reason(reason: str, release: bool) -> str:
-    """Reasons count carriers; a release does not."""
-    return re.sub(r"^\d+ carriers in train, fewer", "fewer carriers in train", reason) if release else reason
+    """Reasons count carriers and quote values; a release does neither."""
+    if not release:
+        return reason
+    return re.sub(r"^\d+ carriers in train, fewer", "fewer carriers in train", category(reason))
 
 
 def scorecard_figure(stages: pd.DataFrame, scorecard: pd.DataFrame, generators: Sequence[str]) -> Figure:
