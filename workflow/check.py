@@ -34,7 +34,9 @@ def main() -> int:
     for found in cohorts:
         own = [line for line in settings if f"cohorts.{found.name}." in line]
         if changed := mended(found.entry, [*own, *found.mistakes]):
-            print(f"\nThe advice together, to be looked at: put this in the place of these keys of cohorts.{found.name}:")
+            print(
+                f"\nThe advice together, to be looked at: put this in the place of these keys of cohorts.{found.name}:"
+            )
             print("\n".join(f"    {line}" for line in pasted(changed)))
     number = len(settings) + sum(len(found.mistakes) for found in cohorts)
     told = {0: "no mistakes; the study can be run", 1: "1 mistake"}.get(number, f"{number} mistakes")

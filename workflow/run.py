@@ -46,6 +46,20 @@ def failures(since: float) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
+def what_was_read(config: dict) -> None:
+    """Say of every cohort that was read what its files held, what was left out and what was guessed."""
+    from haemosynth.errors import InputError
+    from haemosynth.report.reading import read_summary
+
+    for cohort in config["cohorts"]:
+        try:
+            lines = read_summary(Path("results") / cohort / "raw")
+        except InputError:  # a file that was lost is made again by the next run
+            continue
+        if lines:
+            print("\n" + "\n  ".join(lines))
+
+
 def missing_target(since: float) -> str | None:
     """What Snakemake was asked for since then and has no rule for."""
     logs = [log for log in Path(".snakemake/log").glob("*.snakemake.log") if log.stat().st_mtime >= since]
@@ -149,12 +163,14 @@ def main() -> int:
             near = get_close_matches(target, known_targets(config, snakemake, "/" in target), n=1)
             told = f"did you mean {near[0]!r}?" if near else "expected a stage, a pillar, or a file of the results"
             found = [f"error: nothing is called {target!r} in this study; {told}"]
+        what_was_read(config)
         for line in found or ["error: the run ended early; the lines above tell why, and what is finished stays"]:
             print(line, file=sys.stderr)
         return code
     from haemosynth.report.summary import summary, work_done
 
     print(work_done(Path("logs/benchmarks"), started, time.time() - started), file=sys.stderr)
+    what_was_read(config)
     if not chosen.rest:
         for cohort in config["cohorts"]:
             print(summary(Path("results") / cohort, config["publish"]))

@@ -64,7 +64,8 @@ def read_raw(source: Mapping[str, Any]) -> Raw:
     """
     from haemosynth.ingest import cbioportal, tables
 
-    return {"cbioportal": cbioportal, "tables": tables}[source["format"]].read_source(source, asks_genomic(source))
+    reader = {"cbioportal": cbioportal.read_source, "tables": tables.read_source}[source["format"]]
+    return reader(source, asks_genomic(source))
 
 
 def asks_genomic(source: Mapping[str, Any]) -> bool | None:
@@ -118,9 +119,7 @@ def faults(name: str, source: Mapping[str, Any]) -> dict[str, list[str]]:
         if source.get(key) in (None, "", []):
             found[key] = [f"{where}: the key {key!r} is missing or empty"]
     if "format" not in found and source["format"] not in FORMATS:
-        found["format"] = [
-            f"{where}.format: unknown format {source['format']!r}; expected one of {', '.join(FORMATS)}"
-        ]
+        found["format"] = [f"{where}.format: unknown format {source['format']!r}; expected one of {', '.join(FORMATS)}"]
     known = sorted(KEYS | (TABLE_KEYS if source.get("format") == "tables" else FOLDER_KEYS))
     for key in source:
         if key not in known and "format" not in found:

@@ -52,7 +52,7 @@ def check_study(config: Mapping[str, Any], rules: Mapping[str, Any], root: Path)
 
 
 def check_cohort(config: Mapping[str, Any], name: str, root: Path) -> Checked:
-    """Read everything of one cohort and try its split; every mistake is kept, and what does not depend on it goes on."""
+    """Read everything of one cohort and try its split; every mistake is kept, and what it leaves untouched goes on."""
     mistakes = Mistakes()
     written = dict(config["cohorts"][name])
     found = Checked(name, written)
@@ -148,9 +148,7 @@ def _images(name: str, whole: Mapping[str, Any], cohort: Cohort, mistakes: Mista
             ingest_images(name, whole, list(map(str, cohort.patients)), only=[owner])
 
 
-def _splits(
-    config: Mapping[str, Any], name: str, whole: Mapping[str, Any], cohort: Cohort, mistakes: Mistakes
-) -> None:
+def _splits(config: Mapping[str, Any], name: str, whole: Mapping[str, Any], cohort: Cohort, mistakes: Mistakes) -> None:
     """The split of every seed, as the run draws it."""
     fraction, seed = config.get("split", {}).get("train_fraction"), config.get("seed")
     if not isinstance(fraction, float) or not isinstance(seed, int):

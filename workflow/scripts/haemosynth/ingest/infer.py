@@ -443,15 +443,15 @@ def _numeric(
         patient = str(text.index[int(wrong.argmax())])
         words = sorted(text[wrong].unique())
         raise InputError(
-            f"{raw.value(name, patient)}: {text[patient]!r} is not a number, but the column is {kind}; mend it, or where "
-            f"it means not recorded: `{advice(name, missing=words[:20])}`"
+            f"{raw.value(name, patient)}: {text[patient]!r} is not a number, but the column is {kind}; mend it, or "
+            f"where it means not recorded: `{advice(name, missing=words[:20])}`"
         )
     values, factor = convert(name, recorded, declared, where)
     if kind == "integer" and (values.dropna() % 1 != 0).any():
         patient = str(values.index[int((values % 1).fillna(0).ne(0).argmax())])
         raise InputError(
-            f"{raw.value(name, patient)}: {text[patient]} is not a whole number, but the column is integer; mend it, or "
-            f"`{advice(name, kind='continuous')}`"
+            f"{raw.value(name, patient)}: {text[patient]} is not a whole number, but the column is integer; mend it, "
+            f"or `{advice(name, kind='continuous')}`"
         )
     for side, beyond in (("low", values.lt), ("high", values.gt)):
         if side in declared and beyond(declared[side]).any():

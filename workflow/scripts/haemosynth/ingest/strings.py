@@ -1,4 +1,4 @@
-"""Strings of raw records that must appear in nothing that leaves: who somebody is, and what was left out of the table."""
+"""Strings of raw records that must appear in nothing that leaves: identifiers, and what was left out of the table."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ def _time(name: str, factor: float, raw: Raw, columns: Mapping[str, Any], where:
         patient = _first(text.notna() & values.isna())
         words = sorted(text[text.notna() & values.isna()].unique())
         raise InputError(
-            f"{raw.value(name, patient)}: {text[patient]!r} is not a number; expected a time; mend it, or where it means "
-            f"not recorded: `{advice(name, missing=words[:20])}`"
+            f"{raw.value(name, patient)}: {text[patient]!r} is not a number; expected a time; mend it, or where it "
+            f"means not recorded: `{advice(name, missing=words[:20])}`"
         )
     if (values < 0).any():
         patient = _first(values < 0)

@@ -81,7 +81,7 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     readings = [found["clinical"].reading] if "clinical" in found else []
     if "mutations" in found and len(patients):
         with mistakes.kept():
-            of = {patient: patient for patient in patients}
+            of = {str(patient): str(patient) for patient in patients}
             mutations, notes, reading = read_maf(found["mutations"], of, frozenset(of))
             readings.append(reading)
     if "matrix" in found and len(patients):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from haemosynth.cohort import Cohort
 from haemosynth.report.overview import FEWEST, REASONS, category, count
 from haemosynth.schema import FileRead, Schema
 
+TOLD = re.compile(r"^sequenced: |^\S+: \d+ rows? left out: ")  # what the lines above say already
 MOST = 30  # lines of a cohort
 FILES = 6  # that are named one by one
 NAMES = 10  # of columns that are named one by one for a reason
@@ -47,11 +49,11 @@ def what_was_read(cohort: Cohort, left: pd.DataFrame | None = None, place: str =
     groups: dict[str, list[str]] = {}
     for name, reason in schema.excluded.items():
         groups.setdefault(category(reason), []).append(name)
-    lines += [f"left out, {reason}: {_some(names, NAMES)}" for reason, names in _largest(groups, 8)]
+    lines += [f"left out: {_some(names, NAMES)} ({reason})" for reason, names in _largest(groups, 8)]
     if left is not None and len(left):
-        reasons = left.groupby(["what", "reason"], sort=False).size().sort_values(ascending=False, kind="stable")
-        lines.append(f"expression: {_some([f'{n} x {what}: {why}' for (what, why), n in reasons.items()], 4)}")
-    notes = [note for note in schema.notes if not note.startswith("sequenced: ")]
+        reasons = Counter(f"{what}: {why}" for what, why in zip(left["what"], left["reason"], strict=True))
+        lines.append(f"expression: {_some([f'{n} x {why}' for why, n in reasons.most_common()], 4)}")
+    notes = [note for note in schema.notes if not TOLD.search(note)]
     notes = sorted(notes, key=lambda note: "`" not in note)  # first what asks for a decision
     room = MOST - len(lines) - (1 if place else 0)
     shown = notes if len(notes) <= room else notes[: room - 1]
@@ -120,19 +122,17 @@ def released_reading(schema: Schema) -> list[str]:
         left = [f"{reason} ({count(records, True)})" for reason, records in reasons.items()]
         missing, mended = sum(file.missing.values()), sum(file.repaired.values())
         few = any(0 < records < FEWEST for records in reasons.values())  # else the total would tell it
-        records = f"{file.read} records read" if not few else "records read"
+        read = "records read" if few else f"{file.read} records read"
         lines.append(
-            f"File {number}: {records}"
+            f"File {number}: {read}"
             + (f"; left out: {', '.join(left)}" if left else "")
             + (f"; cells not recorded: {count(missing, True)}" if missing else "")
             + (f"; mended: {count(mended, True)}" if mended else "")
             + "."
         )
-    groups: dict[str, int] = {}
-    for reason in schema.excluded.values():
-        groups[category(reason)] = groups.get(category(reason), 0) + 1
-    counted = [f"{reason} ({n})" for reason, n in groups.items() if reason in REASONS]
-    others = sum(n for reason, n in groups.items() if reason not in REASONS)
+    groups = Counter(category(reason) for reason in schema.excluded.values())
+    counted = [f"{reason} ({number})" for reason, number in groups.items() if reason in REASONS]
+    others = sum(number for reason, number in groups.items() if reason not in REASONS)
     if others:
         counted.append(f"as the study says, or too rare or constant in training patients ({others})")
     if counted:
