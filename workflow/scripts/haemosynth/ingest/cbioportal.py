@@ -272,6 +272,27 @@ def _order(table: Table, sample: str, choice: Any, sequenced: tuple[frozenset[st
     return ordered, ", then ".join(how)
 
 
+def samples_in_order(source: Mapping[str, Any]) -> dict[str, str]:
+    """The patient of each sample of a study folder, the sample that ingestion takes of a patient before the others.
+
+    Raises:
+        InputError: the sample file, or one that says which samples were sequenced, cannot be read.
+    """
+    folder = _folder(Path(source["path"]))
+    table, profile, maf = folder.table("samples"), None, None
+    if table is not None and "genomic" in (source.get("modalities") or ["genomic"]):
+        profile = _profile(folder, "mutations", folder.table("panels"))
+        if profile is None and table.column("SEQUENCED") is None:
+            maf = folder.table("mutations")
+    folder.mistakes.tell()
+    if table is None:
+        return {}
+    patient, sample = _id(table, str(source.get("id", "PATIENT_ID"))), _id(table, "SAMPLE_ID")
+    order, _ = _order(table, sample, source.get("sample"), _sequenced_samples(table, profile, maf))
+    frame = table.frame.loc[order]
+    return dict(zip(frame[sample], frame[patient], strict=True))
+
+
 def _sequenced_samples(
     table: Table, profile: tuple[frozenset[str], str] | None, maf: Table | None
 ) -> tuple[frozenset[str], str]:

@@ -80,6 +80,8 @@ DATE = re.compile(
     r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{4}|\d{6})?",  # 20190301
     re.IGNORECASE,
 )
+# What a spreadsheet shows of 12.3 or 3/12 that it took for a date: a day and a month, or a month and a year.
+SPREADSHEET = re.compile(rf"\d{{1,2}}[-./ ]{MONTH}([-./ ]\d{{2}})?|{MONTH}[-./ ]\d{{1,2}}", re.IGNORECASE)
 DATE_NAME = "date|dates|datum|dt|dob|birthday|birthdate|day_of|month_of|diagnosed|geburtsdatum"
 SERIAL = (14_000, 62_000)  # days that spreadsheets and SAS count from 1900 and from 1960, in years that are in use
 # Names that are a person's or a place's own, whatever the column holds; and those that may also number something else.
@@ -373,6 +375,12 @@ def _kind(name: str, text: pd.Series, raw: Raw, declared: Mapping[str, Any]) -> 
     if 0.5 <= share < 1 and number.nunique() > 10:
         words = sorted(seen[number.isna()].unique())
         patient = str(seen.index[int(number.isna().argmax())])
+        if dates := [word for word in words if SPREADSHEET.fullmatch(word)]:
+            raise InputError(
+                f"{raw.value(name, patient)}: {dates[0]!r} among numbers: a spreadsheet has made dates of "
+                f"{len(dates)} different values, such as 12.3 or 3/12; take them from where the table came from, or "
+                f"`{advice_exclude(name)}`"
+            )
         raise InputError(
             f"{raw.value(name, patient)}: {text[patient]!r} is not a number, as most of the column are "
             f"({int(number.isna().sum())} cells, {len(words)} different); mend them, or paste "
