@@ -205,7 +205,7 @@ def publish(
     )
 
 
-def _check_strings(part: Path, strings: Path, schema: Schema, root: Path) -> None:
+def _check_strings(folder: Path, part: Path, strings: Path, schema: Schema, root: Path) -> None:
     """No file holds a string of a raw record that is no name or level of the schema; else nothing is left there."""
     levels = [level for column in schema.columns.values() for level in column.categories]
     units = [column.unit for column in schema.columns.values() if column.unit]
@@ -214,6 +214,7 @@ def _check_strings(part: Path, strings: Path, schema: Schema, root: Path) -> Non
         check_strings(part, json.loads(strings.read_text(encoding="utf-8")), chain(declared, own_texts(root)))
     except InputError:
         shutil.rmtree(part)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
@@ -286,6 +287,6 @@ def write_release(
     write_table(manifest(part), part / "manifest.tsv")
     write_json(run, part / "run.json")
     if strings is not None:
-        _check_strings(part, Path(strings), released.schema, root)
+        _check_strings(folder, part, Path(strings), released.schema, root)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
