@@ -201,3 +201,72 @@ def test_prepared_studies_hold_no_mistake(name: str, real_data: Path) -> None:
     assert f"{name}: " in told.stdout
     assert "no mistakes" in told.stdout
     assert len(told.stdout.splitlines()) <= MOST + 4
+
+
+def test_plain_text_for_a_list_is_told_with_the_list(tmp_path: Path) -> None:
+    entry = {**tables(tmp_path), "id": "PATIENT_ID"}
+    for key, value, wanted in (("modalities", "clinical", ["clinical"]), ("exclude", "CENTRE", ["CENTRE"])):
+        with pytest.raises(InputError, match=f"{key}: expected a list") as caught:
+            ingest("mine", {**entry, key: value})
+        assert advices(str(caught.value)) == [{key: wanted}]
+        ingest("mine", {**entry, key: wanted})
+
+
+def test_dates_that_a_spreadsheet_made_of_numbers_are_told_as_such(tmp_path: Path) -> None:
+    clinical = clinical_table()
+    clinical.loc[[3, 9], "HEMOGLOBIN"] = ["12-Mar", "Nov-09"]
+    entry = {**tables(tmp_path, clinical), "id": "PATIENT_ID"}
+    with pytest.raises(InputError, match="spreadsheet has made dates of 2") as caught:
+        ingest("mine", entry)
+    assert "row 5, patient P003" in str(caught.value)
+    ingest("mine", {**entry, **advices(str(caught.value))[0]})
+
+
+def test_a_header_of_r_that_lacks_its_first_name_is_told_as_such(tmp_path: Path) -> None:
+    clinical = clinical_table()
+    entry = {**tables(tmp_path, clinical), "id": "PATIENT_ID"}
+    for ending, separator in ((".tsv", "\t"), (".csv", ",")):
+        (tmp_path / "clinical.tsv").unlink(missing_ok=True)
+        path = tmp_path / f"clinical{ending}"
+        text = clinical.to_csv(sep=separator, index=False)
+        path.write_text(text.split(separator, 1)[1], encoding="utf-8")
+        with pytest.raises(InputError, match=r"line 2: 13 fields, but the header has 12, as in every row; R"):
+            ingest("mine", entry)
+        path.write_text(f"PATIENT_ID{separator}" + path.read_text(encoding="utf-8"), encoding="utf-8")
+        assert len(ingest("mine", entry)) == len(clinical)
+
+
+def test_the_chosen_sample_of_a_patient_decides_expression(tmp_path: Path) -> None:
+    from haemosynth.ingest.expression import ingest_expression
+
+    clinical = clinical_table()
+    patients = clinical["PATIENT_ID"]
+    samples = pd.concat(
+        [
+            pd.DataFrame({"PATIENT_ID": patients, "SAMPLE_ID": patients + "-R", "WHICH": "Relapse"}),
+            pd.DataFrame({"PATIENT_ID": patients, "SAMPLE_ID": patients + "-D", "WHICH": "Diagnosis"}),
+        ]
+    )
+    maf = mutation_table(clinical).assign(Tumor_Sample_Barcode=lambda t: t["Tumor_Sample_Barcode"] + "-D")
+    entry = {**cbioportal(tmp_path, clinical, samples, maf), "modalities": ["clinical", "genomic", "transcriptomic"]}
+    levels = {"Hugo_Symbol": [f"GENE{i}" for i in range(4)]}
+    for number, patient in enumerate(patients):
+        levels[f"{patient}-R"] = [str(1000 + number + i) for i in range(4)]
+        if number != 5:  # who has the other sample alone keeps that
+            levels[f"{patient}-D"] = [str(1 + number + i) for i in range(4)]
+    write(pd.DataFrame(levels), tmp_path / "data_expression.txt")
+    entry["expression"] = {"path": "data_expression.txt", "values": "normalised"}
+
+    def levels_of(told: dict[str, Any]) -> pd.Series:
+        found, _ = ingest_expression("mine", told, ingest("mine", told))
+        return pd.Series(found.X[:, 0], index=found.obs_names)
+
+    bare = {**entry, "modalities": ["clinical", "transcriptomic"]}
+    values = levels_of({**bare, "sample": {"WHICH": "Diagnosis"}})
+    assert (values.drop("P005") < 1000).all()
+    assert values["P005"] >= 1000
+    assert (levels_of({**bare, "sample": {"WHICH": "Relapse"}}) >= 1000).all()
+    mutated = maf["Tumor_Sample_Barcode"].str.removesuffix("-D").unique()
+    values = levels_of(entry)  # the sample with mutations is the sequenced one
+    assert (values[[patient for patient in mutated if patient != "P005"]] < 1000).all()
+    assert (values.drop(list(mutated)) >= 1000).all()

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, VERMILION, new_figure
+from haemosynth.report.reading import FEWEST, category, count
 
-FEWEST = 5  # smaller counts are not released
 PAGE = 10.9  # inches of the scorecard figure at most
 COLOURS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE)
 MARKERS = ("o", "s", "^", "D", "v")
@@ -47,11 +47,6 @@ def median_follow_up(time: pd.Series, event: pd.Series) -> float:
     return float(times[below[0]]) if len(below) else float("nan")
 
 
-def count(number: float, release: bool) -> str:
-    """A number of patients as text; in a release, those under five are withheld."""
-    return f"under {FEWEST}" if release and 0 < number < FEWEST else f"{int(number)}"
-
-
 def share(number: float, total: float, release: bool) -> str:
     """A part of patients in percent; in a release it does not give away a count under five that it stands for."""
     if not total:
@@ -81,22 +76,6 @@ def level_counts(values: pd.Series, release: bool, shown: int = 6) -> str:
     if withheld:
         text.append(f"{withheld} rare level{'s' if withheld > 1 else ''} withheld")
     return ", ".join(text)
-
-
-# Reasons of ingestion begin so; what follows may quote a value of a record.
-REASONS = (
-    "identifier", "whole numbers of which nearly every patient has another", "date", "constant", "no value recorded",
-    "text, nearly every patient has another", "the outcome in other words", "no secondary endpoint",
-    "tells who was sequenced", "event of an endpoint that is not listed", "time of an endpoint that is not listed",
-)  # fmt: skip
-UNLISTED = re.compile(r"(event|time) of \S.*, which the study ")
-
-
-def category(reason: str) -> str:
-    """A reason for leaving a column out, without what it says of the values."""
-    if found := UNLISTED.match(reason):
-        return f"{found[1]} of an endpoint that is not listed"
-    return next((known for known in REASONS if reason.startswith(known)), reason)
 
 
 def overview(train: Cohort, holdout: Cohort, release: bool) -> Overview:

@@ -10,15 +10,34 @@ from pathlib import Path
 import pandas as pd
 
 from haemosynth.cohort import Cohort
-from haemosynth.report.overview import FEWEST, REASONS, category, count
 from haemosynth.schema import FileRead, Schema
 
 TOLD = re.compile(r"^sequenced: |^\S+: \d+ rows? left out: ")  # what the lines above say already
+FEWEST = 5  # smaller counts are not released
 MOST = 30  # lines of a cohort
 FILES = 6  # that are named one by one
 NAMES = 10  # of columns that are named one by one for a reason
 WIDTH = 300  # letters of a line that holds no line of YAML
 USUAL = frozenset({"header", "comment before the header", "blank line", "last line without a line end"})
+# Reasons of ingestion begin so; what follows may quote a value of a record.
+REASONS = (
+    "identifier", "whole numbers of which nearly every patient has another", "date", "constant", "no value recorded",
+    "text, nearly every patient has another", "the outcome in other words", "no secondary endpoint",
+    "tells who was sequenced", "event of an endpoint that is not listed", "time of an endpoint that is not listed",
+)  # fmt: skip
+UNLISTED = re.compile(r"(event|time) of \S.*, which the study ")
+
+
+def category(reason: str) -> str:
+    """A reason for leaving a column out, without what it says of the values."""
+    if found := UNLISTED.match(reason):
+        return f"{found[1]} of an endpoint that is not listed"
+    return next((known for known in REASONS if reason.startswith(known)), reason)
+
+
+def count(number: float, release: bool) -> str:
+    """A number of patients as text; in a release, those under five are withheld."""
+    return f"under {FEWEST}" if release and 0 < number < FEWEST else f"{int(number)}"
 
 
 def what_was_read(cohort: Cohort, left: pd.DataFrame | None = None, place: str = "") -> list[str]:
