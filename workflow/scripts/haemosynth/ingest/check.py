@@ -138,14 +138,16 @@ def _expression(name: str, whole: Mapping[str, Any], cohort: Cohort) -> pd.DataF
 
 def _images(name: str, whole: Mapping[str, Any], cohort: Cohort, mistakes: Mistakes) -> None:
     """Every patient's images on their own, so that one's mistakes do not hide another's."""
-    from haemosynth.ingest.images import image_patients, ingest_images
+    from haemosynth.ingest.images import check_owners, image_entry, image_patients, ingest_images
 
     owners: Sequence[str] = []
+    patients = list(map(str, cohort.patients))
     with mistakes.kept():
         owners = image_patients(name, whole)
-    for owner in owners:
+        check_owners(Path(image_entry(name, whole)[0]["path"]), owners, patients)
+    for owner in (owner for owner in owners if owner in patients):
         with mistakes.kept():
-            ingest_images(name, whole, list(map(str, cohort.patients)), only=[owner])
+            ingest_images(name, whole, patients, only=[owner])
 
 
 def _splits(config: Mapping[str, Any], name: str, whole: Mapping[str, Any], cohort: Cohort, mistakes: Mistakes) -> None:
