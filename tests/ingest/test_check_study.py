@@ -270,3 +270,32 @@ def test_the_chosen_sample_of_a_patient_decides_expression(tmp_path: Path) -> No
     values = levels_of(entry)  # the sample with mutations is the sequenced one
     assert (values[[patient for patient in mutated if patient != "P005"]] < 1000).all()
     assert (values.drop(list(mutated)) >= 1000).all()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "entry"),
+    [
+        ("OS_MONTHS", "-3", {}),
+        ("OS_MONTHS", "soon", {}),
+        ("OS_STATUS", "lost", {}),
+        ("PFS_MONTHS", "900", {"endpoint": ["OS", "PFS"]}),
+        ("LDH", "high", {"columns": {"LDH": {"kind": "continuous"}}}),
+        ("AGE", "130", {"columns": {"AGE": {"high": 120}}}),
+        ("AGE", "61.5", {"columns": {"AGE": {"kind": "integer", "low": 18}}}),
+        ("SEX", "X", {"columns": {"SEX": {"categories": ["Male", "Female"]}}}),
+        ("CENTRE", "West", {"columns": {"CENTRE": {"kind": "ordinal"}}}),
+        ("CENTRE", "West", {"columns": {"CENTRE": {"kind": "binary"}}}),
+        ("CYTO_PLUS8", "perhaps", {"alterations": ["CYTO_PLUS8"]}),
+    ],
+)
+def test_the_advice_of_every_mistake_works_when_pasted(
+    column: str, value: str, entry: dict[str, Any], tmp_path: Path
+) -> None:
+    clinical = clinical_table()
+    clinical.loc[3, column] = value
+    source = {**tables(tmp_path, clinical), "id": "PATIENT_ID", **entry}
+    with pytest.raises(InputError, match=column) as caught:
+        ingest("mine", source)
+    changed = mended(source, caught.value.lines)
+    assert changed
+    ingest("mine", {**source, **yaml.safe_load("\n".join(pasted(changed)))})

@@ -351,7 +351,8 @@ def _check_names(raw: Raw, entry: Entry, used: Mapping[str, str], mistakes: Mist
         if name not in names and "derived" not in declared and not raw.mistakes:
             mistakes.add([f"{entry.where}.columns: there is no column {name}; {suggestion(name, names)}"])
         if name in used and set(declared) - {"convert", "decimal", "missing"}:
-            mistakes.add([f"{entry.where}.columns.{name}: it {used[name]}; only `convert` applies to it"])
+            only = "only `convert`, `decimal` and `missing` apply to it"
+            mistakes.add([f"{entry.where}.columns.{name}: it {used[name]}; {only}"])
         if name in entry.exclude:
             mistakes.add([f"{entry.where}: column {name} stands under both `columns` and `exclude`; choose one"])
         if "derived" in declared:
