@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python workflow/run.py --cores $(CORES) --profile "$(PROFILE)"
 READY := .venv/.ready
 
-.PHONY: help demo demo-imaging run test check unit slow test-slurm test-faults verify reproduce rulegraph lock report clean
+.PHONY: help demo demo-imaging run test check check-study unit slow test-slurm test-faults verify reproduce rulegraph lock report clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -46,6 +46,10 @@ test-slurm: $(READY)  ## a small study through a real SLURM on this machine (roo
 
 test-faults: $(READY)  ## runs that are killed, starved of disk, and damaged
 	$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
+
+check-study: $(READY)  ## read a study's cohorts in seconds and tell all mistakes at once: make check-study STUDY=my_study.yaml
+	@test -n "$(STUDY)" || { echo "error: name the study: make check-study STUDY=my_study.yaml"; exit 2; }
+	@$(BIN)/python workflow/check.py "$(STUDY)"
 
 verify: $(READY)  ## check a published folder against its manifest: make verify FOLDER=...
 	@test -n "$(FOLDER)" || { echo "error: name the folder: make verify FOLDER=..."; exit 2; }

@@ -24,25 +24,9 @@ def settings(studies: list[str]) -> dict:
     """The study's settings over the defaults, checked before Snakemake starts."""
     import yaml
 
-    from haemosynth.errors import InputError
-    from haemosynth.study import check, expanded, merged, source
+    from haemosynth.study import check, expanded, read_settings, source
 
-    layers = []
-    for path in ["config/config.yaml", *studies]:
-        if not Path(path).is_file():
-            raise InputError(f"{path}: no such study file")
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-        except UnicodeDecodeError:
-            raise InputError(f"{path}: not UTF-8 text; save it again as UTF-8") from None
-        if not isinstance(content, dict):
-            raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
-        layers.append(content)
-    config = merged(*layers)
-    if not config.get("cohorts"):
-        config = merged(config, yaml.safe_load(Path("config/studies/demo.yaml").read_text(encoding="utf-8")))
+    config = read_settings(Path(), studies)
     check(config, yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")))
     for cohort in config["cohorts"]:
         expanded(source(config, cohort), cohort)
@@ -60,6 +44,20 @@ def failures(since: float) -> list[str]:
             why = f"it ends with: {said[-1].strip()}" if said else "it is empty: was the job killed, or out of memory?"
             lines.append(f"error: a job failed; its log is {log}; {why}")
     return list(dict.fromkeys(lines))
+
+
+def what_was_read(config: dict) -> None:
+    """Say of every cohort that was read what its files held, what was left out and what was guessed."""
+    from haemosynth.errors import InputError
+    from haemosynth.report.reading import read_summary
+
+    for cohort in config["cohorts"]:
+        try:
+            lines = read_summary(Path("results") / cohort / "raw")
+        except InputError:  # a file that was lost is made again by the next run
+            continue
+        if lines:
+            print("\n" + "\n  ".join(lines))
 
 
 def missing_target(since: float) -> str | None:
@@ -134,7 +132,8 @@ def main() -> int:
     try:
         config = settings(chosen.study)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for line in error.lines:
+            print(f"error: {line}", file=sys.stderr)
         return 2
     try:
         Path("results").mkdir(exist_ok=True)
@@ -164,12 +163,14 @@ def main() -> int:
             near = get_close_matches(target, known_targets(config, snakemake, "/" in target), n=1)
             told = f"did you mean {near[0]!r}?" if near else "expected a stage, a pillar, or a file of the results"
             found = [f"error: nothing is called {target!r} in this study; {told}"]
+        what_was_read(config)
         for line in found or ["error: the run ended early; the lines above tell why, and what is finished stays"]:
             print(line, file=sys.stderr)
         return code
     from haemosynth.report.summary import summary, work_done
 
     print(work_done(Path("logs/benchmarks"), started, time.time() - started), file=sys.stderr)
+    what_was_read(config)
     if not chosen.rest:
         for cohort in config["cohorts"]:
             print(summary(Path("results") / cohort, config["publish"]))

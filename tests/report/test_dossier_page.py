@@ -16,7 +16,7 @@ from fixtures_small import small_cohort
 from haemosynth.cohort import Cohort, typed
 from haemosynth.report.dossier import render
 from haemosynth.report.overview import count, level_counts, median_follow_up, overview, scorecard_figure, share
-from haemosynth.schema import Schema
+from haemosynth.schema import FileRead, Schema
 from haemosynth.validate import STAGES
 
 CAPTION = """**{stage} of {{{{ snakemake.wildcards.generator }}}}, {{{{ snakemake.wildcards.cohort }}}}
@@ -229,6 +229,28 @@ def test_a_release_shows_no_extreme_value_and_no_note_of_ingestion():
     assert "9.88e+05" not in released
     assert "P7" in page(train=train)
     assert "Release edition" in released
+
+
+def test_what_was_read_stands_first_and_its_release_edition_quotes_nothing():
+    content = small_content()
+    schema = replace(
+        content.train.schema,
+        excluded={"WARD": "constant: Saint Somewhere in every patient with a value", "MRN": "identifier"},
+        reading=(FileRead("saint.tsv", 104, 100, {"header": 1, "no gene symbol (1-Sep)": 3}, {"unk": 2}, {}),),
+    )
+    train = replace(content.train, schema=schema)
+    read = ["small: 100 patients", "OS: time 0 raised to 0.5 months: P0001"]
+    shown = page(train=train, read=read)
+    assert shown.index("What was read") < shown.index('id="warnings"')
+    assert shown.index("<h2") == shown.index('<h2 id="read"')
+    assert "P0001" in shown
+    left = page(release=True, train=train, read=read)
+    assert left.index("What was read") < left.index('id="warnings"')
+    for word in ("P0001", "Saint", "saint.tsv", "1-Sep", "unk"):
+        assert word not in Outline(left).text.split("Warnings")[0], word
+    assert "no gene symbol (under 5)" in left
+    assert "100 records" not in left  # which would tell how many are under five
+    assert "Saint" not in left
 
 
 def test_no_patient_identifier_is_printed(working):

@@ -1,7 +1,13 @@
 """What a run says at its end."""
 
+import importlib.util
 import os
+from dataclasses import replace
+from pathlib import Path
 
+from fixtures_small import small_cohort
+
+from haemosynth.cohort import write_cohort
 from haemosynth.report.summary import work_done
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -27,3 +33,23 @@ def test_only_jobs_of_this_run_count_and_the_slowest_stand_first(tmp_path):
 
 def test_a_run_without_jobs_says_nothing(tmp_path):
     assert work_done(tmp_path, 0, 1) == ""
+
+
+def test_what_was_read_is_told_for_every_cohort_that_was_read(tmp_path, monkeypatch, capsys):
+    path = Path(__file__).resolve().parents[2] / "workflow" / "run.py"
+    spec = importlib.util.spec_from_file_location("run_study", path)
+    run = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(run)
+    cohort = small_cohort(60)
+    cohort = replace(
+        cohort, schema=replace(cohort.schema, excluded={"MRN": "identifier"}, notes=("AGE: 3 values odd",))
+    )
+    write_cohort(cohort, tmp_path / "results" / "mine" / "raw")
+    monkeypatch.chdir(tmp_path)
+    run.what_was_read({"cohorts": {"mine": {}, "not_yet": {}}})
+    told = capsys.readouterr().out
+    assert "60 patients" in told
+    assert "left out: MRN (identifier)" in told
+    assert "AGE: 3 values odd" in told
+    assert "results/mine/raw/schema.yaml" in told
+    assert "not_yet" not in told

@@ -92,6 +92,11 @@ def source_files(cohort):
     return sorted(str(file) for file in files if file.is_file() and "path" in SOURCES[cohort])
 
 
+def raw_strings(cohort):
+    """The hashes of raw strings that nothing published may hold; simulated patients have none."""
+    return [] if cohort in SIMULATED else [f"results/{cohort}/raw/strings.json"]
+
+
 def having(modality):
     """The cohorts that have this modality."""
     return [name for name in SOURCES if modality in modalities(config, name)]

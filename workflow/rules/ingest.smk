@@ -6,6 +6,7 @@ rule ingest:
         code=package("ingest.py"),
     output:
         **cohort_files("results/{cohort}/raw"),
+        strings="results/{cohort}/raw/strings.json",
     log:
         "logs/ingest/{cohort}.log",
     benchmark:

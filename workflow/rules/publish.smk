@@ -3,6 +3,7 @@ rule publish:
     input:
         unpack(pages),
         synthetic=lambda wildcards: released(wildcards.cohort, wildcards.generator),
+        strings=lambda wildcards: raw_strings(wildcards.cohort),
         template="workflow/report/dossier.html.j2",
         code=package("publish.py"),
     output:

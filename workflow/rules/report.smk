@@ -69,6 +69,7 @@ rule dossier:
     input:
         unpack(pages),
         unpack(single_patients),
+        raw=lambda wildcards: list(cohort_files(f"results/{wildcards.cohort}/raw").values()),
         template="workflow/report/dossier.html.j2",
         code=package("dossier.py"),
     output:

@@ -60,7 +60,8 @@ def job(snakemake) -> Iterator[Job]:
         yield Job(snakemake)
         write_checksums(snakemake.output, checksums)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        for line in error.lines:
+            print(f"error: {line}", file=sys.stderr, flush=True)
         sys.exit(1)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):

@@ -16,4 +16,5 @@ with job(snakemake):
         content=read_content(snakemake.wildcards.cohort, snakemake.input),
         config=snakemake.params.config,
         template=Path(snakemake.input.template),
+        strings=next(iter(snakemake.input.get("strings", [])), None),
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from haemosynth.errors import InputError, suggestion
+from haemosynth.errors import InputError, Mistakes, suggestion
 from haemosynth.generate import ALGORITHMS, GIVEN_ALTERATIONS, REFERENCES
 from haemosynth.validate import STAGES
 
@@ -22,23 +23,82 @@ def merged(*settings: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def read_settings(root: Path, studies: Sequence[str]) -> dict[str, Any]:
+    """The settings of a study over the defaults; those of the demonstration where it names no cohort.
+
+    Args:
+        root: the folder that holds `config`. studies: study files, later ones over earlier ones.
+
+    Raises:
+        InputError: a file is missing, no YAML, or holds a key twice.
+    """
+    config = merged(*(_settings_of(path) for path in (root / "config" / "config.yaml", *map(Path, studies))))
+    if config.get("cohorts"):
+        return config
+    return merged(config, _settings_of(root / "config" / "studies" / "demo.yaml"))
+
+
+def _settings_of(path: Path) -> dict[str, Any]:
+    import yaml
+
+    class Once(yaml.SafeLoader):
+        """YAML whose keys stand once: of two the first would be lost without a word."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            for position, (key, _) in enumerate(node.value):
+                if isinstance(key, yaml.ScalarNode) and key.value != "<<" and key.value in keys[:position]:
+                    raise InputError(
+                        f"{path}, line {key.start_mark.line + 1}: the key {key.value!r} stands twice; write what both "
+                        f"say under one"
+                    )
+            return super().construct_mapping(node, deep)
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such study file")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Once)
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text; save it again as UTF-8") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
+    return content
+
+
 def check(config: Mapping[str, Any], rules: Mapping[str, Any]) -> None:
     """Check a study's settings against their JSON schema (`rules`) and against each other.
 
     Raises:
-        InputError: one line that names the key, what was expected and, for a misspelt key, the nearest known one.
+        InputError: a line for every mistake that names the key, what was expected and, for a misspelt key, the nearest
+            known one.
     """
     import jsonschema
 
+    mistakes = Mistakes()
     # Checked by hand for the wording; everything else by the schema.
     for path, known, content in _objects(rules, rules, config, ()):
         for key in content:
             if key not in known:
-                raise InputError(f"config: unknown key {'.'.join((*path, str(key)))!r}; {suggestion(key, known)}")
-    found = sorted(jsonschema.Draft202012Validator(rules).iter_errors(config), key=lambda e: [str(p) for p in e.path])
-    if found:
-        where = ".".join(str(part) for part in found[0].absolute_path)
-        raise InputError(f"config: {where + ': ' if where else ''}{found[0].message}")
+                mistakes.add([f"config: unknown key {'.'.join((*path, str(key)))!r}; {suggestion(key, known)}"])
+    for name, entry in (config.get("cohorts") or {}).items():
+        named = entry.get("modalities") if isinstance(entry, Mapping) else None
+        if named is not None and not isinstance(named, list):
+            wanted = re.findall(r"\w+", str(named)) or ["clinical"]
+            mistakes.add([
+                f"config: cohorts.{name}.modalities: expected a list, found {named!r}; "
+                f"`modalities: [{', '.join(wanted)}]`"
+            ])  # fmt: skip
+    misspelt = any("unknown key" in line for line in mistakes.lines)
+    for fault in sorted(
+        jsonschema.Draft202012Validator(rules).iter_errors(config), key=lambda e: [str(p) for p in e.path]
+    ):
+        if fault.validator == "additionalProperties" and misspelt:
+            continue  # told above
+        where = ".".join(str(part) for part in fault.absolute_path)
+        mistakes.add([f"config: {where + ': ' if where else ''}{fault.message}"])
+    mistakes.tell()
     _check_references(config)
 
 
@@ -63,6 +123,7 @@ def _check_references(config: Mapping[str, Any]) -> None:
     """Every name that refers to another part of the settings must be found there."""
     methods, generators = config["methods"], config["generators"]
     imputation = config["imputation"]
+    mistakes = Mistakes()
     for name in generators:
         if name in REFERENCES:
             raise InputError(f"config: generators.{name}: the name of a reference; choose another")
@@ -102,7 +163,8 @@ def _check_references(config: Mapping[str, Any]) -> None:
     for key, words, known in named:
         for word in words:
             if word not in known:
-                raise InputError(f"config: {key}: {word!r} is unknown here; {suggestion(word, known)}")
+                mistakes.add([f"config: {key}: {word!r} is unknown here; {suggestion(word, known)}"])
+    mistakes.tell()
     _check_size(config)
     for reference in ("real", "independent", "uniform"):
         if reference not in config["compare"]:

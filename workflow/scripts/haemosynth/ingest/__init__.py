@@ -7,7 +7,7 @@ What follows is shared: endpoints, kinds of columns, panel and alterations. `sou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from haemosynth.errors import InputError
 
 if TYPE_CHECKING:
     from haemosynth.cohort import Cohort
+    from haemosynth.ingest.source import Raw
 
 FORMATS = ("cbioportal", "tables")
 IMAGES_ALONE = ("nifti", "dicom", "pictures")  # a cohort of these has images and no record
@@ -36,20 +37,55 @@ def ingest(name: str, source: Mapping[str, Any]) -> Cohort:
         name: the cohort's name in the study. source: its entry, with the environment variables of `path` expanded.
 
     Raises:
-        InputError: the entry or the files hold a mistake; one line says where and what to do.
+        InputError: the entry or the files hold mistakes; a line for each says where and what to do.
     """
-    from haemosynth.ingest import cbioportal, tables
+    return ingest_with_strings(name, source)[0]
+
+
+def ingest_with_strings(name: str, source: Mapping[str, Any]) -> tuple[Cohort, dict[str, set[str]]]:
+    """The same with the strings of raw records that must appear nowhere, by kind (`ingest.strings`)."""
     from haemosynth.ingest.canonical import assemble
+    from haemosynth.ingest.strings import withheld
 
     if source.get("format") in IMAGES_ALONE:
-        return _bare(name, source)
-    _check_keys(name, source)
-    _check_shapes(name, source)
-    reader = {"cbioportal": cbioportal, "tables": tables}[source["format"]]
+        cohort = _bare(name, source)
+        return cohort, {"identifier": set(map(str, cohort.patients))}
+    check_entry(name, source)
+    raw = read_raw(source)
+    cohort = assemble(name, source, raw, asks_genomic(source))
+    return cohort, withheld(raw, cohort.schema.excluded)
 
+
+def read_raw(source: Mapping[str, Any]) -> Raw:
+    """The files of a cohort whose entry was checked; mistakes in other files than the clinical one stand in it.
+
+    Raises:
+        InputError: the clinical table cannot be read.
+    """
+    from haemosynth.ingest import cbioportal, tables
+
+    reader = {"cbioportal": cbioportal.read_source, "tables": tables.read_source}[source["format"]]
+    return reader(source, asks_genomic(source))
+
+
+def asks_genomic(source: Mapping[str, Any]) -> bool | None:
+    """Whether an entry asks for mutations; None where it leaves that to the files."""
     modalities = source.get("modalities")
-    genomic = None if modalities is None else "genomic" in modalities
-    return assemble(name, source, reader.read_source(source, genomic), genomic)
+    return None if modalities is None else "genomic" in modalities
+
+
+def check_entry(name: str, source: Mapping[str, Any]) -> None:
+    """Check the entry of a cohort before any file is read.
+
+    Raises:
+        InputError: a key is unknown, missing or of the wrong shape; it holds a line for each.
+    """
+    from haemosynth.errors import Mistakes
+
+    mistakes = Mistakes()
+    for lines in faults(name, source).values():
+        mistakes.add(lines)
+    mistakes.tell()
 
 
 def _bare(name: str, source: Mapping[str, Any]) -> Cohort:
@@ -73,71 +109,85 @@ def _bare(name: str, source: Mapping[str, Any]) -> Cohort:
     return Cohort(Schema(name, {}), pd.DataFrame(index=patients))
 
 
-def _check_keys(name: str, source: Mapping[str, Any]) -> None:
-    """The keys of the entry, its format and its path."""
+def faults(name: str, source: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What is wrong with the entry of a cohort, before any file is read: key -> lines; empty where nothing is."""
     from haemosynth.ingest.source import suggestion
 
     where = f"cohorts.{name}"
+    found: dict[str, list[str]] = {}
     for key in ("format", "path", "endpoint"):
         if source.get(key) in (None, "", []):
-            raise InputError(f"{where}: the key {key!r} is missing or empty")
-    if source["format"] not in FORMATS:
-        raise InputError(f"{where}.format: unknown format {source['format']!r}; expected one of {', '.join(FORMATS)}")
-    known = sorted(KEYS | (TABLE_KEYS if source["format"] == "tables" else FOLDER_KEYS))
+            found[key] = [f"{where}: the key {key!r} is missing or empty"]
+    if "format" not in found and source["format"] not in FORMATS:
+        found["format"] = [f"{where}.format: unknown format {source['format']!r}; expected one of {', '.join(FORMATS)}"]
+    known = sorted(KEYS | (TABLE_KEYS if source.get("format") == "tables" else FOLDER_KEYS))
     for key in source:
-        if key not in known:
-            raise InputError(f"{where}: unknown key {key!r}; {suggestion(str(key), known)}")
-    if "$" in str(source["path"]):
-        raise InputError(f"{where}.path: {source['path']} names an environment variable that is not set")
+        if key not in known and "format" not in found:
+            found[key] = [f"{where}: unknown key {key!r}; {suggestion(str(key), known)}"]
+    if "$" in str(source.get("path")):
+        found["path"] = [f"{where}.path: {source['path']} names an environment variable that is not set"]
+    for key in source:
+        if key not in found and (lines := list(_of_shape(key, source[key], where))):
+            found[key] = lines
+    return found
 
 
-def _check_shapes(name: str, source: Mapping[str, Any]) -> None:
-    """The shape of the entry, before any file is read."""
+def _of_shape(key: str, value: Any, where: str) -> Iterator[str]:
+    """What is wrong with the shape of one key of the entry."""
     from haemosynth.ingest.infer import check_declaration
     from haemosynth.ingest.mutations import min_carriers
     from haemosynth.ingest.numbers import MARKS
 
-    where = f"cohorts.{name}"
     shapes: dict[str, tuple[tuple[type, ...], str]] = {
         "endpoint": ((str, list), "a name or a list of names"),
         "milestones": ((Mapping,), "a mapping such as {CR: CR_MONTHS}"),
-        "modalities": ((list,), "a list"),
+        "modalities": ((list,), f"a list: `modalities: [{value}]`"),
         "columns": ((Mapping,), "a mapping from columns to their attributes"),
-        "exclude": ((list, Mapping), "a list of columns, or a mapping from columns to reasons"),
-        "alterations": ((list,), "a list of columns or patterns"),
+        "exclude": ((list, Mapping), f"a list of columns, or a mapping from columns to reasons: `exclude: [{value}]`"),
+        "alterations": ((list,), f"a list of columns or patterns: `alterations: [{value}]`"),
         "variants": ((Mapping,), "a mapping such as {FLT3_ITD: {gene: FLT3, protein: ITD}}"),
         "sequenced": ((str,), "the name of a column"),
         "winsorise": ((Mapping,), "a mapping such as {WBC: [0.01, 0.99]}"),
         "stratify": ((str,), "the name of a column"),
         "repair": ((bool,), "true or false"),
         "id": ((str,), "the name of a column"),
-        "missing": ((list,), "a list of words such as [not asked, 999]"),
+        "missing": ((list,), f"a list of words such as [not asked, 999]: `missing: [{value}]`"),
         "decimal": ((str,), "'.' or ','"),
         "detection": ((str,), "limit or half"),
         "sample": ((str, Mapping), "sequenced, earliest, first, or a mapping such as {SAMPLE_TYPE: Diagnosis}"),
         "copy_number": ((str,), "deep, all or none"),
         "gene_panels": ((Mapping,), "a mapping such as {SMALL: [NPM1, FLT3], WHOLE: all}"),
     }
-    for key, (types, expected) in shapes.items():
-        if source.get(key) is not None and not isinstance(source[key], types):
-            raise InputError(f"{where}.{key}: expected {expected}, found {source[key]!r}")
-    for key, known in (("decimal", MARKS), ("detection", ("limit", "half"))):
-        if source.get(key) is not None and source[key] not in known:
-            raise InputError(f"{where}.{key}: expected {' or '.join(map(repr, known))}, found {source[key]!r}")
-    for modality in source.get("modalities") or ["clinical"]:
-        if modality not in MODALITIES:
-            raise InputError(f"{where}.modalities: {modality!r} is unknown; expected some of {', '.join(MODALITIES)}")
-    if "clinical" not in (source.get("modalities") or ["clinical"]):
-        raise InputError(f"{where}.modalities: clinical is missing; every cohort has it")
-    for column, declared in (source.get("columns") or {}).items():
-        check_declaration(str(column), declared, f"{where}.columns.{column}")
-    for column, limits in (source.get("winsorise") or {}).items():
-        numbers = isinstance(limits, list) and len(limits) == 2 and all(isinstance(x, int | float) for x in limits)
-        if not numbers or not 0 <= limits[0] < limits[1] <= 1:
-            raise InputError(
-                f"{where}.winsorise.{column}: expected two quantiles such as [0.01, 0.99], found {limits!r}"
-            )
-    min_carriers(source.get("panel") or PANEL, where)
+    if value is None:
+        return
+    if key in shapes and not isinstance(value, shapes[key][0]):
+        yield f"{where}.{key}: expected {shapes[key][1]}, found {value!r}"
+        return
+    words = {"decimal": MARKS, "detection": ("limit", "half")}
+    if key in words and value not in words[key]:
+        yield f"{where}.{key}: expected {' or '.join(map(repr, words[key]))}, found {value!r}"
+    if key == "modalities":
+        for modality in value:
+            if modality not in MODALITIES:
+                yield f"{where}.modalities: {modality!r} is unknown; expected some of {', '.join(MODALITIES)}"
+        if "clinical" not in value:
+            yield f"{where}.modalities: clinical is missing; every cohort has it"
+    if key == "columns":
+        for column, declared in value.items():
+            try:
+                check_declaration(str(column), declared, f"{where}.columns.{column}")
+            except InputError as error:
+                yield from error.lines
+    if key == "winsorise":
+        for column, limits in value.items():
+            numbers = isinstance(limits, list) and len(limits) == 2 and all(isinstance(x, int | float) for x in limits)
+            if not numbers or not 0 <= limits[0] < limits[1] <= 1:
+                yield f"{where}.winsorise.{column}: expected two quantiles such as [0.01, 0.99], found {limits!r}"
+    if key == "panel" and value:
+        try:
+            min_carriers(value, where)
+        except InputError as error:
+            yield from error.lines
 
 
 def matching(patterns: list[str], names: list[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,10 +12,10 @@ import pandas as pd
 
 from haemosynth.cohort import MUTATION_COLUMNS, Cohort, typed
 from haemosynth.derive import derive, parents
-from haemosynth.errors import InputError
+from haemosynth.errors import InputError, Mistakes
 from haemosynth.ingest import PANEL, matching, mutations, survival
 from haemosynth.ingest.infer import analyte, events, infer, observed, ordered_levels, remarks, without
-from haemosynth.ingest.numbers import Plain, advice_alterations, advice_exclude, marks, numbers, plain
+from haemosynth.ingest.numbers import Plain, advice, advice_alterations, advice_exclude, marks, numbers, plain
 from haemosynth.ingest.source import Raw, suggestion
 from haemosynth.schema import Column, Schema
 
@@ -82,33 +82,30 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
         genomic: whether the cohort has the genomic modality; None gives it where there are mutations or alterations.
 
     Raises:
-        InputError: declarations and tables do not fit.
+        InputError: declarations and tables do not fit, or a file could not be read; it holds every mistake there is.
     """
     entry = _entry(name, source, genomic)
+    mistakes = Mistakes()
+    mistakes.add(raw.mistakes)
     names = [*entry.endpoints, *entry.milestones]
-    for endpoint in names:
+    for endpoint in dict.fromkeys(names):
         if names.count(endpoint) > 1:
-            raise InputError(f"{entry.where}: endpoint {endpoint} is named twice")
-    excluded, excluded_events = _excluded(raw, entry)
+            mistakes.add([f"{entry.where}: endpoint {endpoint} is named twice"])
+    excluded, excluded_events = _excluded(raw, entry, mistakes)
     raw, written, notes = _written(raw, entry, excluded)
     notes += _odd_identifiers(raw.clinical.index)
-    _check_times(raw, written, survival.sources(raw, entry.endpoints, entry.milestones))
-    endpoints, why_not = (
-        survival.further(raw, entry.endpoints, entry.milestones, entry.columns, excluded, entry.repair, entry.where)
-        if entry.further
-        else (entry.endpoints, {})
-    )
-    survived, used, more = survival.read(raw, endpoints, entry.milestones, entry.columns, entry.repair, entry.where)
-    notes += _of_endpoints(entry.endpoints, endpoints, used, written) + more
+    told = survival.sources(raw, entry.endpoints, entry.milestones)
+    endpoints, survived, used, why_not = _outcome(raw, entry, written, excluded, told, notes, mistakes)
     for column in excluded.keys() & used.keys():
-        raise InputError(f"{entry.where}.exclude: {column} {used[column]}; take it out of the endpoints first")
-    _check_names(raw, entry, used)
-    sequenced_column = entry.sequenced or next((c for c in raw.clinical.columns if str(c).upper() == "SEQUENCED"), None)
+        mistakes.add([f"{entry.where}.exclude: {column} {used[column]}; take it out of the endpoints first"])
+    _check_names(raw, entry, used, mistakes)
+    named = [c for c in raw.clinical.columns if str(c) == entry.sequenced or str(c).upper() == "SEQUENCED"]
+    sequenced_column = next((c for c in named if str(c) == entry.sequenced), next(iter(named), None))
     if sequenced_column:
         excluded[sequenced_column] = "tells who was sequenced; kept with the alterations"
     excluded |= {column: why for column, why in raw.hidden.items() if column not in excluded}
     with_genomic = entry.genomic is not False
-    moved = _moved(raw, entry, excluded, used) if with_genomic else {}
+    moved = _moved(raw, entry, excluded, used, mistakes) if with_genomic else {}
     excluded |= {
         column: why
         for column, why in {
@@ -120,22 +117,26 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
     }
     columns: dict[str, Column] = {}
     values: dict[str, pd.Series] = {}
+    faulty = set[str]()
     for column in map(str, raw.clinical.columns):
         if column in excluded or column in used or column in moved or column in entry.derived:
             continue
-        found = infer(
-            column, raw, entry.columns.get(column, {}), f"{entry.where}.columns.{column}", written.get(column)
-        )
-        if isinstance(found, str):
-            excluded[column] = found
-        else:
-            columns[column], values[column] = found
-            notes += _respelt(column, raw, values[column])
-            notes += written[column].notes if column in written else ()
-            notes += remarks(column, *found, written.get(column), len(raw.clinical))
+        faulty.add(column)
+        with mistakes.kept():
+            found = infer(
+                column, raw, entry.columns.get(column, {}), f"{entry.where}.columns.{column}", written.get(column)
+            )
+            faulty.discard(column)
+            if isinstance(found, str):
+                excluded[column] = found
+            else:
+                columns[column], values[column] = found
+                notes += _respelt(column, raw, values[column])
+                notes += written[column].notes if column in written else ()
+                notes += remarks(column, *found, written.get(column), len(raw.clinical))
     notes += _proposed(raw, entry, list(columns)) if with_genomic else []
-    if not columns:
-        raise InputError(f"{entry.where}: no clinical column is left beside the endpoints: {_reasons(excluded)}")
+    if not columns and not faulty:
+        mistakes.add([f"{entry.where}: no clinical column is left beside the endpoints: {_reasons(excluded)}"])
     derived = {column: Column("categorical", derived=str(d["derived"])) for column, d in entry.derived.items()}
     for column in survived.columns:
         kind = str(column).rsplit("_", 1)[1]
@@ -145,18 +146,52 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
     schema = Schema(
         cohort=name,
         columns=columns,
-        endpoints=(*endpoints, *entry.milestones),
+        endpoints=tuple(endpoints),
         excluded={column: excluded[column] for column in sorted(excluded)},
         notes=(*raw.notes, *notes),
         reading=raw.readings,
     )
     clinical = typed(pd.DataFrame(values, index=raw.clinical.index), schema)
     cohort = Cohort(schema, clinical)
-    if with_genomic:
-        cohort = _with_alterations(cohort, raw, entry, moved, sequenced_column, excluded_events)
-    cohort = _with_derived(cohort, derived, raw, entry)
-    _check_uses(cohort, entry)
+    if with_genomic and not raw.mistakes:
+        with mistakes.kept():
+            cohort = _with_alterations(cohort, raw, entry, moved, sequenced_column, excluded_events)
+    if not mistakes.lines:
+        cohort = _with_derived(cohort, derived, raw, entry)
+    if not raw.mistakes:
+        _check_uses(cohort, entry, faulty | set(entry.derived if mistakes.lines else ()), mistakes)
+    mistakes.tell()
     return cohort
+
+
+def _outcome(
+    raw: Raw,
+    entry: Entry,
+    written: Mapping[str, Plain],
+    excluded: Mapping[str, str],
+    told: list[str],
+    notes: list[str],
+    mistakes: Mistakes,
+) -> tuple[list[str], pd.DataFrame, dict[str, str], dict[str, str]]:
+    """The endpoints, their times and events, the columns these stand in, and why others cannot be taken.
+
+    Without any where they hold a mistake; the columns that the study means (`told`) are then taken for theirs.
+    """
+    nothing = pd.DataFrame(index=raw.clinical.index)
+    meant = dict.fromkeys(told, "belongs to an endpoint")
+    try:
+        _check_times(raw, written, told)
+        endpoints, why_not = (
+            survival.further(raw, entry.endpoints, entry.milestones, entry.columns, excluded, entry.repair, entry.where)
+            if entry.further
+            else (entry.endpoints, {})
+        )
+        survived, used, more = survival.read(raw, endpoints, entry.milestones, entry.columns, entry.repair, entry.where)
+    except InputError as error:
+        mistakes.add(error.lines)
+        return [], nothing, meant, {}
+    notes += _of_endpoints(entry.endpoints, endpoints, used, written) + more
+    return [*endpoints, *entry.milestones], survived, used, why_not
 
 
 def _written(raw: Raw, entry: Entry, excluded: Mapping[str, str]) -> tuple[Raw, dict[str, Plain], list[str]]:
@@ -203,16 +238,18 @@ def _odd_identifiers(patients: pd.Index) -> list[str]:
 
 def _check_times(raw: Raw, written: Mapping[str, Plain], names: list[str]) -> None:
     """The times of the endpoints can be read, and none stands for all beyond a limit."""
+    mistakes = Mistakes()
     for name in names:
         made = written.get(name)
         if made is not None and made.doubt:
-            raise InputError(made.doubt)
+            mistakes.add([made.doubt])
         if made is not None and made.limits is not None:
             patient = str(made.limits.index[int(made.limits.notna().argmax())])
-            raise InputError(
+            mistakes.add([
                 f"{raw.value(name, patient)}: a time with a sign such as < or >; write the time of the last contact, "
                 f"and 0 as its event"
-            )
+            ])  # fmt: skip
+    mistakes.tell()
 
 
 def _halved(name: str, made: Plain) -> Plain:
@@ -287,7 +324,7 @@ def _event_names(raw: Raw, entry: Entry) -> list[str]:
     return sorted(genes | set(entry.variants)) + [name for name in matrix if name not in genes]
 
 
-def _excluded(raw: Raw, entry: Entry) -> tuple[dict[str, str], dict[str, str]]:
+def _excluded(raw: Raw, entry: Entry, mistakes: Mistakes) -> tuple[dict[str, str], dict[str, str]]:
     """The clinical columns and the events that the study excludes, each with its reason.
 
     A name or pattern means clinical columns; genes and other events only where no column is like it, so that a
@@ -299,40 +336,43 @@ def _excluded(raw: Raw, entry: Entry) -> tuple[dict[str, str], dict[str, str]]:
     for pattern, reason in entry.exclude.items():
         here = matching([str(pattern)], names)
         there = {} if here else matching([str(pattern)], events)
-        if not here and not there:
+        if not here and not there and not raw.mistakes:  # it may be one of a file that cannot be read
             near = suggestion(str(pattern), names + events)
-            raise InputError(f"{entry.where}.exclude: there is no column {pattern}; {near}")
+            mistakes.add([f"{entry.where}.exclude: there is no column {pattern}; {near}"])
         columns |= dict.fromkeys(here, str(reason))
         others |= dict.fromkeys(there, str(reason))
     return columns, others
 
 
-def _check_names(raw: Raw, entry: Entry, used: Mapping[str, str]) -> None:
+def _check_names(raw: Raw, entry: Entry, used: Mapping[str, str], mistakes: Mistakes) -> None:
     """Every column that the study names must be there."""
     names = [str(name) for name in raw.clinical.columns]
     for name, declared in entry.columns.items():
-        if name not in names and "derived" not in declared:
-            raise InputError(f"{entry.where}.columns: there is no column {name}; {suggestion(name, names)}")
-        if name in used and set(declared) - {"convert"}:
-            raise InputError(f"{entry.where}.columns.{name}: it {used[name]}; only `convert` applies to it")
+        if name not in names and "derived" not in declared and not raw.mistakes:
+            mistakes.add([f"{entry.where}.columns: there is no column {name}; {suggestion(name, names)}"])
+        if name in used and set(declared) - {"convert", "decimal", "missing"}:
+            only = "only `convert`, `decimal` and `missing` apply to it"
+            mistakes.add([f"{entry.where}.columns.{name}: it {used[name]}; {only}"])
         if name in entry.exclude:
-            raise InputError(f"{entry.where}: column {name} stands under both `columns` and `exclude`; choose one")
+            mistakes.add([f"{entry.where}: column {name} stands under both `columns` and `exclude`; choose one"])
         if "derived" in declared:
-            parents(str(declared["derived"]), f"{entry.where}.columns.{name}")
-    if entry.sequenced is not None and entry.sequenced not in names:
+            with mistakes.kept():
+                parents(str(declared["derived"]), f"{entry.where}.columns.{name}")
+    if entry.sequenced is not None and entry.sequenced not in names and not raw.mistakes:
         near = suggestion(entry.sequenced, names)
-        raise InputError(f"{entry.where}.sequenced: there is no column {entry.sequenced}; {near}")
+        mistakes.add([f"{entry.where}.sequenced: there is no column {entry.sequenced}; {near}"])
 
 
-def _moved(raw: Raw, entry: Entry, excluded: Mapping[str, str], used: Mapping[str, str]) -> dict[str, pd.Series]:
+def _moved(
+    raw: Raw, entry: Entry, excluded: Mapping[str, str], used: Mapping[str, str], mistakes: Mistakes
+) -> dict[str, pd.Series]:
     """The clinical columns that are cytogenetic events, as 0/1/NaN."""
     names = [str(name) for name in raw.clinical.columns if name not in excluded and name not in used]
     matrix = [] if raw.matrix is None else [str(name) for name in raw.matrix.columns]
     for pattern in entry.alterations:
-        if not matching([pattern], [*names, *matrix]):
-            raise InputError(
-                f"{entry.where}.alterations: no column is like {pattern}; {suggestion(pattern, names + matrix)}"
-            )
+        if not matching([pattern], [*names, *matrix]) and not raw.mistakes:
+            near = suggestion(pattern, names + matrix)
+            mistakes.add([f"{entry.where}.alterations: no column is like {pattern}; {near}"])
     moved = {}
     for name in matching(entry.alterations, names):
         text = raw.clinical[name]
@@ -340,12 +380,13 @@ def _moved(raw: Raw, entry: Entry, excluded: Mapping[str, str], used: Mapping[st
         wrong = text.notna() & moved[name].isna()
         if wrong.any():
             patient = str(text.index[int(wrong.argmax())])
-            raise InputError(
+            mistakes.add([
                 f"{raw.value(name, patient)}: {text[patient]!r} is neither yes nor no; an alteration is present, "
-                f"absent or missing"
-            )
-        if moved[name].notna().sum() == 0:
-            raise InputError(f"{raw.column(name)}: named under `alterations`, but no patient has a value")
+                f"absent or missing; where it means not recorded: "
+                f"`{advice(name, missing=sorted(text[wrong].unique())[:20])}`"
+            ])  # fmt: skip
+        elif moved[name].notna().sum() == 0:
+            mistakes.add([f"{raw.column(name)}: named under `alterations`, but no patient has a value"])
     return moved
 
 
@@ -510,15 +551,15 @@ def _derived_kind(name: str, levels: set[str]) -> str:
     return "binary" if len(whole) == 2 else ("ordinal" if ordered_levels("stage", list(whole)) else "categorical")
 
 
-def _check_uses(cohort: Cohort, entry: Entry) -> None:
-    """Columns that the split uses must have come through."""
+def _check_uses(cohort: Cohort, entry: Entry, faulty: Collection[str], mistakes: Mistakes) -> None:
+    """Columns that the split uses must have come through; nothing is said of those that are `faulty` by themselves."""
     schema = cohort.schema
     names = [*schema.columns, *schema.alterations]
     for name in [entry.stratify] if entry.stratify else []:
-        if name not in names:
+        if name not in names and name not in faulty:
             why = f"left out ({schema.excluded[name]})" if name in schema.excluded else "not there"
-            raise InputError(f"{entry.where}.stratify: column {name} is {why}; {suggestion(name, names)}")
+            mistakes.add([f"{entry.where}.stratify: column {name} is {why}; {suggestion(name, names)}"])
+    numeric = schema.of_kind("continuous", "integer")
     for name in entry.winsorise:
-        if name not in schema.columns or schema.columns[name].kind not in ("continuous", "integer"):
-            numeric = schema.of_kind("continuous", "integer")
-            raise InputError(f"{entry.where}.winsorise: {name} is no column of numbers; {suggestion(name, numeric)}")
+        if name not in numeric and name not in faulty:
+            mistakes.add([f"{entry.where}.winsorise: {name} is no column of numbers; {suggestion(name, numeric)}"])

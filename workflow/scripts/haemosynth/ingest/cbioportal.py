@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from haemosynth.errors import InputError
+from haemosynth.errors import InputError, Mistakes
 from haemosynth.ingest import PANEL, events
 from haemosynth.ingest.genes import approved
 from haemosynth.ingest.mutations import account, min_carriers, read_maf, yes_no
@@ -57,13 +57,16 @@ class Folder:
     files: dict[str, Path]
     meta: dict[str, dict[str, str]]
     used: set[Path] = field(default_factory=set)
+    mistakes: Mistakes = field(default_factory=Mistakes)
 
     def table(self, what: str) -> Table | None:
-        """A file as a table; None where the study has none."""
+        """A file as a table; None where the study has none, or where it is damaged, which is kept as a mistake."""
         if what not in self.files:
             return None
         self.used.add(self.files[what])
-        return read(self.files[what], quoted=False)
+        with self.mistakes.kept():
+            return read(self.files[what], quoted=False)
+        return None
 
 
 def _folder(path: Path) -> Folder:
@@ -102,20 +105,30 @@ def _meta(path: Path) -> dict[str, str]:
 def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     """Read a study folder, one sample of each patient: that which was sequenced, then the earliest (`sample`).
 
+    Mistakes in other files than that of the patients stand in the result.
+
     Args:
         genomic: whether mutations, fusions and copy number are read; None reads them where there are some.
 
     Raises:
-        InputError: a file is missing or damaged, or files disagree about patients.
+        InputError: a file is missing, or the patients cannot be read; it holds the mistakes of the other files too.
     """
     folder = _folder(Path(source["path"]))
+    mistakes = folder.mistakes
     notes: list[str] = []
     readings: list[FileRead] = []
-    table = folder.table("patients")
+    table, clinical = folder.table("patients"), pd.DataFrame()
+    if table is not None:
+        with mistakes.kept():
+            id_column = _id(table, str(source.get("id", "PATIENT_ID")))
+            clinical = keyed(table, id_column)
+    if table is None or mistakes.lines:
+        for what in DATA if genomic is not False else ("samples",):
+            folder.table(what)
+    if table is None or clinical.index.name is None:
+        mistakes.tell()
     assert table is not None
     readings.append(table.reading)
-    id_column = _id(table, str(source.get("id", "PATIENT_ID")))
-    clinical = keyed(table, id_column)
     columns = dict.fromkeys(map(str, clinical.columns), table.path)
     rows = {table.path: rows_of(table, id_column)}
     hidden: dict[str, str] = {}
@@ -124,22 +137,28 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     maf = folder.table("mutations") if genomic is not False else None
     panels = folder.table("panels") if genomic is not False else None
     profiles = {what: _profile(folder, what, panels) for what in PROFILES} if genomic is not False else {}
+    linked = "samples" not in folder.files  # else nobody knows whose mutations they are
     if (sample_table := folder.table("samples")) is not None:
-        sequenced = _sequenced_samples(sample_table, profiles.get("mutations"), maf)
-        samples, patient_of, sample_rows, hidden = _samples(
-            sample_table, clinical.index, notes, id_column, source.get("sample"), sequenced
-        )
-        kept = set(samples.pop("SAMPLE_ID").dropna())
-        others = len(sample_table.frame) - len(kept)
-        readings.append(account(sample_table, len(kept), {OTHER_SAMPLE: others} if others else {}))
-        clinical = _joined(clinical, samples, table.path, sample_table.path, sample_rows)
-        columns |= dict.fromkeys((name for name in map(str, samples.columns) if name not in columns), sample_table.path)
-        rows[sample_table.path] = sample_rows
-    raw = Raw(clinical, columns, rows, hidden=hidden)
-    if genomic is not False:
+        with mistakes.kept():
+            sequenced = _sequenced_samples(sample_table, profiles.get("mutations"), maf)
+            samples, patient_of, sample_rows, hidden = _samples(
+                sample_table, clinical.index, notes, id_column, source.get("sample"), sequenced
+            )
+            kept = set(samples.pop("SAMPLE_ID").dropna())
+            others = len(sample_table.frame) - len(kept)
+            readings.append(account(sample_table, len(kept), {OTHER_SAMPLE: others} if others else {}))
+            linked = True
+        if linked:
+            with mistakes.kept():
+                clinical = _joined(clinical, samples, table.path, sample_table.path, sample_rows)
+                new = [name for name in map(str, samples.columns) if name not in columns]
+                columns |= dict.fromkeys(new, sample_table.path)
+                rows[sample_table.path] = sample_rows
+    raw = Raw(clinical, columns, rows, hidden=hidden, samples=frozenset(patient_of))
+    if genomic is not False and linked:
         raw = _with_genomic(raw, source, folder, maf, panels, profiles, patient_of, frozenset(kept), notes, readings)
     notes += _not_read(folder, source)
-    return replace(raw, notes=tuple(notes), readings=tuple(readings))
+    return replace(raw, notes=tuple(notes), readings=tuple(readings), mistakes=tuple(mistakes.lines))
 
 
 def _joined(
@@ -253,6 +272,27 @@ def _order(table: Table, sample: str, choice: Any, sequenced: tuple[frozenset[st
     return ordered, ", then ".join(how)
 
 
+def samples_in_order(source: Mapping[str, Any]) -> dict[str, str]:
+    """The patient of each sample of a study folder, the sample that ingestion takes of a patient before the others.
+
+    Raises:
+        InputError: the sample file, or one that says which samples were sequenced, cannot be read.
+    """
+    folder = _folder(Path(source["path"]))
+    table, profile, maf = folder.table("samples"), None, None
+    if table is not None and "genomic" in (source.get("modalities") or ["genomic"]):
+        profile = _profile(folder, "mutations", folder.table("panels"))
+        if profile is None and table.column("SEQUENCED") is None:
+            maf = folder.table("mutations")
+    folder.mistakes.tell()
+    if table is None:
+        return {}
+    patient, sample = _id(table, str(source.get("id", "PATIENT_ID"))), _id(table, "SAMPLE_ID")
+    order, _ = _order(table, sample, source.get("sample"), _sequenced_samples(table, profile, maf))
+    frame = table.frame.loc[order]
+    return dict(zip(frame[sample], frame[patient], strict=True))
+
+
 def _sequenced_samples(
     table: Table, profile: tuple[frozenset[str], str] | None, maf: Table | None
 ) -> tuple[frozenset[str], str]:
@@ -364,14 +404,19 @@ def _with_genomic(
     mutations, sequenced, panel_genes = None, None, {}
     if panels is not None:
         readings.append(panels.reading)
+    mistakes = folder.mistakes
     if maf is not None:
-        mutations, more, reading = read_maf(maf, patient_of, kept)
-        notes += more
-        readings.append(reading)
+        with mistakes.kept():
+            mutations, more, reading = read_maf(maf, patient_of, kept)
+            notes += more
+            readings.append(reading)
+    if maf is not None and mutations is not None:
         if (profile := profiles["mutations"]) is not None:
             sequenced = pd.Series(patients.isin([of[sample] for sample in profile[0] if sample in of]), index=patients)
+            notes.append(f"sequenced: {int(sequenced.sum())} of {len(patients)} patients, {profile[1]}")
             if not source.get("sequenced"):
-                _check_listed(maf, mutations, sequenced, profile, folder)
+                with mistakes.kept():
+                    _check_listed(maf, mutations, sequenced, profile, folder)
             strange = sorted(profile[0] - set(patient_of))
             if strange:
                 notes.append(
@@ -379,19 +424,22 @@ def _with_genomic(
                     f"{', '.join(strange[:5])}"
                 )
         if panels is not None:
-            panel_genes = _panel_genes(folder, panels, "mutations", declared, of, notes)
+            with mistakes.kept():
+                panel_genes = _panel_genes(folder, panels, "mutations", declared, of, notes)
     panel = source.get("panel") or PANEL
     least, listed = min_carriers(panel, "panel"), frozenset(map(str, panel)) if isinstance(panel, list) else frozenset()
     parts = []
     if (table := folder.table("fusions")) is not None:
-        told = _told_by_column(raw, source) if sequenced is None else sequenced
-        who = _profiled(profiles, panels, folder, declared, of, patients, told, notes)
-        parts.append(events.read_fusions(table, patient_of, kept, patients, who))
+        with mistakes.kept():
+            told = _told_by_column(raw, source) if sequenced is None else sequenced
+            who = _profiled(profiles, panels, folder, declared, of, patients, told, notes)
+            parts.append(events.read_fusions(table, patient_of, kept, patients, who))
     states = source.get("copy_number", "deep")
     if states not in events.EVENTS:
-        raise InputError(f"copy_number: {states!r} is unknown; expected one of {', '.join(events.EVENTS)}")
-    if states != "none" and (table := folder.table("copy_number")) is not None:
-        parts.append(events.read_copy_number(table, patient_of, kept, patients, states))
+        mistakes.add([f"copy_number: {states!r} is unknown; expected one of {', '.join(events.EVENTS)}"])
+    elif states != "none" and (table := folder.table("copy_number")) is not None:
+        with mistakes.kept():
+            parts.append(events.read_copy_number(table, patient_of, kept, patients, states))
     matrices = []
     for part in parts:
         matrix, more = events.recurrent(part, least or events.LISTED, listed)

@@ -151,12 +151,10 @@ def _file(name: str, entry: Mapping[str, Any], chosen: Mapping[str, Any]) -> tup
 
 
 def _samples(entry: Mapping[str, Any]) -> dict[str, str]:
-    """The patient of each sample of a cBioPortal study, in the order of its sample file."""
-    file = Path(entry["path"]) / "data_clinical_sample.txt"
-    if entry["format"] != "cbioportal" or not file.is_file():
-        return {}
-    table = read(file, quoted=False)
-    return dict(zip(table.frame["SAMPLE_ID"], table.frame["PATIENT_ID"], strict=True))
+    """The patient of each sample of a cBioPortal study, the sample that stands for the patient before the others."""
+    from haemosynth.ingest.cbioportal import samples_in_order
+
+    return samples_in_order(entry) if entry["format"] == "cbioportal" else {}
 
 
 def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: list[tuple[str, str, str]]) -> AnnData:
@@ -308,7 +306,7 @@ def _matrix(
     unknown = [n for n in names if n not in owner]
     if unknown:
         raise InputError(f"{path}: {unknown[0]!r} is no patient or sample of the cohort ({len(unknown)} such)")
-    at = {sample: i for i, sample in enumerate(owner)}  # the order of the sample file
+    at = {sample: i for i, sample in enumerate(owner)}  # patients, then samples as they are chosen
     order = sorted(range(len(names)), key=lambda i: at[names[i]])
     taken: dict[str, int] = {}
     for i in order:

@@ -117,21 +117,29 @@ def image_patients(name: str, source: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def ingest_images(name: str, source: Mapping[str, Any], patients: Sequence[str]) -> Images:
+def check_owners(folder: Path, owners: Sequence[str], patients: Sequence[str]) -> None:
+    """Raise an InputError where somebody has images and no clinical record."""
+    strangers = sorted(set(owners) - set(map(str, patients)))
+    if strangers:
+        near = suggestion(strangers[0], list(map(str, patients))) if len(patients) < 2000 else ""
+        raise InputError(f"{folder}: patient {strangers[0]} has images and no clinical record; {near}")
+
+
+def ingest_images(
+    name: str, source: Mapping[str, Any], patients: Sequence[str], only: Sequence[str] | None = None
+) -> Images:
     """Read the images of a cohort.
 
     patients: of the clinical table. Everyone with images must be one of them; not everyone of them needs to have any.
+    only: those whose images are read, who have some; everyone's where it is left out.
 
     Raises:
         InputError: a mistake in the entry or a file; the line names the file and the patient.
     """
     entry, where = image_entry(name, source)
     folder = Path(entry["path"])
-    owners = image_patients(name, source)
-    strangers = sorted(set(owners) - set(map(str, patients)))
-    if strangers:
-        near = suggestion(strangers[0], list(map(str, patients))) if len(patients) < 2000 else ""
-        raise InputError(f"{folder}: patient {strangers[0]} has images and no clinical record; {near}")
+    owners = image_patients(name, source) if only is None else list(only)
+    check_owners(folder, owners, patients)
     channels: Mapping[str, Mapping[str, Any]] = entry["channels"]
 
     def whole(

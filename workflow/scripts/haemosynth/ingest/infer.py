@@ -80,6 +80,8 @@ DATE = re.compile(
     r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{4}|\d{6})?",  # 20190301
     re.IGNORECASE,
 )
+# What a spreadsheet shows of 12.3 or 3/12 that it took for a date: a day and a month, or a month and a year.
+SPREADSHEET = re.compile(rf"\d{{1,2}}[-./ ]{MONTH}([-./ ]\d{{2}})?|{MONTH}[-./ ]\d{{1,2}}", re.IGNORECASE)
 DATE_NAME = "date|dates|datum|dt|dob|birthday|birthdate|day_of|month_of|diagnosed|geburtsdatum"
 SERIAL = (14_000, 62_000)  # days that spreadsheets and SAS count from 1900 and from 1960, in years that are in use
 # Names that are a person's or a place's own, whatever the column holds; and those that may also number something else.
@@ -373,6 +375,12 @@ def _kind(name: str, text: pd.Series, raw: Raw, declared: Mapping[str, Any]) -> 
     if 0.5 <= share < 1 and number.nunique() > 10:
         words = sorted(seen[number.isna()].unique())
         patient = str(seen.index[int(number.isna().argmax())])
+        if dates := [word for word in words if SPREADSHEET.fullmatch(word)]:
+            raise InputError(
+                f"{raw.value(name, patient)}: {dates[0]!r} among numbers: a spreadsheet has made dates of "
+                f"{len(dates)} different values, such as 12.3 or 3/12; take them from where the table came from, or "
+                f"`{advice_exclude(name)}`"
+            )
         raise InputError(
             f"{raw.value(name, patient)}: {text[patient]!r} is not a number, as most of the column are "
             f"({int(number.isna().sum())} cells, {len(words)} different); mend them, or paste "
@@ -441,19 +449,25 @@ def _numeric(
     wrong = text.notna() & recorded.isna()
     if wrong.any():
         patient = str(text.index[int(wrong.argmax())])
-        raise InputError(f"{raw.value(name, patient)}: {text[patient]!r} is not a number, but the column is {kind}")
+        words = sorted(text[wrong].unique())
+        raise InputError(
+            f"{raw.value(name, patient)}: {text[patient]!r} is not a number, but the column is {kind}; mend it, or "
+            f"where it means not recorded: `{advice(name, missing=words[:20])}`"
+        )
     values, factor = convert(name, recorded, declared, where)
     if kind == "integer" and (values.dropna() % 1 != 0).any():
         patient = str(values.index[int((values % 1).fillna(0).ne(0).argmax())])
         raise InputError(
-            f"{raw.value(name, patient)}: {text[patient]} is not a whole number, but the column is integer"
+            f"{raw.value(name, patient)}: {text[patient]} is not a whole number, but the column is integer; mend it, "
+            f"or `{advice(name, kind='continuous')}`"
         )
     for side, beyond in (("low", values.lt), ("high", values.gt)):
         if side in declared and beyond(declared[side]).any():
             patient = str(values.index[int(beyond(declared[side]).argmax())])
+            end = _plain_number(float(values.min() if side == "low" else values.max()))
             raise InputError(
                 f"{raw.value(name, patient)}: {values[patient]:g} is beyond the declared {side} {declared[side]:g}; "
-                f"mend the value, change the limit, or ask for `winsorise`"
+                f"mend the value, or change the limit: `{advice(name, **{side: end})}`"
             )
     told = declared["convert"]["to"] if "convert" in declared else declared.get("unit")
     told = told or (written.unit if written else None)
@@ -515,19 +529,23 @@ def _levels(name: str, kind: str, text: pd.Series, raw: Raw, declared: Mapping[s
             patient = str(seen.index[int(strange.argmax())])
             raise InputError(
                 f"{raw.value(name, patient)}: {seen[patient]!r} is none of the declared categories "
-                f"{', '.join(categories)}; add it there or under `missing`"
+                f"{', '.join(categories)}; add it there, or where it means not recorded: "
+                f"`{advice(name, missing=sorted(seen[strange].unique())[:20])}`"
             )
     elif kind == "ordinal":
         categories = ordered_levels(name, found) or (found if numbers(pd.Series(found)).notna().all() else ())
         if not categories:
             raise InputError(
                 f"{raw.column(name)}: ordinal, but the order of its levels {', '.join(found)} is not known; "
-                f"declare `categories` in their order"
+                f"declare `categories` in their order, or leave them without: `{advice(name, kind='categorical')}`"
             )
     else:
         categories = found
     if kind == "binary" and len(categories) > 2:
-        raise InputError(f"{raw.column(name)}: binary, but it has the levels {', '.join(categories)}")
+        raise InputError(
+            f"{raw.column(name)}: binary, but it has the levels {', '.join(categories)}; "
+            f"`{advice(name, kind='categorical')}`"
+        )
     column = Column(
         kind,
         group=declared.get("group", group(name)),

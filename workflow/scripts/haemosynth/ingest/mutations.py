@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.cohort import MUTATION_COLUMNS
-from haemosynth.errors import InputError
+from haemosynth.errors import InputError, Mistakes
 from haemosynth.ingest.genes import approved, approved_names, is_known, no_symbol, renamed
 from haemosynth.ingest.numbers import numbers
 from haemosynth.ingest.reading import check_account
@@ -102,12 +102,22 @@ def read_maf(
     rows = pd.DataFrame(
         {title: table.frame[name] if name else None for title, name in columns.items()}, index=table.frame.index
     ).astype("object")
-    patients = patients_of(table, str(columns["sample"]), patient_of)
-    rows["patient_id"] = patients
+    mistakes = Mistakes()
+    rows["patient_id"] = rows["sample"]
+    with mistakes.kept():
+        rows["patient_id"] = patients_of(table, str(columns["sample"]), patient_of)
     left: dict[str, int] = {}
-    rows, notes = _with_genes(table, rows, str(columns["gene"]), left)
-    counts = {title: _count(table, rows, columns, title) for title in ("alt_count", "ref_count", "depth")}
-    rows = rows.assign(**counts, **_fraction(table, rows, columns, counts))
+    notes: list[str] = []
+    with mistakes.kept():
+        rows, notes = _with_genes(table, rows, str(columns["gene"]), left)
+    counts = {}
+    for title in ("alt_count", "ref_count", "depth"):
+        with mistakes.kept():
+            counts[title] = _count(table, rows, columns, title)
+    if len(counts) == 3:
+        with mistakes.kept():
+            rows = rows.assign(**counts, **_fraction(table, rows, columns, counts))
+    mistakes.tell()
     rows["ref_count"] = rows["ref_count"].fillna(rows["depth"] - rows["alt_count"])
     rows["copy_number"] = numbers(rows["copy_number"])
     rows["hgvsp"] = rows["hgvsp"].mask(rows["hgvsp"].eq("MUTATED"), None)  # cBioPortal's word for a change not given
@@ -378,14 +388,16 @@ def read_matrix(
     notes = [f"{table.path.name}: column {name} left out: {why}" for name, why in lost.items()]
     frame = frame.drop(columns=list(lost))
     matrix = pd.DataFrame({name: yes_no(frame[name]) for name in frame.columns}, index=frame.index)
+    mistakes = Mistakes()
     for name in frame.columns:
         wrong = frame[name].notna() & matrix[name].isna()
         if wrong.any():
             position = int(wrong.argmax())
-            raise InputError(
+            mistakes.add([
                 f"{table.row(position)}, patient {frame.index[position]}: column {name}: "
                 f"{frame[name].iloc[position]!r} is not 0, 1 or empty"
-            )
+            ])  # fmt: skip
+    mistakes.tell()
     matrix, more = _one_column_each(matrix, table)
     notes += more
     column = table.column("sequenced")

@@ -224,6 +224,7 @@ def _delimited(path: Path, quoted: bool) -> Records:
     account.left["header"] += 1
     while len(header) > 1 and not header[-1].strip():  # separators after the last name
         header.pop()
+    _check_short_header(path, header, lines[at:], separator, at)
     records, rows = [], []
     while at < len(lines):
         if not lines[at].replace(separator, "").strip():
@@ -234,6 +235,17 @@ def _delimited(path: Path, quoted: bool) -> Records:
         record, at = _record(lines, at, separator, len(header), quoted, account, path)
         records.append(record)
     return header, records, rows, account
+
+
+def _check_short_header(path: Path, header: list[str], following: list[str], separator: str, at: int) -> None:
+    """R writes the names of rows without a name for their column: every row then has one field more than the header."""
+    fields = [_literal(line, separator) for line in following[:60] if line.strip()]
+    if len(fields) > 1 and all(len(row) == len(header) + 1 and row[-1].strip() for row in fields):
+        raise InputError(
+            f"{path}, line {at + 1}: {len(header) + 1} fields, but the header has {len(header)}, as in every row; R "
+            f"leaves out the name of its row names: put one such as patient_id before the others, or write the table "
+            f"with col.names = NA{'; a comma within a value needs quotes round it' if separator == ',' else ''}"
+        )
 
 
 def _separator(lines: list[str]) -> str:

@@ -23,7 +23,8 @@ class Raw:
     rows: for each file, the row of each patient. mutations: canonical rows of all genes, or None.
     matrix: (patients, events) 0/1/NaN given as such, or None. sequenced: (patients,) bool, or None where the
     source does not say. hidden: source columns that are not clinical, with the reason. readings: the account of every
-    file. panels: the genes that were sequenced, of those patients of whom not all were.
+    file. panels: the genes that were sequenced, of those patients of whom not all were. samples: identifiers of
+    samples. mistakes: of files that could not be read in full; what they hold is left out here.
     """
 
     clinical: pd.DataFrame
@@ -36,6 +37,8 @@ class Raw:
     notes: tuple[str, ...] = ()
     readings: tuple[FileRead, ...] = ()
     panels: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    samples: frozenset[str] = frozenset()
+    mistakes: tuple[str, ...] = ()
 
     def column(self, name: str) -> str:
         """Where a column stands, for messages."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from haemosynth.errors import InputError
+from haemosynth.errors import InputError, Mistakes
 from haemosynth.ingest.infer import DAY, TIME_STEPS, convert, grain, words_in
-from haemosynth.ingest.numbers import numbers
+from haemosynth.ingest.numbers import advice, numbers
 from haemosynth.ingest.source import Raw, suggestion
 from haemosynth.preprocess import MONTH_DAYS
 
@@ -64,10 +64,18 @@ def _time(name: str, factor: float, raw: Raw, columns: Mapping[str, Any], where:
     values = numbers(text)
     if (text.notna() & values.isna()).any():
         patient = _first(text.notna() & values.isna())
-        raise InputError(f"{raw.value(name, patient)}: {text[patient]!r} is not a number; expected a time")
+        words = sorted(text[text.notna() & values.isna()].unique())
+        raise InputError(
+            f"{raw.value(name, patient)}: {text[patient]!r} is not a number; expected a time; mend it, or where it "
+            f"means not recorded: `{advice(name, missing=words[:20])}`"
+        )
     if (values < 0).any():
         patient = _first(values < 0)
-        raise InputError(f"{raw.value(name, patient)}: the time {values[patient]:g} is negative; mend or empty it")
+        below = [float(value) for value in sorted(values[values < 0].unique())[:20]]
+        raise InputError(
+            f"{raw.value(name, patient)}: the time {values[patient]:g} is negative; mend it, or where it means not "
+            f"recorded: `{advice(name, missing=below)}`"
+        )
     declared = columns.get(name, {})
     if "convert" in declared:
         if declared["convert"]["to"] not in ("months", "month"):
@@ -91,7 +99,8 @@ def _event(name: str, raw: Raw) -> pd.Series:
         patient = _first(text.notna() & values.isna())
         raise InputError(
             f"{raw.value(name, patient)}: {text[patient]!r} is no event; expected 1 or 0, 1:DECEASED or 0:LIVING, "
-            f"or words such as deceased and living"
+            f"or words such as deceased and living; where it means not recorded: "
+            f"`{advice(name, missing=sorted(text[text.notna() & values.isna()].unique())[:20])}`"
         )
     return values
 
@@ -119,6 +128,8 @@ def read(
     notes: list[str] = []
     names: dict[str, str] = {}
     primary = endpoints[0]
+    mistakes = Mistakes()
+    milestones_at: dict[str, pd.Series] = {}
     for endpoint in endpoints:
         time, event = _find(raw, endpoint, tuple(TIMES)), _find(raw, endpoint, EVENTS)
         if time is None or event is None:
@@ -132,34 +143,43 @@ def read(
             wanted = (
                 f"{endpoint}_MONTHS (or _DAYS, _YEARS, _time)" if time is None else f"{endpoint}_STATUS (or _event)"
             )
-            raise InputError(f"{where}.endpoint: {endpoint} needs the column {wanted}; {suggestion(endpoint, there)}")
-        table[f"{endpoint}_time"] = _time(time, TIMES[time.rsplit("_", 1)[1].upper()], raw, columns, where)
-        table[f"{endpoint}_event"] = _event(event, raw)
+            mistakes.add([f"{where}.endpoint: {endpoint} needs the column {wanted}; {suggestion(endpoint, there)}"])
+            continue
+        with mistakes.kept():
+            table[f"{endpoint}_time"] = _time(time, TIMES[time.rsplit("_", 1)[1].upper()], raw, columns, where)
+        with mistakes.kept():
+            table[f"{endpoint}_event"] = _event(event, raw)
         names[endpoint] = time
         used |= {time: f"stands in {endpoint}_time", event: f"stands in {endpoint}_event"}
     for endpoint, name in milestones.items():
         if name not in raw.clinical:
             known = [str(column) for column in raw.clinical.columns]
-            raise InputError(f"{where}.milestones: {endpoint}: there is no column {name}; {suggestion(name, known)}")
+            mistakes.add([f"{where}.milestones: {endpoint}: there is no column {name}; {suggestion(name, known)}"])
+            continue
         ending = name.rsplit("_", 1)[-1].upper()
-        time_of = _time(name, TIMES.get(ending, 1.0), raw, columns, where)
+        with mistakes.kept():
+            milestones_at[endpoint] = _time(name, TIMES.get(ending, 1.0), raw, columns, where)
+        names[endpoint] = name
+        used[name] = f"stands in {endpoint}_time"
+    mistakes.tell()
+    for endpoint, time_of in milestones_at.items():
         table[f"{endpoint}_time"] = time_of.fillna(table[f"{primary}_time"])
         known_end = table[f"{primary}_time"].notna()
         table[f"{endpoint}_event"] = time_of.notna().astype("float64").where(time_of.notna() | known_end)
-        names[endpoint] = name
-        used[name] = f"stands in {endpoint}_time"
 
     for endpoint in names:
         notes += _complete_pairs(table, endpoint)
         notes += _raise_zeros(table, endpoint)
     for endpoint in names:
         if endpoint != primary:
-            notes += _within_follow_up(table, endpoint, primary, repair, raw, names)
+            with mistakes.kept():
+                notes += _within_follow_up(table, endpoint, primary, repair, raw, names)
     if not (table[f"{primary}_event"] == 1).any():
-        raise InputError(
+        mistakes.add([
             f"{raw.column(str(_find(raw, primary, EVENTS)))}: none of {len(raw.clinical)} patients has an event "
             f"of the primary endpoint {primary}; check how events are written, or choose another endpoint"
-        )
+        ])  # fmt: skip
+    mistakes.tell()
     return pd.DataFrame(table, index=raw.clinical.index), used, notes
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from haemosynth.errors import InputError
+import pandas as pd
+
+from haemosynth.errors import InputError, Mistakes
 from haemosynth.ingest.mutations import read_maf, read_matrix
 from haemosynth.ingest.source import ENDINGS, Raw, Table, keyed, read, rows_of, suggestion
 
@@ -54,30 +56,53 @@ def _id(table: Table, source: Mapping[str, Any]) -> str:
 
 
 def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
-    """Read the tables of a folder, or one clinical file.
+    """Read the tables of a folder, or one clinical file. Mistakes in mutations and matrix stand in the result.
 
     Args:
         genomic: whether mutations are read; None reads them where there are some.
 
     Raises:
-        InputError: a file is missing or damaged, or files disagree about patients.
+        InputError: a file is missing, or the clinical one cannot be read; it holds the mistakes of the others too.
     """
     paths = _files(source)
-    table = read(paths["clinical"])
-    id_column = _id(table, source)
-    clinical = keyed(table, id_column)
-    columns = dict.fromkeys(map(str, clinical.columns), paths["clinical"])
-    rows = {paths["clinical"]: rows_of(table, id_column)}
+    mistakes, at_first = Mistakes(), Mistakes()
+    found: dict[str, Table] = {}
+    for role in paths if genomic is not False else ("clinical",):
+        with (at_first if role == "clinical" else mistakes).kept():
+            found[role] = read(paths[role])
+    clinical, id_column, patients = pd.DataFrame(), "", pd.Index([])
+    if "clinical" in found:
+        with at_first.kept():
+            id_column = _id(found["clinical"], source)
+            patients = pd.Index(found["clinical"].frame[id_column].dropna().unique(), name="patient_id")
+            clinical = keyed(found["clinical"], id_column)
     mutations, matrix, sequenced = None, None, None
     notes: list[str] = []
-    readings = [table.reading]
-    if genomic is not False and "mutations" in paths:
-        patients = {patient: patient for patient in clinical.index}
-        mutations, notes, reading = read_maf(read(paths["mutations"]), patients, frozenset(patients))
-        readings.append(reading)
-    if genomic is not False and "matrix" in paths:
-        events = read(paths["matrix"])
-        matrix, sequenced, more, reading = read_matrix(events, _id(events, source), clinical.index)
-        readings.append(reading)
-        notes = [*notes, *more]
-    return Raw(clinical, columns, rows, mutations, matrix, sequenced, {}, tuple(notes), tuple(readings))
+    readings = [found["clinical"].reading] if "clinical" in found else []
+    if "mutations" in found and len(patients):
+        with mistakes.kept():
+            of = {str(patient): str(patient) for patient in patients}
+            mutations, notes, reading = read_maf(found["mutations"], of, frozenset(of))
+            readings.append(reading)
+    if "matrix" in found and len(patients):
+        with mistakes.kept():
+            events = found["matrix"]
+            matrix, sequenced, more, reading = read_matrix(events, _id(events, source), patients)
+            readings.append(reading)
+            notes = [*notes, *more]
+    at_first.add(mistakes.lines)
+    if clinical.empty:
+        at_first.tell()
+    columns = dict.fromkeys(map(str, clinical.columns), paths["clinical"])
+    rows = {paths["clinical"]: rows_of(found["clinical"], id_column)}
+    return Raw(
+        clinical,
+        columns,
+        rows,
+        mutations,
+        matrix,
+        sequenced,
+        notes=tuple(notes),
+        readings=tuple(readings),
+        mistakes=tuple(mistakes.lines),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from haemosynth.publish.data_card import data_card
 from haemosynth.publish.gate import refusal, verdict
 from haemosynth.publish.images import export_images
 from haemosynth.publish.size import advice
+from haemosynth.publish.strings import check_strings, own_texts
 from haemosynth.publish.tiers import stamped
 from haemosynth.publish.words import disclosure_sentences
 from haemosynth.report.content import Content, note_of
@@ -69,6 +72,10 @@ def release_config(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
         entry["expression"] = {**entry["expression"], "path": WITHHELD}
     if isinstance(entry.get("images"), Mapping) and "path" in entry["images"]:
         entry["images"] = {**entry["images"], "path": WITHHELD}
+        if isinstance(channels := entry["images"].get("channels"), Mapping):  # weights of patients, by name
+            entry["images"]["channels"] = {
+                name: {**told, "weights": WITHHELD} if "weights" in told else told for name, told in channels.items()
+            }
     # Snakemake hands settings to other machines in another order.
     return _in_order({**config, "cohorts": {cohort: entry}})
 
@@ -130,17 +137,23 @@ def differences(folder: Path) -> list[str]:
 
 
 def publish(
-    folder: Path, cohort: Cohort, generator: str, content: Content, config: Mapping[str, Any], template: Path
+    folder: Path,
+    cohort: Cohort,
+    generator: str,
+    content: Content,
+    config: Mapping[str, Any],
+    template: Path,
+    strings: str | Path | None = None,
 ) -> None:
     """Write the release of one recipe, unless the gate is shut.
 
     Args:
         cohort: the synthetic cohort of the first seed, exactly as it was attacked.
         content: the study's results; figures of other generators are left out.
-        template: of the dossier.
+        template: of the dossier. strings: hashes of raw strings that no file may hold (`publish.strings`).
 
     Raises:
-        InputError: the gate is shut; the line says which check failed and by how much.
+        InputError: the gate is shut; the line says which check failed and by how much. Or a file holds a raw string.
     """
     gate = content.gate[content.gate["generator"] == generator].reset_index(drop=True)
     curve, tier = content.sizes.get(generator), str(config["release"]["tier"])
@@ -188,7 +201,21 @@ def publish(
         config=config,
         root=template.resolve().parents[2],
         run={"finished": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.platform()},
+        strings=strings,
     )
+
+
+def _check_strings(folder: Path, part: Path, strings: Path, schema: Schema, root: Path) -> None:
+    """No file holds a string of a raw record that is no name or level of the schema; else nothing is left there."""
+    levels = [level for column in schema.columns.values() for level in column.categories]
+    units = [column.unit for column in schema.columns.values() if column.unit]
+    declared = [*schema.columns, *levels, *units, *schema.alterations, *schema.endpoints, schema.cohort]
+    try:
+        check_strings(part, json.loads(strings.read_text(encoding="utf-8")), chain(declared, own_texts(root)))
+    except InputError:
+        shutil.rmtree(part)
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _write_text_table(table: pd.DataFrame, path: Path) -> None:
@@ -206,6 +233,7 @@ def write_release(
     config: Mapping[str, Any],
     root: Path,
     run: Mapping[str, Any],
+    strings: str | Path | None = None,
 ) -> None:
     """Write a release folder in one piece: it is built beside its place and moved there when it is whole.
 
@@ -215,6 +243,7 @@ def write_release(
         tables: metrics, scorecard, ..., by file name.
         figures: stage -> SVG text that shows aggregates only.
         run: times and machine; the only file whose bytes differ between equal runs.
+        strings: hashes of raw strings that no file may hold; not searched for where there are none.
     """
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -257,5 +286,7 @@ def write_release(
     write_crate(part, study, config, root)
     write_table(manifest(part), part / "manifest.tsv")
     write_json(run, part / "run.json")
+    if strings is not None:
+        _check_strings(folder, part, Path(strings), released.schema, root)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)

@@ -13,6 +13,7 @@ import pandas as pd
 from haemosynth.cohort import Cohort, read_cohort
 from haemosynth.files import read_table
 from haemosynth.images import Images, read_images
+from haemosynth.report.reading import read_summary
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Content:
     training patients given away most, both for the working edition alone: what is published is made without them. The
     tables are those of the results folder; assessment is empty
     where no record was completed. sizes: published recipe -> what each number of patients tells and is good for
-    (`publish.size`), with its figure as SVG text.
+    (`publish.size`), with its figure as SVG text. read: what was read of the raw files, for the working edition alone.
     """
 
     cohort: str
@@ -59,6 +60,7 @@ class Content:
     at_risk: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     sizes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     size_figures: Mapping[str, str] = field(default_factory=dict)
+    read: Sequence[str] = ()
 
 
 def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
@@ -88,6 +90,7 @@ def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
         sizes={Path(p).parent.name: read_table(p) for p in files.get("sizes", ())},
         size_figures={Path(p).parent.name: Path(p).read_text(encoding="utf-8") for p in files.get("size_figures", ())},
         at_risk={Path(p).name.split(".")[0]: read_table(p) for p in files.get("at_risk", ())},
+        read=read_summary(Path(files["raw"][0]).parent) if files.get("raw") else (),
         **{name: read_table(files[name]) if files[name] else pd.DataFrame() for name in tables},
     )
 

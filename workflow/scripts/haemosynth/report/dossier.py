@@ -25,6 +25,7 @@ from haemosynth.publish.words import disclosure_sentences
 from haemosynth.report.content import Content, note_of, rows
 from haemosynth.report.images import galleries, unit_of
 from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure
+from haemosynth.report.reading import released_reading
 
 # How a composite is put into words; the interval's lower end decides, so that small cohorts are not praised by luck.
 WORDS = (
@@ -135,6 +136,7 @@ def render(
         overridden=overridden(gates),
         verdicts=_verdicts(content.composites, generators),
         questions=PILLARS,
+        read=released_reading(content.train.schema) if release else list(content.read),
         warnings=_warnings(content, summary, generators, release),
         size=_table(size),
         columns=_table(summary.columns),

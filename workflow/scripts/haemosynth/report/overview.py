@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from haemosynth.cohort import Cohort
 from haemosynth.figures import BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, VERMILION, new_figure
+from haemosynth.report.reading import FEWEST, category, count
 
-FEWEST = 5  # smaller counts are not released
 PAGE = 10.9  # inches of the scorecard figure at most
 COLOURS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE)
 MARKERS = ("o", "s", "^", "D", "v")
@@ -45,11 +45,6 @@ def median_follow_up(time: pd.Series, event: pd.Series) -> float:
     curve = np.cumprod(1 - censored / at_risk)
     below = np.flatnonzero(curve <= 0.5)
     return float(times[below[0]]) if len(below) else float("nan")
-
-
-def count(number: float, release: bool) -> str:
-    """A number of patients as text; in a release, those under five are withheld."""
-    return f"under {FEWEST}" if release and 0 < number < FEWEST else f"{int(number)}"
 
 
 def share(number: float, total: float, release: bool) -> str:
@@ -142,8 +137,10 @@ def overview(train: Cohort, holdout: Cohort, release: bool) -> Overview:
 
 
 def _reason(reason: str, release: bool) -> str:
-    """Reasons count carriers; a release does not."""
-    return re.sub(r"^\d+ carriers in train, fewer", "fewer carriers in train", reason) if release else reason
+    """Reasons count carriers and quote values; a release does neither."""
+    if not release:
+        return reason
+    return re.sub(r"^\d+ carriers in train, fewer", "fewer carriers in train", category(reason))
 
 
 def scorecard_figure(stages: pd.DataFrame, scorecard: pd.DataFrame, generators: Sequence[str]) -> Figure:

@@ -117,7 +117,10 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         naive.append(np.where(asked[:border], _naive(offered, truth[:border], tolerance), 0.0))
 
     def columns(parts: Sequence[Vector], rows: slice) -> Matrix:
-        return np.array([part[rows] for part in parts], dtype=float).T.reshape(-1, len(names))
+        found = np.empty((len(both.index[rows]), len(parts)))  # no column where a single attribute leaves no secret
+        for place, part in enumerate(parts):
+            found[:, place] = part[rows]
+        return found
 
     first, second = slice(0, border), slice(border, None)
     attacked = attacks.Attacked(
