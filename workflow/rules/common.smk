@@ -207,6 +207,15 @@ def release_size(wildcards):
     return [f"results/{wildcards.cohort}/seed-{config['seeds'][0]}/synthetic/{generator}/size.tsv"]
 
 
+def tree_models(wildcards):
+    """Weights and description of those models of a recipe that measure a tree of pairs with noise; else nothing."""
+    found = []
+    for modality in modalities(config, wildcards.cohort) if wildcards.generator in RECIPES else ():
+        if recipe_algorithm(modality, wildcards) == "private_marginals":
+            found += [fitted(modality)[part](wildcards) for part in ("weights", "description")]
+    return found
+
+
 def pool(wildcards):
     """The long draw that a release is the first part of; references and what others made have none."""
     recipe = wildcards.generator in RECIPES and not without_record(wildcards.cohort)

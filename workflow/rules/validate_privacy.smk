@@ -52,6 +52,7 @@ rule validate_disclosure:
     input:
         **comparison(),
         pool=pool,
+        models=tree_models,
         code=package("validate.py", "haemosynth/validate/privacy/disclosure.py"),
     output:
         **stage_outputs("privacy", "disclosure"),

@@ -24,7 +24,7 @@ from haemosynth.errors import InputError
 from haemosynth.figures import BLUE, GREEN, NEUTRAL, ORANGE, SYNTHETIC, new_figure
 from haemosynth.validate import membership_attacks
 from haemosynth.validate.chance import RARE, quantile, rank_statistics
-from haemosynth.validate.records import unseen_side
+from haemosynth.validate.records import distinct, unseen_side
 from haemosynth.validate.redraws import (
     RATE,
     Scores,
@@ -38,6 +38,7 @@ from haemosynth.validate.redraws import (
     worst,
 )
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
+from haemosynth.validate.tree_attack import attack_tree, find_pairs
 
 DEFAULTS: dict[str, Any] = {
     "rows": 3_000,  # training and unseen patients who are attacked, at most
@@ -69,7 +70,7 @@ _SCORES = "; ".join(
         " patients, numbers in quartiles; pairs, the same of every pair of columns, drawn towards independence;"
         " values_2 and values_10, as columns with numbers by how many released values lie in the window that holds the"
         " 2 or 10 nearest other patients' values, times within their event, allele fractions and read depths among"
-        " carriers"
+        " carriers; edges, for a private recipe, as pairs over the pairs of its tree in the groups of its fitted model"
     ]
 )
 _SOURCE = (
@@ -170,6 +171,11 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     pool = pool.take(np.arange(min(len(pool), size * blocks["redraws"])))
     targets = find_targets(train, unseen, rows, exchanges, choice)
     scores = attack_redraws(targets, targets.coder.code(pool), size, **blocks, rng=trees)
+    if (pairs := find_pairs(comparison.models)) is not None:
+        sides = ((distinct(train), targets.member), (distinct(unseen), ~targets.member))
+        attacked = [side.take(side.patients.get_indexer(targets.patients[rows])) for side, rows in sides]
+        edges = attack_tree(pairs, attacked, pool, size, blocks["redraws"])
+        scores = Scores({**scores.of, "edges": edges})
     found = {}
     for (name, columns), own in zip(_known(train, settings).items(), partial, strict=False):
         who, draw = own.spawn(2)
