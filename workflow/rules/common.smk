@@ -195,6 +195,17 @@ def fitted(modality):
     return {"weights": part("model.safetensors"), "description": part("model.json")}
 
 
+def refitted(wildcards):
+    """The settings of a recipe's methods of record and alterations, which the stage `shadow` fits again."""
+    of = config["generators"][wildcards.generator]
+    return {m: config["methods"][m][of[m]] for m in modalities(config, wildcards.cohort) if m in FILES and m in of}
+
+
+def refitted_code(wildcards):
+    """The code of these methods' algorithms."""
+    return [f"haemosynth/generate/{m}/{method['algorithm']}.py" for m, method in refitted(wildcards).items()]
+
+
 def release_size(wildcards):
     """The table that says how many patients are released, that of the first seed: its own for what is published.
 
