@@ -8,6 +8,7 @@ from fixtures_small import small_cohort
 
 from haemosynth import generate
 from haemosynth.cohort import Cohort
+from haemosynth.generate.fitted import save
 from haemosynth.generate.privacy import KEY
 from haemosynth.split import split
 from haemosynth.streams import stream
@@ -72,6 +73,18 @@ def test_pairs_are_those_of_the_tree_and_nothing_else_is_read(recipes, halves):
     # A release with the pairs of the attacked patients themselves favours nobody but by his own small share.
     same = attack_pairs(pairs, attacked, attacked)
     assert (same >= -1e-9).all()
+
+
+def test_models_are_read_from_their_files_by_modality(recipes, halves, tmp_path):
+    models, pool = recipes[1.0]
+    files = []
+    for modality, model in models.items():
+        folder = tmp_path / modality / "private"
+        folder.mkdir(parents=True)
+        files += [str(folder / "model.safetensors"), str(folder / "model.json")]
+        save(model, *files[-2:], folder / "history.tsv")
+    read, own = (find_pairs(found) for found in (disclosure.read_models(files), models))
+    np.testing.assert_array_equal(read.code(pool), own.code(pool))
 
 
 def test_the_score_is_the_log_ratio_of_cell_frequencies(recipes):

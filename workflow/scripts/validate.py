@@ -9,7 +9,6 @@ with job(snakemake) as work:
     from haemosynth.cohort import read_cohort
     from haemosynth.figures import save_figure
     from haemosynth.files import write_table
-    from haemosynth.generate.fitted import load
     from haemosynth.generate.pool import released_patients
     from haemosynth.validate.resampling import evaluate, prepared, stage_settings
     from haemosynth.validate.stage import Comparison
@@ -28,10 +27,7 @@ with job(snakemake) as work:
         train=patients(snakemake.input.train),
         control=patients(snakemake.input.control),
         pool=patients(pool) if (pool := snakemake.input.get("pool")) else None,
-        models={
-            Path(weights).parents[1].name: load(weights, description)
-            for weights, description in zip(*[iter(snakemake.input.get("models") or ())] * 2, strict=True)
-        },
+        models=stage.read_models(models) if (models := snakemake.input.get("models")) else {},
     )
 
     # The streams leave the generator out: all candidates meet the same real patients.

@@ -87,6 +87,7 @@ class StageModule(Protocol):
 
     A stage may also offer prepare(comparison, settings, rng) -> anything: what is slow to learn and stays the same for
     all resamples, such as classes of the training patients. It is `comparison.prepared` afterwards.
+    And read_models(files) -> `comparison.models`, where its rule has an input `models`.
     """
 
     METRICS: tuple[Metric, ...]

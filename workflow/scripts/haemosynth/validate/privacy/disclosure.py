@@ -11,8 +11,9 @@ prints is hard to call a danger, and one that tells more should say so. Attacker
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from matplotlib.figure import Figure
 from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
 from haemosynth.figures import BLUE, GREEN, NEUTRAL, ORANGE, SYNTHETIC, new_figure
+from haemosynth.generate.fitted import Fitted, load
 from haemosynth.validate import membership_attacks
 from haemosynth.validate.chance import RARE, quantile, rank_statistics
 from haemosynth.validate.records import distinct, unseen_side
@@ -155,6 +157,16 @@ class Prepared:
     chance: np.ndarray
     partial: Mapping[str, Attackers]
     size: int
+
+
+def read_models(files: Sequence[str]) -> dict[str, Fitted]:
+    """The models that an attack is fitted to, by modality.
+
+    Args:
+        files: weights and description of one model after the other, in folders `<modality>/<method>`.
+    """
+    pairs = zip(files[::2], files[1::2], strict=True)
+    return {Path(weights).parents[1].name: load(weights, description) for weights, description in pairs}
 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared:
