@@ -45,7 +45,8 @@ PICTURED = FAULTY | {
             "diffusion": {"width": [8, 8], "patch": 8, "steps": 200, "sampling_steps": 4, "checkpoint_every": 20}
         },
     },
-    "gate": FAULTY["gate"] | {"image_copies": 1.0, "image_nearer_to_train": 1.0, "image_copies_caught": 0.0},
+    "gate": FAULTY["gate"]
+    | {"image_copies": 1.0, "image_nearer_to_train": 1.0, "image_copies_caught": 0.0, "image_membership_auc": 1.0},
 }
 PICTURED_MOMENTS = [
     "simulate_images", "divide_imaging", "fit_imaging", "fit_imaging", "sample_imaging", "validate_image_memorisation",

@@ -23,7 +23,12 @@ GOOD = {
     "disclosure_tpr_1": 0.015, "disclosure_outlying_auc": 0.55, "audit_passed": 1.0,
 }  # fmt: skip
 CLINICAL = {name: check for name, check in CHECKS.items() if check.modality == "clinical"}
-PICTURED = {"image_copies": 0.0, "image_nearer_to_train": 0.52, "image_copies_caught": 0.95}
+PICTURED = {
+    "image_copies": 0.0,
+    "image_nearer_to_train": 0.52,
+    "image_copies_caught": 0.95,
+    "image_membership_auc": 0.52,
+}
 REQUIRED = [name for name, check in CLINICAL.items() if check.required]
 OPTIONAL = [name for name, check in CLINICAL.items() if not check.required]
 RISKS = dict.fromkeys(OPTIONAL, 0.01)
@@ -238,7 +243,8 @@ def test_images_are_judged_where_a_cohort_has_them(modalities, values):
     checks = gate(metrics(values), {}, modalities=modalities)
     assert set(checks["check"]) >= set(PICTURED)
     assert verdict(checks)
-    for name, value in {"image_copies": 0.1, "image_nearer_to_train": 0.8, "image_copies_caught": 0.1}.items():
+    leaks = {"image_copies": 0.1, "image_nearer_to_train": 0.8, "image_copies_caught": 0.1, "image_membership_auc": 0.8}
+    for name, value in leaks.items():
         assert not verdict(gate(metrics(values | {name: value}), {}, modalities=modalities))
         assert not verdict(gate(metrics(values | {name: np.nan}), {}, modalities=modalities))
     without = {name: value for name, value in values.items() if name not in PICTURED}

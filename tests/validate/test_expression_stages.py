@@ -302,7 +302,16 @@ def test_training_profiles_are_remembered_and_unseen_ones_are_not():
     for numbers, kind in ((fresh, "fresh"), (alone, "independent")):
         chance = found(expression_memory, kind, "expression_nearer_to_train")["expression_memory_chance"]
         assert numbers["expression_nearer_to_train"] <= max(chance, 0.55)
-        assert numbers["expression_membership_auc"] < 0.68
+        assert found(expression_memory, kind, "distance")["expression_membership_auc"] < 0.68
+    assert fresh["expression_membership_auc"] < 0.68
+
+
+def test_the_levels_of_training_patients_give_them_away_though_no_profile_is_a_copy():
+    """Every gene drawn alone from training patients: nobody's profile, everybody's levels."""
+    areas = [found(expression_memory, "independent", name) for name in ("values_2", "values_10", "distance", "all")]
+    two, ten, near, worst = (area["expression_membership_auc"] for area in areas)
+    assert min(two, ten) > 0.9 > near
+    assert worst == max(two, ten)
 
 
 def test_copied_profiles_among_others_are_told():
@@ -318,10 +327,11 @@ def test_copied_profiles_among_others_are_told():
     comparison = Comparison(holdout, replace(made, expression=profiles), train, control)
     comparison = prepared(expression_memory, comparison, expression_memory.DEFAULTS, streams)
     values = expression_memory.measure(comparison, expression_memory.DEFAULTS, streams("measure"))
-    numbers = {value.metric: value.value for value in values if value.target == "all"}
-    clean = found(expression_memory, "independent")
-    assert numbers["expression_nearer_to_train"] > clean["expression_nearer_to_train"] + 0.1
-    assert numbers["expression_membership_auc"] > clean["expression_membership_auc"] + 0.05
+    numbers = {(value.metric, value.target): value.value for value in values}
+    clean, near = (found(expression_memory, "independent", target) for target in ("all", "distance"))
+    nearer, told = "expression_nearer_to_train", "expression_membership_auc"
+    assert numbers[nearer, "all"] > clean[nearer] + 0.1
+    assert numbers[told, "distance"] > near[told] + 0.05
 
 
 def test_expression_without_its_privacy_stage_is_not_published():

@@ -200,6 +200,17 @@ def fitted(modality):
     return {"weights": part("model.safetensors"), "description": part("model.json")}
 
 
+def refitted(wildcards):
+    """The settings of a recipe's methods of record and alterations, which the stage `shadow` fits again."""
+    of = config["generators"][wildcards.generator]
+    return {m: config["methods"][m][of[m]] for m in modalities(config, wildcards.cohort) if m in FILES and m in of}
+
+
+def refitted_code(wildcards):
+    """The code of these methods' algorithms."""
+    return [f"haemosynth/generate/{m}/{method['algorithm']}.py" for m, method in refitted(wildcards).items()]
+
+
 def release_size(wildcards):
     """The table that says how many patients are released, that of the first seed: its own for what is published.
 
@@ -210,6 +221,15 @@ def release_size(wildcards):
     own = wildcards.get("generator") in config["publish"]
     generator = wildcards.generator if own else config["publish"][0]
     return [f"results/{wildcards.cohort}/seed-{config['seeds'][0]}/synthetic/{generator}/size.tsv"]
+
+
+def tree_models(wildcards):
+    """Weights and description of those models of a recipe that measure a tree of pairs with noise; else nothing."""
+    found = []
+    for modality in modalities(config, wildcards.cohort) if wildcards.generator in RECIPES else ():
+        if recipe_algorithm(modality, wildcards) == "private_marginals":
+            found += [fitted(modality)[part](wildcards) for part in ("weights", "description")]
+    return found
 
 
 def pool(wildcards):

@@ -52,6 +52,7 @@ rule validate_disclosure:
     input:
         **comparison(),
         pool=pool,
+        models=tree_models,
         code=package("validate.py", "haemosynth/validate/privacy/disclosure.py"),
     output:
         **stage_outputs("privacy", "disclosure"),
@@ -68,6 +69,32 @@ rule validate_disclosure:
         job=JOB,
         stage="haemosynth.validate.privacy.disclosure",
         settings=stage_settings("disclosure"),
+    script:
+        "../scripts/validate.py"
+
+
+rule validate_shadow:
+    """What does somebody find who knows the recipe and everybody else? Refits with and without some patients."""
+    input:
+        **comparison(),
+        code=lambda wildcards: package(
+            "validate.py", "haemosynth/validate/privacy/shadow.py", *refitted_code(wildcards)
+        ),
+    output:
+        **stage_outputs("privacy", "shadow"),
+    log:
+        "logs/validate_shadow/{cohort}/{generator}/seed-{seed}.log",
+    benchmark:
+        "logs/benchmarks/validate_shadow/{cohort}/{generator}/seed-{seed}.tsv"
+    conda:
+        "../../envs/pyro.yaml"
+    resources:
+        mem_mb=6000,
+        runtime=720,
+    params:
+        job=JOB,
+        stage="haemosynth.validate.privacy.shadow",
+        settings=lambda wildcards: {**stage_settings("shadow"), "methods": refitted(wildcards)},
     script:
         "../scripts/validate.py"
 

@@ -27,6 +27,7 @@ with job(snakemake) as work:
         train=patients(snakemake.input.train),
         control=patients(snakemake.input.control),
         pool=patients(pool) if (pool := snakemake.input.get("pool")) else None,
+        models=stage.read_models(models) if (models := snakemake.input.get("models")) else {},
     )
 
     # The streams leave the generator out: all candidates meet the same real patients.

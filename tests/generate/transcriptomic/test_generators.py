@@ -211,6 +211,39 @@ def test_carrying_between_quantiles_gives_the_target_distribution():
     assert np.isfinite(moved).all()
 
 
+def test_shapes_that_genes_share_keep_each_genes_mean_and_spread_and_the_one_gene_unlike_all_others():
+    rng = np.random.default_rng(1)
+    values = rng.normal(rng.normal(size=200), rng.uniform(0.5, 2, 200), size=(400, 200))
+    values[:, 7] = rng.normal(size=400) + 12 * (rng.random(400) < 0.3)  # two groups of patients
+    values[:, 8] = np.maximum(values[:, 8] - values[:, 8].mean(), 0)  # half of them at the limit of detection
+    found = scores.shared_quantiles(values, positive=False)
+    np.testing.assert_allclose(found[50], np.median(values, axis=0), atol=0.4)
+    ordinary = np.setdiff1d(np.arange(200), [7, 8])
+    exact = scores.quantiles(values)
+    width = values[:, ordinary].std(axis=0)
+    assert (np.abs(found - exact)[10:-10, ordinary] / width).max() < 0.35
+    # Between the groups lies nobody, and at the limit as many as there were.
+    assert ((found[:, 7] > 4) & (found[:, 7] < 8)).mean() < 0.06
+    assert (found[:, 8] == 0).mean() == pytest.approx((values[:, 8] == 0).mean(), abs=0.02)
+    assert (np.diff(found, axis=0) >= 0).all()
+
+
+def test_the_values_of_training_patients_are_not_those_of_the_release():
+    """Genes by the hundred name nobody, which a distribution through every recorded level would do."""
+    from haemosynth.validate.aggregate_attacks import attack_values
+    from haemosynth.validate.chance import area
+
+    rng = np.random.default_rng(2)
+    mean, spread = rng.normal(size=100), rng.uniform(0.5, 2, 100)
+    train, unseen = (rng.normal(mean, spread, size=(n, 100)) for n in (300, 200))
+    for made, least, most in ((scores.quantiles(train), 0.9, 1), (scores.shared_quantiles(train, False), 0, 0.7)):
+        rows = np.argsort(rng.random((300, 100)), axis=0) / 299
+        release = np.column_stack([np.interp(rows[:, g], scores.LEVELS, made[:, g]) for g in range(100)])
+        found = attack_values(np.vstack([train, unseen]), release)
+        worst = max(area(score[:300], score[300:]) for score in found.values())
+        assert least <= worst <= most
+
+
 def test_rates_and_counts_are_inverse():
     train, _ = halves()
     size = train.expression.obs["library_size"].to_numpy()

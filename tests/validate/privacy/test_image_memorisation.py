@@ -83,6 +83,14 @@ def test_the_training_patients_themselves_are_the_worst_case(comparison, measure
     assert found[KEYS[1]] == pytest.approx(1)
 
 
+def test_the_measurements_of_training_patients_give_them_away_and_those_of_others_do_not(comparison, measured):
+    key = ("image_membership_auc", "all", "imaging")
+    chance = ("image_memorisation_chance", "image_membership_auc", "imaging")
+    fresh, real = measured(stage, comparison), measured(stage, replace(comparison, candidate=comparison.train))
+    assert fresh[key] <= fresh[chance] < 0.9 < real[key]
+    assert real[key] == max(real[key[0], name, "imaging"] for name in ("values_2", "values_10"))
+
+
 def bare(cohort, positions):
     part = cohort.take(positions)
     return Cohort(Schema("few", {}), pd.DataFrame(index=part.patients), images=part.images)
@@ -102,7 +110,7 @@ def test_the_gate_of_twelve_patients_without_a_record_shuts_on_one_copied_patien
     table, _ = evaluate(stage, prepared(stage, comparison, settings, streams), settings, streams)
     table = table.assign(cohort="few", generator="default", seed=1, pillar="privacy", stage="image_memorisation")
     checks = gate(table, {}, modalities=["imaging"])
-    assert len(checks) == 3
+    assert len(checks) == 4
     assert verdict(checks) == (copied == 0)
 
 

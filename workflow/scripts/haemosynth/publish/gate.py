@@ -87,6 +87,10 @@ CHECKS: Mapping[str, Check] = {
         "share of planted copies of training images that are recognised; else image_copies cannot be trusted",
         least=True, modality="imaging",
     ),
+    "image_membership_auc": Check(
+        "image_memorisation", 0.6,
+        "how well measurements of images tell training from unseen patients; 0.5 is guessing", modality="imaging",
+    ),
     "expression_nearer_to_train": Check(
         "expression_memory", 0.55,
         "share of synthetic expression profiles nearer to training than to unseen patients; 0.5 without memory",

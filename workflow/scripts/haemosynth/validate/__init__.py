@@ -51,6 +51,7 @@ STAGES = {
     "memory": Stage("privacy", ("clinical",)),
     "disclosure": Stage("privacy", ("clinical",)),
     "audit": Stage("privacy", ("clinical",), of_published=True),
+    "shadow": Stage("privacy", ("clinical",), of_published=True),
     "singling_out": Stage("privacy", ("clinical",)),
     "linkability": Stage("privacy", ("clinical",)),
     "inference": Stage("privacy", ("clinical",)),

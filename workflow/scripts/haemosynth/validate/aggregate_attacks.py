@@ -186,6 +186,15 @@ def values_scores(attacked: Windows, released: Matrix) -> Vector:
     return scores
 
 
+def attack_values(numbers: Matrix, released: Matrix) -> dict[str, Vector]:
+    """The attacks `values_k` on numbers alone, whatever they measure.
+
+    Args:
+        numbers: (attacked patients, numbers). released: (records, numbers). NaN where one has none.
+    """
+    return {f"values_{k}": values_scores(windows(numbers, k), released) for k in NEAREST}
+
+
 @dataclass(frozen=True)
 class Attacked:
     """The attacked patients, with all that does not depend on a release."""

@@ -61,13 +61,11 @@ def _whole(stage: StageModule) -> bool:
 
 def _bounded(comparison: Comparison, most: int, rng: np.random.Generator) -> Comparison:
     sides = ("real", "candidate", "train", "control")
-    return replace(
-        comparison,
-        **{
-            side: some_rows(getattr(comparison, side), most, own)
-            for side, own in zip(sides, rng.spawn(len(sides)), strict=True)
-        },
-    )
+    bounded: dict[str, Any] = {
+        side: some_rows(getattr(comparison, side), most, own)
+        for side, own in zip(sides, rng.spawn(len(sides)), strict=True)
+    }
+    return replace(comparison, **bounded)
 
 
 def evaluate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -69,7 +69,8 @@ class Comparison:
     real: the holdout. candidate: synthetic patients, or a reference. train: the patients the generators learned from.
     control: for privacy, the half of the holdout that is never offered as a release (the other half is `fresh`).
     prepared: what the stage's `prepare` learned, once for all resamples. pool: further records of the same generator,
-    of which the release is the first part; None: the candidate stands for itself.
+    of which the release is the first part; None: the candidate stands for itself. models: modality -> the fitted model
+    (`generate.fitted.Fitted`) that made the candidate, where an attack is made for it.
     """
 
     real: Cohort
@@ -78,6 +79,7 @@ class Comparison:
     control: Cohort
     prepared: Any = None
     pool: Cohort | None = None
+    models: Mapping[str, Any] = field(default_factory=dict)
 
 
 class StageModule(Protocol):
@@ -85,6 +87,7 @@ class StageModule(Protocol):
 
     A stage may also offer prepare(comparison, settings, rng) -> anything: what is slow to learn and stays the same for
     all resamples, such as classes of the training patients. It is `comparison.prepared` afterwards.
+    And read_models(files) -> `comparison.models`, where its rule has an input `models`.
     """
 
     METRICS: tuple[Metric, ...]

@@ -88,6 +88,11 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
     return encoding.decode(drawn(encoding, tree.order, tree.probability, n, rng), schema)
 
 
+def tree_levels(fitted: Fitted, cohort: Cohort) -> np.ndarray:
+    """(patients, variables) level of each variable of the tree."""
+    return Encoding.load(fitted.arrays, fitted.description["encoding"]).encode(cohort.clinical).levels
+
+
 def drawn(
     encoding: Encoding,
     order: Sequence[int],

@@ -117,6 +117,11 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Genomic:
     return Genomic(alterations, pd.Series(sequenced, index=given.patients, name="sequenced"), mutations)
 
 
+def tree_levels(fitted: Fitted, cohort: Cohort) -> np.ndarray:
+    """(patients, variables) level of each variable of the tree, -1 for genes without sequencing."""
+    return np.column_stack([_record(fitted.description["record"], cohort.clinical)[0], _events(cohort)])
+
+
 # -------------------------------------------------------------------- levels
 
 

@@ -61,7 +61,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     noise = np.sqrt(1 - (loading**2).sum(axis=1))
     arrays = {
         "slope": slope.astype(np.float32), "middle": middle, "loading": loading * left[:, None].astype(np.float32),
-        "noise": (noise * left).astype(np.float32), "quantiles": scores.quantiles(values),
+        "noise": (noise * left).astype(np.float32),
+        "quantiles": scores.shared_quantiles(values, train.expression.uns["values"] != "log"),
     }  # fmt: skip
     fitted = int((np.abs(slope) > 0).sum()) + loading.size + 2 * loading.shape[0]
     plain = {"parameters": fitted, "factors": number, **owners.description(train, seed)}

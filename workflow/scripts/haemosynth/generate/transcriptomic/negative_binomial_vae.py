@@ -114,7 +114,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     )  # fmt: skip
     arrays = {name: array for name, array in parameters.items() if not name.startswith("encoder.")}
     arrays |= _prior(start, parameters, data, [int(c) for c in settings["mixture"]], seed)
-    arrays |= {"middle": middle, "quantiles": scores.quantiles(rate), **owners.learn_library(train, everybody[who])}
+    arrays |= {"middle": middle, **owners.learn_library(train, everybody[who])}
+    arrays["quantiles"] = scores.shared_quantiles(rate, train.expression.uns["values"] != "log")
     chosen = rng.integers(len(who), size=CALIBRATION)
     arrays["drawn"] = scores.quantiles(_drawn(arrays, counts, features[chosen], offset[chosen], rng))
     for phase in PHASES:

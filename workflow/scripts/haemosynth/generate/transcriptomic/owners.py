@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
 from haemosynth.expression import LEAST_PATIENTS
+from haemosynth.generate import quantiles as smooth
 from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.transcriptomic import record
 from haemosynth.generate.transcriptomic.regression import ridge
@@ -61,8 +63,16 @@ def learn_library(train: Cohort, features: np.ndarray) -> dict[str, np.ndarray]:
     rest = size - (features - features.mean(axis=0)) @ slope
     return {
         "library.slope": slope, "library.middle": features.mean(axis=0),
-        "library.rest": np.quantile(rest, np.linspace(0, 1, GRID)),
+        "library.rest": _quantiles(rest),
     }  # fmt: skip
+
+
+def _quantiles(rest: np.ndarray) -> np.ndarray:
+    """(GRID,) quantiles that give nobody's library size away; those of a normal distribution where patients are few."""
+    share = np.linspace(0, 1, GRID)
+    if len(rest) < 4 * smooth.LEAST_PIECE:
+        return np.asarray(rest.mean() + rest.std() * ndtri(np.clip(share, 0.5 / GRID, 1 - 0.5 / GRID)))
+    return smooth.quantiles(np.sort(rest), share)
 
 
 def drawn(known: Mapping[str, Any], given: Cohort, rng: np.random.Generator) -> tuple[pd.Index, np.ndarray]:

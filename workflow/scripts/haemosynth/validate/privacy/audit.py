@@ -131,7 +131,8 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     check can see, so that leaks found among them are found among all.
     """
     real, draw, *own = rng.spawn(3 + len(kinds(settings)))
-    most, sides = settings.get("patients", PATIENTS), {side: distinct(getattr(comparison, side)) for side in SIDES}
+    most = settings.get("patients", PATIENTS)
+    sides: dict[str, Any] = {side: distinct(getattr(comparison, side)) for side in SIDES}
     if most is not None:
         sides = {side: some_rows(cohort, int(most), draw) for side, cohort in sides.items()}
     comparison = replace(comparison, **sides)

@@ -11,8 +11,9 @@ prints is hard to call a danger, and one that tells more should say so. Attacker
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,10 @@ from matplotlib.figure import Figure
 from haemosynth.cohort import Cohort
 from haemosynth.errors import InputError
 from haemosynth.figures import BLUE, GREEN, NEUTRAL, ORANGE, SYNTHETIC, new_figure
+from haemosynth.generate.fitted import Fitted, load
 from haemosynth.validate import membership_attacks
 from haemosynth.validate.chance import RARE, quantile, rank_statistics
-from haemosynth.validate.records import unseen_side
+from haemosynth.validate.records import distinct, unseen_side
 from haemosynth.validate.redraws import (
     RATE,
     Scores,
@@ -38,6 +40,7 @@ from haemosynth.validate.redraws import (
     worst,
 )
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
+from haemosynth.validate.tree_attack import attack_tree, find_pairs
 
 DEFAULTS: dict[str, Any] = {
     "rows": 3_000,  # training and unseen patients who are attacked, at most
@@ -69,7 +72,7 @@ _SCORES = "; ".join(
         " patients, numbers in quartiles; pairs, the same of every pair of columns, drawn towards independence;"
         " values_2 and values_10, as columns with numbers by how many released values lie in the window that holds the"
         " 2 or 10 nearest other patients' values, times within their event, allele fractions and read depths among"
-        " carriers"
+        " carriers; edges, for a private recipe, as pairs over the pairs of its tree in the groups of its fitted model"
     ]
 )
 _SOURCE = (
@@ -156,6 +159,16 @@ class Prepared:
     size: int
 
 
+def read_models(files: Sequence[str]) -> dict[str, Fitted]:
+    """The models that an attack is fitted to, by modality.
+
+    Args:
+        files: weights and description of one model after the other, in folders `<modality>/<method>`.
+    """
+    pairs = zip(files[::2], files[1::2], strict=True)
+    return {Path(weights).parents[1].name: load(weights, description) for weights, description in pairs}
+
+
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared:
     """Attack the release and its redraws. `rng` chooses whom to attack, exchanges labels, grows trees.
 
@@ -170,6 +183,11 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     pool = pool.take(np.arange(min(len(pool), size * blocks["redraws"])))
     targets = find_targets(train, unseen, rows, exchanges, choice)
     scores = attack_redraws(targets, targets.coder.code(pool), size, **blocks, rng=trees)
+    if (pairs := find_pairs(comparison.models)) is not None:
+        sides = ((distinct(train), targets.member), (distinct(unseen), ~targets.member))
+        attacked = [side.take(side.patients.get_indexer(targets.patients[rows])) for side, rows in sides]
+        edges = attack_tree(pairs, attacked, pool, size, blocks["redraws"])
+        scores = Scores({**scores.of, "edges": edges})
     found = {}
     for (name, columns), own in zip(_known(train, settings).items(), partial, strict=False):
         who, draw = own.spawn(2)
@@ -314,9 +332,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     right.plot([], [], "|", color=NEUTRAL, ms=12, mew=2, label="by chance, 99.5 % quantile")
     right.axvline(0.5, color=NEUTRAL, lw=0.9, ls="--")
     right.set_yticks(range(len(rows)), [text for *_, text, _ in rows])
-    right.set(
-        xlim=(0.4, 1), ylim=(len(rows) - 0.4, -0.7), xlabel="area under the ROC curve, 95 % interval"
-    )
+    right.set(xlim=(0.4, 1), ylim=(len(rows) - 0.4, -0.7), xlabel="area under the ROC curve, 95 % interval")
     rate = number["disclosure_tpr_1", "all"][0]
     right.set_title(f"found at 1 % false positives: {100 * rate:.1f} %", loc="left", fontsize=10)
     right.legend(loc="lower right", fontsize=7.5)

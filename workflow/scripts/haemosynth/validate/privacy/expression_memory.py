@@ -1,29 +1,34 @@
 """Expression memory: do synthetic expression profiles give away whose expression was learned from?
 
-Patients are points in the space of the principal components of all real patients' levels. Two questions: do synthetic
-profiles lie nearer to training than to unseen patients, and can an attacker who holds a patient's profile tell whether
-the patient was in the training data? The attacks are the eight on single records, and how dense the values
-of each gene lie.
+Two questions: do synthetic profiles lie nearer to training than to unseen patients, and can an attacker who holds a
+patient's profile tell whether the patient was in the training data? Patients are points in the space of the principal
+components of all real patients' levels, where the attacks on single records look for them; the attack `values` asks
+gene by gene how dense the release lies round a patient's level.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from haemosynth.expression import levels
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.neighbours import neighbours
+from haemosynth.validate.aggregate_attacks import attack_values
 from haemosynth.validate.chance import RARE, Labels, exchanged, quantile, rank_statistics
 from haemosynth.validate.components import component_space
-from haemosynth.validate.membership_attacks import ATTACKS, attack
+from haemosynth.validate.membership_attacks import attack
 from haemosynth.validate.privacy.distance import as_at_equal_n, nearer_share
 from haemosynth.validate.records import Matrix, Vector, distinct, some_rows, unseen_side
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 DEFAULTS: dict[str, Any] = {
     "components": 20,  # principal components of training and unseen patients
@@ -43,9 +48,10 @@ METRICS = (
     ),
     Metric(
         "expression_membership_auc", "target", "", (0, 1), PRIVACY, "attack",
-        "area under the ROC curve, training against unseen patients, of the worst of the attacks of `membership` on the"
-        " same components",
-        "see membership_auc",
+        "area under the ROC curve, training against unseen patients, of the worst attack: those on single records of"
+        " disclosure_auc, on the same components, and its values_2 and values_10 on the levels of the variable genes"
+        " and the library size",
+        "see disclosure_auc",
         target=0.5,
     ),
     Metric(
@@ -60,14 +66,14 @@ METRICS = (
 class Attacked:
     """Patients once each, and what is found of them.
 
-    member: (patients,). scores: (patients, attacks). profiles: owners of the synthetic profiles. distances:
+    member: (patients,). scores: attack -> (patients,). profiles: owners of the synthetic profiles. distances:
     (profiles, 2) to the nearest training and unseen patient. chance: of nearness and of the worst area. ratio:
     (profiles,) distance to the nearest over that to the second nearest patient; own: the same of real patients.
     """
 
     patients: pd.Index
     member: Labels
-    scores: Matrix
+    scores: Mapping[str, Vector]
     profiles: pd.Index
     distances: Matrix
     chance: tuple[float, float]
@@ -90,9 +96,9 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     member = np.repeat([True, False], [part.n_obs for part in known])
     names = pd.Index([name for part in known for name in part.obs_names])
     labels = exchanged(member, int(settings["exchanges"]), exchange)
-    attacks = attack(points, profiles, int(settings["trees"]), trees)
-    scores = np.column_stack([attacks[name] for name in ATTACKS])
-    areas = np.max([rank_statistics(score, labels, ())[0] for score in scores.T], axis=0)
+    scores = attack(points, profiles, int(settings["trees"]), trees)
+    scores |= attack_values(np.vstack([_numbers(part) for part in known]), _numbers(released))
+    areas = np.max([rank_statistics(score, labels, ())[0] for score in scores.values()], axis=0)
     near, places = neighbours(profiles, points, 2)
     trained = int(member.sum())
     shares = np.array(
@@ -104,6 +110,14 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         (quantile(shares, RARE), quantile(areas, RARE)),
         near[:, 0] / np.maximum(near[:, 1], 1e-12), among[:, 0] / np.maximum(among[:, 1], 1e-12),
     )  # fmt: skip
+
+
+def _numbers(expression: AnnData) -> Matrix:
+    """(patients, numbers) levels of the variable genes, and the library size of counts."""
+    found = levels(expression)[:, expression.var["highly_variable"].to_numpy(dtype=bool)].astype(np.float64)
+    if expression.uns["values"] != "counts":
+        return found
+    return np.column_stack([found, expression.obs["library_size"].to_numpy(dtype=np.float64)])
 
 
 def _to_sides(profiles: Matrix, points: Matrix, member: Labels) -> Matrix:
@@ -127,12 +141,15 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     if not n or member.all() or not member.any():
         return [Value(name, np.nan, modality="transcriptomic", reason="nobody left to tell apart") for name in names]
     nearer = nearer_share(distances[:, 0], distances[:, 1], trained, len(attacked.member) - trained)
-    areas = [float(rank_statistics(score, member[None, :], ())[0][0]) for score in attacked.scores[chosen].T]
+    areas = {
+        name: float(rank_statistics(score[chosen], member[None, :], ())[0][0])
+        for name, score in attacked.scores.items()
+    }
     values = [
         Value(names[0], nearer, modality="transcriptomic", n=n),
-        Value(names[1], max(areas), modality="transcriptomic", n=n),
+        Value(names[1], max(areas.values()), modality="transcriptomic", n=n),
     ]
-    values += [Value(names[1], area, name, "transcriptomic", n) for name, area in zip(ATTACKS, areas, strict=True)]
+    values += [Value(names[1], area, name, "transcriptomic", n) for name, area in areas.items()]
     return values + [
         Value("expression_memory_chance", chance, name, "transcriptomic", n)
         for name, chance in zip(names, attacked.chance, strict=True)

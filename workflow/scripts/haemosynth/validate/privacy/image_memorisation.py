@@ -2,7 +2,8 @@
 
 Every synthetic image is compared with the images of training patients and of patients who were never seen, in two
 spaces: pixels, and features of texture and intensity. Patients are the unit: what counts is whose image is nearest, and
-how much nearer it is than the nearest image of any other patient. Mirrored images are compared too.
+how much nearer it is than the nearest image of any other patient. Mirrored images are compared too. Another attack asks
+how dense the release lies round a patient's own texture, intensity and lesions.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from matplotlib.figure import Figure
 from haemosynth.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.image_neighbours import nearness_ratio, pooled, to_patients
 from haemosynth.images import Images
-from haemosynth.validate.chance import exchanged, quantile
-from haemosynth.validate.image_measures import Owned, nothing, scaled, shown_shares, textures
+from haemosynth.validate.aggregate_attacks import attack_values
+from haemosynth.validate.chance import area, exchanged, quantile, rank_statistics
+from haemosynth.validate.image_measures import Owned, lesions, nothing, scaled, shown_shares, textures
 from haemosynth.validate.records import distinct, unseen_side
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
@@ -54,6 +56,14 @@ METRICS = (
         target=0.5,
     ),
     Metric(
+        "image_membership_auc", "target", "", (0, 1), PRIVACY, "attack",
+        "area under the ROC curve, training against unseen patients, of the worse of values_2 and values_10 of"
+        " disclosure_auc on each patient's mean texture, quantiles of each channel, and number, area, mean and"
+        " maximum of lesions",
+        "see disclosure_auc",
+        target=0.5,
+    ),
+    Metric(
         "image_copies_caught", "descriptive", "share", (0, 1), PRIVACY, "bootstrap",
         "share of training images that image_copies recognises when offered as synthetic: mirrored, blurred by a"
         " Gaussian of 0.7 pixels and with noise of 2 % of the window",
@@ -62,7 +72,8 @@ METRICS = (
     Metric(
         "image_memorisation_chance", "descriptive", "share", (0, 1), PRIVACY, "bootstrap",
         "99.5 % quantile of the metric that is the target: of image_nearer_to_train with training and unseen patients"
-        " exchanged at random, of image_copies if every synthetic image passed for a copy with a chance of 0.5 %",
+        " exchanged at random, so of image_membership_auc,"
+        " of image_copies if every synthetic image passed for a copy with a chance of 0.5 %",
         "Fisher, The Design of Experiments, 1935 (randomisation test)",
     ),
 )  # fmt: skip
@@ -85,13 +96,19 @@ class Space:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Both spaces, numbers of training and unseen patients with images, and (exchanges, patients) labels."""
+    """Both spaces, numbers of training and unseen patients with images, and (exchanges, patients) labels.
+
+    patients: training ones first. scores: attack -> (patients,). area: of the worst attack by chance.
+    """
 
     spaces: tuple[Space, ...]
     trained: int
     unseen: int
     labels: npt.NDArray[np.bool_]
     caught: float
+    patients: pd.Index
+    scores: Mapping[str, Array]
+    area: float
 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared | str:
@@ -128,7 +145,23 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
                 limit,
             )
         )
-    return Prepared(tuple(spaces), numbers[0], numbers[1], labels, float(caught.mean()))
+    known = [_of_patients(side) for side in (train, unseen)]
+    scores = attack_values(np.vstack(known), _of_patients(candidate).to_numpy())
+    areas = np.max([rank_statistics(score, labels, ())[0] for score in scores.values()], axis=0)
+    return Prepared(
+        tuple(spaces), numbers[0], numbers[1], labels, float(caught.mean()), known[0].index.append(known[1].index),
+        scores, quantile(areas, RARE),
+    )  # fmt: skip
+
+
+def _of_patients(images: Images) -> pd.DataFrame:
+    """(patients, numbers) mean over a patient's images of what `_measured` finds and of the lesions in each."""
+    found = lesions(images)
+    own = found.drop(columns=["row", "column", "roundness"]).groupby("image").mean()
+    own = own.reindex(range(len(images)))  # without a lesion: NaN, nothing to compare
+    own["lesions"] = found["image"].value_counts().reindex(range(len(images)), fill_value=0)
+    table = pd.concat([pd.DataFrame(_measured(images)), own.reset_index(drop=True)], axis=1)
+    return table.groupby(images.patient_id).mean()
 
 
 def _places(train: Images, space: str, side: int) -> Callable[[Images], list[Array]]:
@@ -204,12 +237,26 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     for metric, spaces in found.items():
         values.append(Value(metric, max(spaces.values()), modality="imaging", n=n))
         values += [Value(metric, value, space, "imaging", n) for space, value in spaces.items()]
+    values += _membership(known, comparison)
     by_chance = {
+        "image_membership_auc": known.area,
         "image_copies": float(binom.ppf(RARE, n, float(settings["isolated"])) / n),
         "image_nearer_to_train": quantile(np.array(chance).max(axis=0), RARE),
     }
     values.append(Value("image_copies_caught", known.caught, modality="imaging", n=n))
     return values + [Value("image_memorisation_chance", v, target, "imaging", n) for target, v in by_chance.items()]
+
+
+def _membership(known: Prepared, comparison: Comparison) -> list[Value]:
+    """The attacks `values` on these (resampled) patients, and the worse of them."""
+    drawn = [known.patients.get_indexer(side.patients) for side in (comparison.train, unseen_side(comparison))]
+    rows = [side[side >= 0] for side in drawn]
+    name, n = "image_membership_auc", sum(map(len, rows))
+    if not all(map(len, rows)):
+        return [Value(name, np.nan, modality="imaging", reason="nobody left to tell apart")]
+    areas = {attack: area(score[rows[0]], score[rows[1]]) for attack, score in known.scores.items()}
+    values = [Value(name, max(areas.values()), modality="imaging", n=n)]
+    return values + [Value(name, found, attack, "imaging", n) for attack, found in areas.items()]
 
 
 def copied_share(of_train: npt.NDArray[np.bool_], weight: Array, trained: int, others: int) -> float:
