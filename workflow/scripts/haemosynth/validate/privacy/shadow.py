@@ -217,7 +217,8 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     left.legend(loc="lower right", fontsize=7.5)
     left.set_title(f"{label}: {len(known.inside)} refits, releases of {known.size:,}", loc="left", fontsize=10)
     scores = known.scores[order[-1]]
-    edges = np.linspace(*np.quantile(scores, [0.005, 0.995]), 25)
+    low, high = np.quantile(scores, [0.005, 0.995])
+    edges = np.linspace(float(low), float(high), 25)
     for side, colour, text in ((known.inside, SYNTHETIC, "learned from"), (~known.inside, NEUTRAL, "left out")):
         right.stairs(np.histogram(scores[side], edges)[0], edges, color=colour, lw=1.6, label=text)
     right.set(xlabel=f"score of {order[-1].replace('_', ' ')}, less that without the target", ylabel="targets x refits")
