@@ -89,8 +89,6 @@ def _folder(path: Path) -> Folder:
         names = [named[0][1]] if named else [n for n in defaults if (path / n).is_file() and n not in folder.meta]
         if names:
             folder.files[what] = path / names[0]
-    if "patients" not in folder.files:
-        raise InputError(f"{path}: no file data_clinical_patient.txt; expected a cBioPortal study")
     return folder
 
 
@@ -114,6 +112,8 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
         InputError: a file is missing, or the patients cannot be read; it holds the mistakes of the other files too.
     """
     folder = _folder(Path(source["path"]))
+    if "patients" not in folder.files:
+        raise InputError(f"{folder.path}: no file data_clinical_patient.txt; expected a cBioPortal study")
     mistakes = folder.mistakes
     notes: list[str] = []
     readings: list[FileRead] = []
