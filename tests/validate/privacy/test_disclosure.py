@@ -98,8 +98,8 @@ def test_the_table_tells_the_more_the_fewer_patients_it_is_of():
 
 def test_who_knows_identifiers_alone_finds_less_than_who_knows_the_record(comparison):
     found = measured(replace(comparison, candidate=independent(comparison.train)), identifiers=["age", "sex"])
-    assert found["identifiers_auc", "identifiers"] < found["identifiers_auc", "identifiers and survival"]
-    assert found["identifiers_auc", "identifiers and survival"] < found["disclosure_auc", "all"]
+    for known in ("identifiers", "identifiers and survival"):
+        assert 0.55 < found["identifiers_auc", known] < found["disclosure_auc", "all"]
     with pytest.raises(InputError, match=r"disclosure\.identifiers.*no column 'shoe size'"):
         attacked(comparison, identifiers=["shoe size"])
 
