@@ -12,7 +12,7 @@ METRICS = {
     ("survival", "error"): Metric("error", "error", "", (0, 1), JOINT, "bootstrap", "", ""),
     ("survival", "agreement"): Metric("agreement", "agreement", "", (0, 1), JOINT, "bootstrap", "", ""),
     ("survival", "described"): Metric("described", "descriptive", "", (0, 1), JOINT, "bootstrap", "", ""),
-    ("membership", "auc"): Metric("auc", "target", "", (0, 1), PRIVACY, "attack", "", "", target=0.5),
+    ("disclosure", "auc"): Metric("auc", "target", "", (0, 1), PRIVACY, "attack", "", "", target=0.5),
 }
 REPLICATES = 50
 
@@ -84,7 +84,7 @@ def test_errors_and_agreements_read_the_same_way():
 def test_a_target_is_missed_on_either_side():
     def card(value):
         levels = {"fresh": 0.5, "real": 1.0, "default": value}
-        jobs = [job(name, 1, {"auc": level}, stage="membership") for name, level in levels.items()]
+        jobs = [job(name, 1, {"auc": level}, stage="disclosure") for name, level in levels.items()]
         return row(cards.scorecard(cards.scores(*tables(*jobs), ["real", "default"])))
 
     assert card(0.6)["relative"] == pytest.approx(0.8)
@@ -231,7 +231,7 @@ def test_the_scorecard_is_deterministic():
 
 def test_the_dictionary_declares_every_metric_of_a_stage(monkeypatch):
     monkeypatch.undo()
-    stages = ("survival", "distance", "membership")
+    stages = ("survival", "distance", "disclosure")
     table = cards.dictionary(stages)
     assert set(table["stage"]) == set(stages)
     assert not table.duplicated(["name", "stage"]).any()
