@@ -23,9 +23,9 @@ class Tier(NamedTuple):
 
 
 TIERS: Mapping[str, Tier] = {
-    "open": Tier(0.65, 0.05, 0.65, "open release: for everybody"),
-    "agreement": Tier(0.70, 0.10, 0.75, "under agreement: not for open release; recipients agree not to attack it"),
-    "internal": Tier(1.0, 1.0, 1.0, "internal: not to leave the institution that holds the real patients"),
+    "open": Tier(0.65, 0.05, 0.65, "for everybody"),
+    "agreement": Tier(0.70, 0.10, 0.75, "not for open release; recipients agree not to attack it"),
+    "internal": Tier(1.0, 1.0, 1.0, "not to leave the institution that holds the real patients"),
 }
 
 
