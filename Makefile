@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python workflow/run.py --cores $(CORES) --profile "$(PROFILE)"
 READY := .venv/.ready
 
-.PHONY: help demo demo-imaging run test check check-study unit slow test-slurm test-faults verify reproduce rulegraph lock report clean
+.PHONY: help demo demo-imaging run test check check-study unit slow test-slurm test-faults verify reproduce reference rulegraph lock report clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -62,6 +62,9 @@ reproduce: $(READY)  ## make a published folder again and compare: make reproduc
 report: $(READY)  ## Snakemake's own report of a finished study: make report [STUDY=...]
 	$(BIN)/snakemake $(if $(STUDY),--configfile "$(STUDY)") --report results/report.html
 
+reference: $(READY)  ## write docs/metrics.md: every stage and metric as the code declares them
+	$(BIN)/python workflow/reference.py
+
 rulegraph: $(READY)  ## draw docs/rulegraph.svg: the rules and what feeds what (needs graphviz)
 	$(BIN)/python workflow/rulegraph.py
 
@@ -71,7 +74,7 @@ lock: $(READY)  ## resolve the newest versions into requirements.lock
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock
 
 clean:  ## remove all results and logs (everything can be made again)
-	rm -rf results/* logs .snakemake
+	rm -rf results/[!R]* results/.layout logs .snakemake
 
 $(READY): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, found " + sys.version.split()[0])'

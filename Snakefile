@@ -33,21 +33,10 @@ rule all:
         ),
 
 
-include: "workflow/rules/ingest.smk"
-include: "workflow/rules/split.smk"
-include: "workflow/rules/ingest_transcriptomic.smk"
-include: "workflow/rules/split_transcriptomic.smk"
-include: "workflow/rules/images.smk"
-include: "workflow/rules/impute.smk"
-include: "workflow/rules/generate_clinical.smk"
-include: "workflow/rules/generate_genomic.smk"
-include: "workflow/rules/generate_cohort.smk"
-include: "workflow/rules/generate_transcriptomic.smk"
-include: "workflow/rules/generate_imaging.smk"
-include: "workflow/rules/validate_fidelity.smk"
-include: "workflow/rules/validate_diversity.smk"
-include: "workflow/rules/validate_utility.smk"
-include: "workflow/rules/validate_privacy.smk"
+include: "workflow/rules/cohort.smk"
+include: "workflow/rules/parts.smk"
+include: "workflow/rules/generate.smk"
+include: "workflow/rules/validate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/publish.smk"
 

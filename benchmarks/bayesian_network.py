@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from haemosynth.validate.networks import bic, edge_strengths, hill_climb
+from haemosynth.stats.networks import bic, edge_strengths, hill_climb
 
 PATIENTS, VARIABLES, RESAMPLES, TIMED = 1500, 40, 200, 2
 

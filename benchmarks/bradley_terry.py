@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import expit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
-from haemosynth.validate.bradley_terry import fit_bradley_terry
+from haemosynth.stats.bradley_terry import fit_bradley_terry
 
 GENES, PRECEDENCES = 42, 1700
 R_SCRIPT = """

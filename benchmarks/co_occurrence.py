@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 import numpy as np
 from scipy.stats import fisher_exact
 
-from haemosynth.validate import pairs
+from haemosynth.stats import pairs
 
 SAMPLE = 300  # pairs on which the peers are timed
 

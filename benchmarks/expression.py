@@ -1,11 +1,10 @@
-"""Transcriptomic generators beside real patients and independent genes: the table of docs/methods.md.
+"""Generators of expression beside real patients and independent genes: the table of docs/results.md.
 
 usage: python benchmarks/expression.py [path/to/aml_arrays]
 """
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,16 +14,17 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from haemosynth import generate
-from haemosynth.cohort import Cohort
-from haemosynth.expression import learned, levels
-from haemosynth.generate.transcriptomic.reference import reference
-from haemosynth.ingest import ingest
-from haemosynth.ingest.expression import ingest_expression
-from haemosynth.simulate import simulate_cohort
-from haemosynth.simulate.expression import simulate_expression
-from haemosynth.split import split
-from haemosynth.streams import stream
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.streams import stream
+from haemosynth.modalities.clinical.ingest import ingest
+from haemosynth.modalities.clinical.simulate import simulate_cohort
+from haemosynth.modalities.expression.ingest import ingest_expression
+from haemosynth.modalities.expression.part import Profiles, expression_of
+from haemosynth.modalities.expression.profiles import learned, levels
+from haemosynth.modalities.expression.reference import reference
+from haemosynth.modalities.expression.simulate import simulate_expression
+from haemosynth.modalities.registry import load_algorithm
+from haemosynth.study.split import split
 
 METHODS = ("factor", "negative_binomial_vae")
 
@@ -51,7 +51,7 @@ def divided(cohort: Cohort, expression, panel, variable: int, seed: int) -> tupl
     parts = split(cohort, train_fraction=0.6, stratify=None, panel=panel, rng=stream(seed, "s"))
     own = [expression[expression.obs_names.isin(part.patients)].copy() for part in parts]
     train, holdout = learned(*own, genes=None, variable=variable)
-    return replace(parts[0], expression=train), replace(parts[1], expression=holdout)
+    return parts[0].replaced(expression=Profiles(train)), parts[1].replaced(expression=Profiles(holdout))
 
 
 def measured(made, train: Cohort, holdout: Cohort, events: list[str], rng: np.random.Generator) -> dict[str, float]:
@@ -61,8 +61,8 @@ def measured(made, train: Cohort, holdout: Cohort, events: list[str], rng: np.ra
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    marked = train.expression.var["highly_variable"].to_numpy()
-    seen, unseen, own = (levels(e)[:, marked] for e in (train.expression, holdout.expression, made))
+    marked = expression_of(train).var["highly_variable"].to_numpy()
+    seen, unseen, own = (levels(e)[:, marked] for e in (expression_of(train), expression_of(holdout), made))
     found = {
         "mean, in SD": np.abs((own.mean(axis=0) - unseen.mean(axis=0)) / unseen.std(axis=0)).mean(),
         "log SD": np.abs(np.log(own.std(axis=0) / unseen.std(axis=0))).mean(),
@@ -71,7 +71,7 @@ def measured(made, train: Cohort, holdout: Cohort, events: list[str], rng: np.ra
     found["correlations"] = np.corrcoef(np.corrcoef(own.T)[upper], np.corrcoef(unseen.T)[upper])[0, 1]
     for event in events:
         change = []
-        for cohort, names, table in ((train, made.obs_names, own), (holdout, holdout.expression.obs_names, unseen)):
+        for cohort, names, table in ((train, made.obs_names, own), (holdout, expression_of(holdout).obs_names, unseen)):
             carrier = cohort.alterations[event].reindex(names).to_numpy()
             change.append(table[carrier == 1].mean(axis=0) - table[carrier == 0].mean(axis=0))
         found[f"fold changes {event}"] = np.corrcoef(*change)[0, 1]
@@ -99,13 +99,13 @@ def main(name: str, cohorts: Callable[[int], tuple[Cohort, Cohort]], events: lis
     tables = []
     for seed in seeds:
         train, holdout = cohorts(seed)
-        given = replace(train, expression=None)
+        given = train.replaced(expression=None)
         candidates = {
-            "real": train.expression,
+            "real": expression_of(train),
             "independent": reference("independent", train, train, stream(seed, "i")),
         }
         for method in METHODS:
-            module = generate.load("transcriptomic", method)
+            module = load_algorithm("expression", method)
             model = module.fit(train, module.DEFAULTS, stream(seed, method), None)
             candidates[method] = module.sample(model, given, stream(seed, method, "sample"))
         tables.append(

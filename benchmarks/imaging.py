@@ -17,9 +17,10 @@ from monai.networks.nets import DiffusionModelUNet
 from phantoms import phantoms
 from torch.utils.flop_counter import FlopCounterMode
 
-from haemosynth.generate.imaging import diffusion
-from haemosynth.generate.imaging.coding import Coding, rows_of_owners
-from haemosynth.generate.imaging.principal_components import components, regression
+from haemosynth.modalities.images.generators import diffusion
+from haemosynth.modalities.images.generators.coding import Coding, rows_of_owners
+from haemosynth.modalities.images.generators.principal_components import components, regression
+from haemosynth.modalities.images.part import images_of
 
 BATCH = 16
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bfloat16 operations in a second, by the maker
@@ -59,7 +60,7 @@ def main(size, width):
     name = torch.cuda.get_device_name() if gpu else "CPU, one thread"
     train = phantoms(200, 1, size)
     coding = Coding.learn(train)
-    planes, rows = coding.encode(train.images), rows_of_owners(train.images, train)
+    planes, rows = coding.encode(images_of(train)), rows_of_owners(images_of(train), train)
     condition = coding.conditions(train, rows)
     linear = components(planes, rows, 64)
     linear |= regression(linear.pop("scores"), condition, rows)

@@ -1,4 +1,4 @@
-"""Three generators of images on phantoms of 64 x 64 pixels, trained on one core, read by the stages of imaging.
+"""Three generators of images on phantoms of 64 x 64 pixels, trained on one core, read by the stages of images.
 
     OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts .venv/bin/python benchmarks/imaging_quality.py [folder]
 
@@ -8,7 +8,6 @@ alone are compared. CPU seconds of one process. Models, the table and pictures o
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,13 @@ import pandas as pd
 import torch
 from phantoms import phantoms
 
-from haemosynth import generate
-from haemosynth.figures import new_figure
+from haemosynth.core.figures import new_figure
+from haemosynth.core.streams import stream
 from haemosynth.generate.fitted import save
-from haemosynth.generate.imaging.reference import reference_images
-from haemosynth.images import Images, write_images
-from haemosynth.streams import stream
+from haemosynth.modalities.images.part import Images, images_of
+from haemosynth.modalities.images.part import write as write_images
+from haemosynth.modalities.images.reference import reference
+from haemosynth.modalities.registry import load_algorithm
 from haemosynth.validate import load
 from haemosynth.validate.resampling import evaluate, prepared
 from haemosynth.validate.stage import Comparison
@@ -46,13 +46,13 @@ def drawn(images: Images, path: Path) -> None:
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    train, holdout, given = phantoms(300, 1), phantoms(200, 2), replace(phantoms(300, 3), images=None)
-    drawn(holdout.images, folder / "real.png")
+    train, holdout, given = phantoms(300, 1), phantoms(200, 2), phantoms(300, 3).replaced(images=None)
+    drawn(images_of(holdout), folder / "real.png")
     candidates = {"real": train}
     for kind in ("independent", "uniform"):
-        candidates[kind] = replace(given, images=reference_images(kind, train, given, stream(1, kind)))
+        candidates[kind] = given.replaced(images=reference(kind, train, given, stream(1, kind)))
     for name in ("principal_components", "autoencoder", "diffusion"):
-        algorithm = generate.load("imaging", name)
+        algorithm = load_algorithm("images", name)
         start = time.process_time()
         model = algorithm.fit(train, algorithm.DEFAULTS, stream(1, "fit", name), folder / f"{name}.checkpoint")
         trained = time.process_time()
@@ -62,7 +62,7 @@ def main(folder: Path) -> None:
         save(model, *(folder / f"{name}.{ending}" for ending in ("safetensors", "json", "tsv")))
         write_images(images, folder / f"{name}.zarr")
         drawn(images, folder / f"{name}.png")
-        candidates[name] = replace(given, images=images)
+        candidates[name] = given.replaced(images=images)
     rows = []
     for stage_name, chosen in STAGES.items():
         stage = load(stage_name)

@@ -1,4 +1,4 @@
-"""Phantoms for the benchmarks of imaging: an oval body with a spine, hot lesions by `burden`, two scanners.
+"""Phantoms for the benchmarks of images: an oval body with a spine, hot lesions by `burden`, two scanners.
 
 Simple shapes with known truth and realistic difficulties (noise, blur, lesions of a few pixels); not the trunk phantoms
 of the simulated cohort, and not patients.
@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from haemosynth.cohort import Cohort, typed
-from haemosynth.images import Images
-from haemosynth.schema import Column, Schema
+from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.schema import Column, Schema
+from haemosynth.modalities.images.part import Images
 
 WINDOWS = ((-300.0, 300.0), (0.0, 10.0))
 
@@ -48,4 +48,4 @@ def phantoms(n: int, seed: int, size: int = 64) -> Cohort:
     schema = Schema("phantoms", columns)
     names = np.asarray(ids, dtype=str)
     images = Images(names, pixels, mask, ("CT", "PET"), ("HU", "SUV"), WINDOWS, (4 / unit, 4 / unit))
-    return Cohort(schema, typed(table, schema), images=images)
+    return Cohort.of(schema, typed(table, schema), images=images)

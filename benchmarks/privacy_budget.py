@@ -15,15 +15,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from haemosynth import generate, validate
-from haemosynth.cohort import Cohort
-from haemosynth.figures import BLACK, BLUE, GREEN, NEUTRAL, PURPLE, VERMILION, new_figure, save_figure
+from haemosynth import validate
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.figures import BLACK, BLUE, GREEN, NEUTRAL, PURPLE, VERMILION, new_figure, save_figure
+from haemosynth.core.streams import stream
 from haemosynth.generate.constraints import enforce
-from haemosynth.generate.privacy import KEY
-from haemosynth.generate.reference import halves, reference
-from haemosynth.simulate import simulate_cohort
-from haemosynth.split import split
-from haemosynth.streams import stream
+from haemosynth.modalities.clinical.reference import reference
+from haemosynth.modalities.clinical.simulate import simulate_cohort
+from haemosynth.modalities.registry import load_algorithm
+from haemosynth.privacy.accountant import KEY
+from haemosynth.study.split import halves, split
 from haemosynth.validate.resampling import evaluate, prepared, stage_settings
 from haemosynth.validate.stage import Comparison
 
@@ -51,7 +52,7 @@ PANELS = (
 def sampled(recipe, train, seed, **chosen):
     """Synthetic patients of a recipe, as many as were learned from."""
     clinical, genomic = (
-        generate.load(modality, name) for modality, name in zip(("clinical", "genomic"), RECIPES[recipe], strict=True)
+        load_algorithm(modality, name) for modality, name in zip(("clinical", "genomic"), RECIPES[recipe], strict=True)
     )
     names = (recipe, seed, *chosen.values())
     model = clinical.fit(train, {**clinical.DEFAULTS, **chosen}, stream(seed, "fit clinical", *names), None)
@@ -59,7 +60,7 @@ def sampled(recipe, train, seed, **chosen):
     model = genomic.fit(train, {**genomic.DEFAULTS, **chosen}, stream(seed, "fit genomic", *names), None)
     given = Cohort(replace(train.schema, alterations={}), table)
     drawn = genomic.sample(model, given, stream(seed, "sample genomic", *names))
-    return enforce(Cohort(train.schema, table, drawn.alterations, drawn.sequenced, drawn.mutations))
+    return enforce(Cohort.of(train.schema, table, drawn.alterations, drawn.sequenced, drawn.mutations))
 
 
 def measured(seed):

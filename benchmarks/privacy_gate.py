@@ -20,11 +20,11 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
-from haemosynth.cohort import Cohort
-from haemosynth.simulate import simulate_cohort
-from haemosynth.streams import stream
-from haemosynth.validate.leaks import planted
-from haemosynth.validate.privacy import audit, disclosure
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.streams import stream
+from haemosynth.modalities.clinical.simulate import simulate_cohort
+from haemosynth.privacy.planted_leaks import planted
+from haemosynth.privacy.stages import audit, disclosure
 from haemosynth.validate.stage import Comparison
 
 LEAKS = {

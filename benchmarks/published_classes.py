@@ -19,13 +19,13 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from haemosynth.ingest import ingest
-from haemosynth.split import split
-from haemosynth.streams import stream
-from haemosynth.study import expanded
-from haemosynth.validate.classes import fit_classes, named
-from haemosynth.validate.partitions import adjusted_rand
-from haemosynth.validate.utility.dirichlet import DEFAULTS, with_known
+from haemosynth.core.streams import stream
+from haemosynth.modalities.clinical.ingest import ingest
+from haemosynth.modalities.genomic.stages.dirichlet import DEFAULTS, with_known
+from haemosynth.modalities.genomic.stages.mutation_classes import fit_classes, named
+from haemosynth.stats.partitions import adjusted_rand
+from haemosynth.study.settings import expanded
+from haemosynth.study.split import split
 
 UNCLASSIFIED = ("No_class", "No_drivers", "Ambiguous_classification")
 

@@ -29,16 +29,17 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 from haemosynth import generate
-from haemosynth.cohort import Cohort
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.streams import stream
 from haemosynth.generate.constraints import enforce
 from haemosynth.generate.pool import pool_size
-from haemosynth.ingest import ingest
-from haemosynth.publish.size import advice, choose_size, chosen_size
-from haemosynth.simulate import simulate_cohort
-from haemosynth.split import split
-from haemosynth.streams import stream
-from haemosynth.study import expanded, merged, source
-from haemosynth.validate.redraws import attack_redraws, find_targets
+from haemosynth.modalities.clinical.ingest import ingest
+from haemosynth.modalities.clinical.simulate import simulate_cohort
+from haemosynth.modalities.registry import load_algorithm
+from haemosynth.privacy.redraws import attack_redraws, find_targets
+from haemosynth.privacy.release_size import advice, choose_size, chosen_size
+from haemosynth.study.settings import expanded, merged, source
+from haemosynth.study.split import split
 
 RELEASE = {"tier": "open", "most": 4}
 REPETITIONS = 12
@@ -72,7 +73,7 @@ def draw(config: dict[str, Any], recipe: str, train: Cohort) -> Cohort:
     start = time.process_time()
     for modality in ("clinical", "genomic"):
         chosen = dict(config["methods"][modality][config["generators"][recipe][modality]])
-        algorithm, given = generate.load(modality, chosen.pop("algorithm")), chosen.pop("given", [])
+        algorithm, given = load_algorithm(modality, chosen.pop("algorithm")), chosen.pop("given", [])
         settings = generate.settings_of(algorithm, chosen, recipe)
         seen = generate.visible(train, given, modality) if modality == "genomic" else train
         models[modality] = algorithm, algorithm.fit(seen, settings, stream(1, "fit", recipe, modality), None)
@@ -84,7 +85,7 @@ def draw(config: dict[str, Any], recipe: str, train: Cohort) -> Cohort:
     made = algorithm.sample(
         model, Cohort(replace(train.schema, alterations={}), clinical), stream(1, "genomic", recipe)
     )
-    pool = enforce(Cohort(train.schema, clinical, made.alterations, made.sequenced, made.mutations))
+    pool = enforce(Cohort.of(train.schema, clinical, made.alterations, made.sequenced, made.mutations))
     print(f"fit {fitted - start:.0f} s, draw of {number:,} {time.process_time() - fitted:.0f} s of processor time")
     return pool
 

@@ -28,9 +28,11 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 import numpy as np
 import yaml
 
-from haemosynth.cohort import Cohort, read_cohort, typed, write_cohort
-from haemosynth.files import write_json
-from haemosynth.streams import stream
+from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.files import write_json
+from haemosynth.core.streams import stream
+from haemosynth.modalities.cohort_files import read_cohort, write_cohort
+from haemosynth.modalities.registry import load_algorithm
 
 SIDES = ("real", "candidate", "train", "control")
 GENERATORS = {"clinical": "vae", "genomic": "dirichlet_process"}
@@ -43,7 +45,7 @@ def streams(*names):
 
 
 def simulate(size, folder):
-    from haemosynth.simulate import simulate_cohort
+    from haemosynth.modalities.clinical.simulate import simulate_cohort
 
     source = {"format": "simulated", "disease": "myeloma", "patients": size, "endpoint": ["OS", "PFS"]}
     cohort, _ = simulate_cohort("scale", source, ROOT / "resources", streams("simulate"))
@@ -51,8 +53,7 @@ def simulate(size, folder):
 
 
 def divide(size, folder):
-    from haemosynth.generate.reference import halves
-    from haemosynth.split import split
+    from haemosynth.study.split import halves, split
 
     train, holdout = split(
         read_cohort(folder / "raw"), 0.6, None, {"recurrent": {"min_carriers": 10}}, streams("split")
@@ -62,27 +63,25 @@ def divide(size, folder):
 
 
 def fit(modality, algorithm, folder):
-    from haemosynth import generate
     from haemosynth.generate.fitted import save
 
-    model, train = generate.load(modality, algorithm), read_cohort(folder / "train")
+    model, train = load_algorithm(modality, algorithm), read_cohort(folder / "train")
     fitted = model.fit(train, dict(model.DEFAULTS), streams("fit", modality), None)
     save(fitted, *(folder / f"{modality}.{ending}" for ending in ("safetensors", "json", "tsv")))
 
 
 def draw_patients(size, folder):
-    from haemosynth import generate
     from haemosynth.generate.constraints import enforce
     from haemosynth.generate.fitted import load
 
     train = read_cohort(folder / "train")
     model = {name: load(folder / f"{name}.safetensors", folder / f"{name}.json") for name in GENERATORS}
-    clinical, genomic = (generate.load(modality, algorithm) for modality, algorithm in GENERATORS.items())
+    clinical, genomic = (load_algorithm(modality, algorithm) for modality, algorithm in GENERATORS.items())
     n = min(len(train), MOST_DRAWN)
     table = clinical.sample(model["clinical"], train.schema, n, streams("sample", "clinical"))
     record = Cohort(replace(train.schema, alterations={}), typed(table, train.schema))
     drawn = genomic.sample(model["genomic"], record, streams("sample", "genomic"))
-    candidate = enforce(Cohort(train.schema, record.clinical, drawn.alterations, drawn.sequenced, drawn.mutations))
+    candidate = enforce(Cohort.of(train.schema, record.clinical, drawn.alterations, drawn.sequenced, drawn.mutations))
     write_cohort(candidate, folder / "candidate")
 
 
@@ -147,7 +146,7 @@ def exponent(sizes, seconds):
 
 def draw(sizes, table, measure_only):
     """A panel for generation and one for each pillar; every line carries its name at its right end."""
-    from haemosynth.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure, save_figure
+    from haemosynth.core.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure, save_figure
     from haemosynth.validate import STAGES
 
     panels = {"generation": [step for step in table if step in STEPS]}

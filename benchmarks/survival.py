@@ -73,7 +73,7 @@ def main():
     from lifelines.statistics import logrank_test
     from lifelines.utils import concordance_index
 
-    from haemosynth.validate.cox import concordance, fit_cox, kaplan_meier, log_rank
+    from haemosynth.stats.cox import concordance, fit_cox, kaplan_meier, log_rank
 
     warnings.filterwarnings("ignore")
     names = ["Kaplan-Meier with band", "log-rank", "C-index", "Cox regression"]

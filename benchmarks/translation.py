@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts .venv/bin/python benchmarks/translation.py [seeds]
 
 A U-Net learns from masked images of scanner A and is tested on scanner B, whose training images have no masks: as they
-are; translated into the style of B (`generate/imaging/translation.py`); both together; and, as the best that could be
-had, from masked images of B. Mean over seeds of phantoms, translation and U-Net, with the range.
+are; translated into the style of B (`modalities/images/generators/translation.py`); both together; and, as the best
+that could be had, from masked images of B. Mean over seeds of phantoms, translation and U-Net, with the range.
 """
 
 import sys
@@ -15,16 +15,17 @@ import pandas as pd
 import torch
 from phantoms import phantoms
 
-from haemosynth.generate.imaging.translation import DEFAULTS, fit, translate
-from haemosynth.streams import stream
-from haemosynth.validate.image_features import radiomic
-from haemosynth.validate.segmenter import dice, learn
-from haemosynth.validate.utility.segmentation import DEFAULTS as SEGMENTATION
-from haemosynth.validate.utility.segmentation import joined
+from haemosynth.core.streams import stream
+from haemosynth.modalities.images.generators.translation import DEFAULTS, fit, translate
+from haemosynth.modalities.images.image_features import radiomic
+from haemosynth.modalities.images.part import images_of
+from haemosynth.modalities.images.stages.segmentation import DEFAULTS as SEGMENTATION
+from haemosynth.modalities.images.stages.segmentation import joined
+from haemosynth.modalities.images.stages.segmenter import dice, learn
 
 
 def of_scanner(cohort, scanner):
-    return cohort.images.of(cohort.patients[(cohort.clinical["scanner"] == scanner).to_numpy()])
+    return images_of(cohort).of(cohort.patients[(cohort.clinical["scanner"] == scanner).to_numpy()])
 
 
 def main(seeds: int) -> None:

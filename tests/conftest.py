@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["fixtures_comparison"]
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

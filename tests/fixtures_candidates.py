@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from haemosynth.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, typed
+from haemosynth.modalities.expression.part import Profiles, find_expression
+from haemosynth.modalities.images.part import find_images
 from haemosynth.validate.stage import Comparison
 
 
@@ -26,15 +28,14 @@ def renamed(cohort: Cohort) -> Cohort:
     """The same patients under synthetic identifiers."""
     ids = pd.Index([f"S{i:06d}" for i in range(1, len(cohort) + 1)], name="patient_id")
     named = dict(zip(cohort.patients, ids, strict=True)).__getitem__ if cohort.patients.is_unique else None
-    expression, images = cohort.expression, cohort.images
+    expression, images = find_expression(cohort), find_images(cohort)
     if expression is not None:
         expression = expression.copy()
         expression.obs_names = expression.obs_names.map(named)
     if images is not None:
         images = replace(images, patient_id=np.array([named(owner) for owner in images.patient_id.tolist()], dtype=str))
-    return replace(
-        cohort,
-        expression=expression,
+    return cohort.replaced(
+        expression=None if expression is None else Profiles(expression),
         images=images,
         clinical=cohort.clinical.set_axis(ids),
         alterations=cohort.alterations.set_axis(ids),
@@ -49,7 +50,7 @@ def independent(cohort: Cohort, seed: int = 0) -> Cohort:
     shuffled = {name: cohort.clinical[name].iloc[rng.permutation(len(cohort))].array for name in cohort.clinical}
     events = {name: cohort.alterations[name].iloc[rng.permutation(len(cohort))].array for name in cohort.alterations}
     clinical = pd.DataFrame(shuffled, index=cohort.patients)
-    return renamed(replace(cohort, clinical=clinical, alterations=pd.DataFrame(events, index=cohort.patients)))
+    return renamed(cohort.replaced(clinical=clinical, alterations=pd.DataFrame(events, index=cohort.patients)))
 
 
 def joined(first: Cohort, second: Cohort) -> Cohort:
@@ -59,7 +60,7 @@ def joined(first: Cohort, second: Cohort) -> Cohort:
     parts = [(first.alterations, second.alterations), (first.sequenced, second.sequenced)]
     alterations, sequenced = (pd.concat(pair).set_axis(ids) for pair in parts)
     clinical = typed(clinical.set_axis(ids), first.schema)
-    return renamed(replace(first, clinical=clinical, alterations=alterations, sequenced=sequenced))
+    return renamed(first.replaced(clinical=clinical, alterations=alterations, sequenced=sequenced))
 
 
 def planted(cohort: Cohort, train: Cohort, share: float) -> Cohort:

@@ -5,9 +5,9 @@ import pandas as pd
 import yaml
 from fixtures_small import RESOURCES, small_cohort
 
-from haemosynth.publish.gate import CHECKS, COLUMNS
+from haemosynth.privacy.release_check import CHECKS, COLUMNS
 from haemosynth.report.content import Content, StageFigure
-from haemosynth.split import split
+from haemosynth.study.split import split
 from haemosynth.validate import STAGES
 from haemosynth.validate.scorecard import dictionary
 

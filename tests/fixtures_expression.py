@@ -1,18 +1,18 @@
 """A small simulated cohort with expression for everybody's tests."""
 
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from anndata import AnnData
 from fixtures_small import RESOURCES
 
-from haemosynth.cohort import Cohort
-from haemosynth.expression import learned
-from haemosynth.simulate import simulate_cohort
-from haemosynth.simulate.expression import simulate_expression
-from haemosynth.split import split
-from haemosynth.streams import stream
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.streams import stream
+from haemosynth.modalities.clinical.simulate import simulate_cohort
+from haemosynth.modalities.expression.part import Profiles
+from haemosynth.modalities.expression.profiles import learned
+from haemosynth.modalities.expression.simulate import simulate_expression
+from haemosynth.study.split import split
 
 
 @cache
@@ -33,4 +33,4 @@ def halves(n: int = 400, genes: int = 300) -> tuple[Cohort, Cohort]:
     )
     own = [expression[expression.obs_names.isin(part.patients)].copy() for part in parts]
     train, holdout = learned(*own, genes=None, variable=100)
-    return replace(parts[0], expression=train), replace(parts[1], expression=holdout)
+    return parts[0].replaced(expression=Profiles(train)), parts[1].replaced(expression=Profiles(holdout))

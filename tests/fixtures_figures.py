@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from haemosynth.figures import save_figure
+from haemosynth.core.figures import save_figure
 
 
 def overlapping(figure):

@@ -1,12 +1,11 @@
 """The small simulated cohort with its PET/CT phantoms; treat it as read-only."""
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
 from fixtures_small import RESOURCES, small_cohort
 
-from haemosynth.simulate.phantoms import simulate_images
+from haemosynth.modalities.images.simulate import simulate_images
 
 
 @cache
@@ -15,4 +14,4 @@ def imaged_cohort(n: int = 300, seed: int = 1, imaged: float = 0.5):
     cohort = small_cohort(n, seed)
     source = {"images": {"imaged": imaged}}
     images, truth = simulate_images(cohort, {}, source, RESOURCES / "myeloma", np.random.default_rng(seed))
-    return replace(cohort, images=images), truth
+    return cohort.replaced(images=images), truth

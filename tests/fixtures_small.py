@@ -3,9 +3,9 @@
 from functools import cache
 from pathlib import Path
 
-from haemosynth.cohort import Cohort
-from haemosynth.simulate import simulate_cohort
-from haemosynth.streams import stream
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.streams import stream
+from haemosynth.modalities.clinical.simulate import simulate_cohort
 
 RESOURCES = Path(__file__).resolve().parents[1] / "resources"
 

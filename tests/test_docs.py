@@ -1,44 +1,81 @@
 """The documentation names what the code has."""
 
 import re
+import runpy
 from pathlib import Path
 
+import pytest
 import yaml
+from test_house import LAYERS
 
-from haemosynth.generate import ALGORITHMS
-from haemosynth.generate.quantiles import LEAST_PIECE
-from haemosynth.impute import ALGORITHMS as IMPUTATIONS
-from haemosynth.publish.gate import CHECKS
-from haemosynth.publish.tiers import LEAST, TIERS
-from haemosynth.validate import STAGES, aggregate_attacks, membership_attacks
-from haemosynth.validate.privacy import disclosure
-from haemosynth.validate.scorecard import dictionary
+from haemosynth.modalities.clinical.impute import ALGORITHMS as IMPUTATIONS
+from haemosynth.modalities.registry import NAMES, algorithms
+from haemosynth.privacy import aggregate_attacks, membership_attacks
+from haemosynth.privacy.release_check import CHECKS
+from haemosynth.privacy.stages import disclosure
+from haemosynth.privacy.tiers import LEAST, TIERS
+from haemosynth.stats.quantiles import LEAST_PIECE
+from haemosynth.validate import STAGES
 
 ROOT = Path(__file__).parents[1]
 METHODS = (ROOT / "docs/methods.md").read_text()
 PRIVACY = (ROOT / "docs/privacy.md").read_text()
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "config/README.md"]
+PAGES += [ROOT / "resources/README.md"]
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 SETTINGS = (ROOT / "config/README.md").read_text()
 
 
-def test_every_metric_stands_in_the_methods_with_its_formula():
-    for row in dictionary().itertuples():
-        section = METHODS.split(f"### {row.stage}\n")[1].split("\n### ")[0]
-        assert f"`{row.name}`" in section
-        assert row.formula in section
+def test_the_metric_reference_is_what_the_stages_declare():
+    written_by = runpy.run_path(str(ROOT / "workflow/reference.py"))
+    assert (ROOT / "docs/metrics.md").read_text() == written_by["page"](), "run `make reference`"
 
 
 def test_every_algorithm_and_stage_is_described():
-    names = [name for group in ALGORITHMS.values() for name in group] + list(IMPUTATIONS)
+    names = [name for modality in NAMES for name in algorithms(modality)] + list(IMPUTATIONS)
     for name in names:
         assert f"`{name}`" in METHODS
     for stage in STAGES:
-        assert (ROOT / f"workflow/report/{stage}.rst").read_text().strip()
+        assert METHODS.count(f"\n#### {stage}\n\n") == 1, stage
+        assert (ROOT / "workflow/scripts" / STAGES[stage].caption).read_text().strip()
 
 
-def test_the_files_that_the_readme_names_exist():
-    readme = (ROOT / "README.md").read_text()
-    for path in re.findall(r"\]\(([^)#]+)\)", readme):
-        assert (ROOT / path).exists(), path
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    outside = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", outside, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_somewhere(page):
+    for path, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text()):
+        if "://" in path:
+            continue
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "CHANGELOG.md"] + BENCHMARKS, ids=lambda page: page.name
+)
+def test_every_module_that_a_page_names_exists(page):
+    package = ROOT / "workflow/scripts/haemosynth"
+    roots = [ROOT, ROOT / "workflow/scripts", package, *(package / "modalities" / name for name in NAMES)]
+    for path in re.findall(r"`([\w/]+\.(?:py|smk|rst))`", page.read_text()):
+        anywhere = "/" not in path and list((ROOT / "workflow").rglob(path))
+        assert anywhere or any((root / path).exists() for root in roots), path
+
+
+def test_the_page_on_architecture_has_the_layers_and_the_folders_of_the_package():
+    page = (ROOT / "docs/architecture.md").read_text()
+    block = page.split("## Layers")[1].split("```")[1].strip().splitlines()
+    drawn = [set(re.sub(r"\(.*\)", "", line).split()) for line in reversed(block)]
+    layers = [{re.sub(r"^modalities\..*", "modalities.<modality>", room) for room in layer} for layer in LAYERS]
+    assert drawn == layers
+    for room in {room for layer in LAYERS for room in layer}:
+        assert f"`{room.replace('.', '/')}/`" in page, room
 
 
 def test_every_make_target_of_the_readme_exists():

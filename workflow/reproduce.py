@@ -18,11 +18,12 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 def with_paths(config: dict[str, Any], study: dict[str, Any], cohort: str, folder: Path) -> dict[str, Any]:
     """The published settings with the paths, and nothing else, of a study file."""
-    from haemosynth.errors import InputError
+    from haemosynth.core.errors import InputError
+    from haemosynth.modalities.registry import FURTHER
     from haemosynth.publish.release import WITHHELD
 
     entry, told = config["cohorts"][cohort], study.get("cohorts", {}).get(cohort, {})
-    for part, own in ((entry, told), *((entry.get(key), told.get(key)) for key in ("expression", "images"))):
+    for part, own in ((entry, told), *((entry.get(key), told.get(key)) for key in FURTHER)):
         if isinstance(part, dict) and part.get("path") == WITHHELD:
             if not (isinstance(own, dict) and own.get("path")):
                 raise InputError(
@@ -41,8 +42,8 @@ def main() -> int:
     parser.add_argument("--into", type=Path, help="where to work; default: results/reproduced/COHORT")
     parser.add_argument("--cores", default="all")
     chosen = parser.parse_args()
-    from haemosynth.errors import InputError
-    from haemosynth.files import read_table, read_yaml, write_yaml
+    from haemosynth.core.errors import InputError
+    from haemosynth.core.files import read_table, read_yaml, write_yaml
     from haemosynth.publish.release import differences, manifest
 
     folder: Path = chosen.folder

@@ -22,15 +22,13 @@ COLOURS = {"fidelity": "#cfe3f4", "diversity": "#d3ecd9", "utility": "#fbe6c8", 
 def main() -> int:
     """0 when the picture is written."""
     import networkx as nx
-    import yaml
 
-    from haemosynth.files import replacing
-    from haemosynth.validate import STAGES
+    from haemosynth.core.files import replacing
+    from haemosynth.validate import DEFAULT_STAGES, STAGES
 
     if shutil.which("dot") is None:
         print("error: the program `dot` is not installed; on Debian: apt-get install graphviz", file=sys.stderr)
         return 2
-    stages = yaml.safe_load((ROOT / "config/config.yaml").read_text())["stages"]
     command = [
         sys.executable,
         "-m",
@@ -38,7 +36,7 @@ def main() -> int:
         "--configfile",
         *STUDIES,
         "--config",
-        f"stages={stages}",
+        f"stages={DEFAULT_STAGES}",
         "--rulegraph",
     ]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -52,7 +50,7 @@ def main() -> int:
              'node [shape=box, style="rounded,filled", fillcolor=white, fontname="DejaVu Sans", fontsize=11];',
              "edge [color=gray45, arrowsize=0.7];"]  # fmt: skip
     for box in sorted(graph):
-        within = ", ".join(stage for stage in stages if STAGES[stage].pillar == box)
+        within = ", ".join(stage for stage in DEFAULT_STAGES if STAGES[stage].pillar == box)
         label = "\\n".join([box, *textwrap.wrap(within, 44)]) if within else box.replace("_", " ")
         lines.append(f'"{box}" [label="{label}", fillcolor="{COLOURS.get(box, "white")}"];')
     lines += [f'"{a}" -> "{b}";' for a, b in sorted(graph.edges)]

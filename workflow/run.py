@@ -17,6 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+LAYOUT = "2"  # of results: where their files lie
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 
@@ -24,12 +25,13 @@ def settings(studies: list[str]) -> dict:
     """The study's settings over the defaults, checked before Snakemake starts."""
     import yaml
 
-    from haemosynth.study import check, expanded, read_settings, source
+    from haemosynth.study.settings import check, expanded, fill_in, read_settings, source
 
     config = read_settings(Path(), studies)
     check(config, yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")))
     for cohort in config["cohorts"]:
         expanded(source(config, cohort), cohort)
+    fill_in(config)
     return config
 
 
@@ -48,7 +50,7 @@ def failures(since: float) -> list[str]:
 
 def what_was_read(config: dict) -> None:
     """Say of every cohort that was read what its files held, what was left out and what was guessed."""
-    from haemosynth.errors import InputError
+    from haemosynth.core.errors import InputError
     from haemosynth.report.reading import read_summary
 
     for cohort in config["cohorts"]:
@@ -79,8 +81,8 @@ def known_targets(config: dict, snakemake: list[str], file: bool) -> list[str]:
 
 def discard_damaged() -> None:
     """Remove what is no longer as its job wrote it, so that it is made again: a disk's fault, or somebody's edit."""
-    from haemosynth.errors import InputError
-    from haemosynth.files import changed_since
+    from haemosynth.core.errors import InputError
+    from haemosynth.core.files import changed_since
     from haemosynth.publish.release import differences
 
     def unlike(manifest: Path) -> bool:
@@ -94,6 +96,20 @@ def discard_damaged() -> None:
     for path in sorted(found):
         print(f"{path}: not as its job wrote it; it is made again where it is needed", file=sys.stderr)
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def refuse_former_layout() -> str | None:
+    """The line that refuses results of an earlier version, whose files lay elsewhere; marks an empty folder as ours."""
+    mark, results = Path("results/.layout"), Path("results")
+    if mark.is_file() and mark.read_text(encoding="utf-8").strip() == LAYOUT:
+        return None
+    if mark.is_file() or any(results.glob("*/seed-*")):
+        return (
+            f"error: {results.resolve()}: results of an earlier version, whose files lie elsewhere; move the folder"
+            " away and run again, or remove it with `make clean`"
+        )
+    mark.write_text(f"{LAYOUT}\n", encoding="utf-8")
+    return None
 
 
 def discard_half_written() -> None:
@@ -127,7 +143,7 @@ def main() -> int:
     parser.add_argument("--profile", default="workflow/profiles/default")
     parser.add_argument("rest", nargs="*", help="targets and further options for snakemake (after --)")
     chosen = parser.parse_args()
-    from haemosynth.errors import InputError
+    from haemosynth.core.errors import InputError
 
     try:
         config = settings(chosen.study)
@@ -147,6 +163,9 @@ def main() -> int:
     except OSError as error:
         print(f"error: {Path('results').resolve()}: {error.strerror}; results cannot be written here", file=sys.stderr)
         return 3
+    if refused := refuse_former_layout():
+        print(refused, file=sys.stderr)
+        return 2
     discard_damaged()
     discard_half_written()
     study = ["--configfile", *chosen.study] if chosen.study else []

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "scripts"))
 
 def main() -> int:
     """0 where every file is there and unchanged and none was added; else one line for each that is not."""
-    from haemosynth.errors import InputError
+    from haemosynth.core.errors import InputError
     from haemosynth.publish.release import differences
 
     try:

@@ -37,11 +37,11 @@ MOMENTS = [
 SEEDS = (1, 2)
 # The same with images of the patients: folders as files, and a training that takes checkpoints of its own.
 PICTURED = FAULTY | {
-    "cohorts": {"small": FAULTY["cohorts"]["small"] | {"modalities": ["clinical", "imaging"]}},
+    "cohorts": {"small": FAULTY["cohorts"]["small"] | {"modalities": ["clinical", "images"]}},
     "stages": ["marginals", "texture", "distance", "memory", "disclosure", "audit", "image_memorisation"],
     "methods": {
         "clinical": STUDY["methods"]["clinical"],
-        "imaging": {
+        "images": {
             "diffusion": {"width": [8, 8], "patch": 8, "steps": 200, "sampling_steps": 4, "checkpoint_every": 20}
         },
     },
@@ -49,7 +49,7 @@ PICTURED = FAULTY | {
     | {"image_copies": 1.0, "image_nearer_to_train": 1.0, "image_copies_caught": 0.0, "image_membership_auc": 1.0},
 }
 PICTURED_MOMENTS = [
-    "simulate_images", "divide_imaging", "fit_imaging", "fit_imaging", "sample_imaging", "validate_image_memorisation",
+    "simulate_images", "split_images", "fit_images", "fit_images", "sample_images", "validate_image_memorisation",
     "publish",
 ]  # fmt: skip
 

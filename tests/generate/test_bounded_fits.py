@@ -5,6 +5,7 @@ import pytest
 from fixtures_small import small_cohort
 
 from haemosynth import generate
+from haemosynth.modalities.registry import load_algorithm
 
 QUICK = {
     "vae": {"steps": 20, "refresh": {"trees": 2}, "refinement": {"trees": 5}},
@@ -16,7 +17,7 @@ QUICK = {
 
 def fitted(algorithm, train, patients):
     modality = "clinical" if algorithm in ("vae", "forest") else "genomic"
-    module = generate.load(modality, algorithm)
+    module = load_algorithm(modality, algorithm)
     settings = generate.settings_of(module, QUICK[algorithm] | {"patients": patients}, "here")
     return module.fit(train, settings, np.random.default_rng(1), None)
 

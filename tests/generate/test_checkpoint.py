@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from haemosynth.generate.checkpoint import Checkpoint, identity_of
+from haemosynth.learn.checkpoint import Checkpoint, identity_of
 
 
 @pytest.fixture

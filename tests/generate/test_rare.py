@@ -7,6 +7,7 @@ from test_bounded_fits import QUICK
 
 from haemosynth import generate
 from haemosynth.generate.rare import without_rare_alterations, without_rare_levels
+from haemosynth.modalities.registry import load_algorithm
 
 FEWEST = 12
 
@@ -66,7 +67,7 @@ def test_without_a_limit_nothing_changes(train):
 @pytest.mark.parametrize("algorithm", QUICK)
 def test_what_was_left_out_is_never_drawn(train, algorithm):
     modality = "clinical" if algorithm in ("vae", "forest") else "genomic"
-    module = generate.load(modality, algorithm)
+    module = load_algorithm(modality, algorithm)
     settings = generate.settings_of(module, QUICK[algorithm] | {"fewest": FEWEST}, "here")
     fitted = module.fit(train, settings, np.random.default_rng(1), None)
     rng = np.random.default_rng(2)

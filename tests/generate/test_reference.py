@@ -1,19 +1,18 @@
 """The references: ceilings keep what patients are, floors keep only what they say they keep."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 from fixtures_small import small_cohort
 from scipy.stats import ks_2samp, kstest
 
-from haemosynth.cohort import MUTATION_COLUMNS, Cohort, typed
-from haemosynth.errors import InputError
-from haemosynth.generate.reference import halves, reference
-from haemosynth.schema import Column, Schema
-from haemosynth.streams import stream
-from haemosynth.validate.precedence import cell_fractions, precedence
+from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, typed
+from haemosynth.core.errors import InputError
+from haemosynth.core.schema import Column, Schema
+from haemosynth.core.streams import stream
+from haemosynth.modalities.clinical.reference import reference
+from haemosynth.modalities.genomic.precedence import cell_fractions, precedence
+from haemosynth.study.split import halves
 
 
 def sides():
@@ -24,7 +23,7 @@ def sides():
 def drawn(kind, n=1000, genomic=True):
     train, holdout = sides()
     if not genomic:
-        train, holdout = train.clinical_only(), holdout.clinical_only()
+        train, holdout = train.record(), holdout.record()
     return reference(kind, train, n, stream(1, kind))
 
 
@@ -103,7 +102,7 @@ def ordered_patients(n=400):
     mutations = pd.concat(rows, ignore_index=True).reindex(columns=list(MUTATION_COLUMNS))
     clinical = typed(pd.DataFrame({"sex": np.where(men, "Male", "Female")}, index=ids), schema)
     matrix = pd.DataFrame(1.0, index=ids, columns=list(genes))
-    return Cohort(schema, clinical, matrix, pd.Series(True, index=ids), mutations)
+    return Cohort.of(schema, clinical, matrix, pd.Series(True, index=ids), mutations)
 
 
 def test_independent_patients_have_no_clonal_order():
@@ -129,7 +128,7 @@ def test_reads_are_kept_where_they_were_known_and_uniform_ones_are_over_their_ra
     mutations = train.mutations.copy()
     hidden = mutations["gene"] == "KRAS"
     mutations[["alt_count", "ref_count", "vaf"]] = mutations[["alt_count", "ref_count", "vaf"]].mask(hidden)
-    made = reference("independent", replace(train, mutations=mutations), 1000, stream(1, "reads")).mutations
+    made = reference("independent", train.replaced(mutations=mutations), 1000, stream(1, "reads")).mutations
     assert made.loc[made["gene"] == "KRAS", ["alt_count", "ref_count", "vaf"]].isna().all().all()
     others = made[made["gene"] != "KRAS"]
     assert (others["alt_count"] >= 1).all()

@@ -12,11 +12,11 @@ import pytest
 import yaml
 from fixtures_sources import cbioportal, clinical_table, mutation_table, tables, write
 
-from haemosynth.errors import InputError
-from haemosynth.ingest import ingest, ingest_with_strings
-from haemosynth.ingest.check import advices, check_study, mended, pasted
+from haemosynth.core.errors import InputError
+from haemosynth.modalities.clinical.ingest import ingest, ingest_with_strings
 from haemosynth.report.reading import MOST, released_reading, what_was_read
-from haemosynth.study import read_settings
+from haemosynth.study.check import advices, check_study, mended, pasted
+from haemosynth.study.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
@@ -237,7 +237,7 @@ def test_a_header_of_r_that_lacks_its_first_name_is_told_as_such(tmp_path: Path)
 
 
 def test_the_chosen_sample_of_a_patient_decides_expression(tmp_path: Path) -> None:
-    from haemosynth.ingest.expression import ingest_expression
+    from haemosynth.modalities.expression.ingest import ingest_expression
 
     clinical = clinical_table()
     patients = clinical["PATIENT_ID"]
@@ -248,7 +248,7 @@ def test_the_chosen_sample_of_a_patient_decides_expression(tmp_path: Path) -> No
         ]
     )
     maf = mutation_table(clinical).assign(Tumor_Sample_Barcode=lambda t: t["Tumor_Sample_Barcode"] + "-D")
-    entry = {**cbioportal(tmp_path, clinical, samples, maf), "modalities": ["clinical", "genomic", "transcriptomic"]}
+    entry = {**cbioportal(tmp_path, clinical, samples, maf), "modalities": ["clinical", "genomic", "expression"]}
     levels = {"Hugo_Symbol": [f"GENE{i}" for i in range(4)]}
     for number, patient in enumerate(patients):
         levels[f"{patient}-R"] = [str(1000 + number + i) for i in range(4)]
@@ -261,7 +261,7 @@ def test_the_chosen_sample_of_a_patient_decides_expression(tmp_path: Path) -> No
         found, _ = ingest_expression("mine", told, ingest("mine", told))
         return pd.Series(found.X[:, 0], index=found.obs_names)
 
-    bare = {**entry, "modalities": ["clinical", "transcriptomic"]}
+    bare = {**entry, "modalities": ["clinical", "expression"]}
     values = levels_of({**bare, "sample": {"WHICH": "Diagnosis"}})
     assert (values.drop("P005") < 1000).all()
     assert values["P005"] >= 1000

@@ -11,15 +11,16 @@ import pytest
 import yaml
 from fixtures_sources import clinical_table, mutation_table, tables, write
 
-from haemosynth.cohort import Cohort, read_cohort, write_cohort
-from haemosynth.errors import InputError
-from haemosynth.generate.clinical import forest
-from haemosynth.generate.clinical.encoding import encode_number, learn
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.errors import InputError
+from haemosynth.core.streams import stream
 from haemosynth.generate.constraints import check, enforce
-from haemosynth.ingest import ingest
-from haemosynth.split import split
-from haemosynth.streams import stream
-from haemosynth.study import expanded
+from haemosynth.modalities.clinical.generators import forest
+from haemosynth.modalities.clinical.generators.encoding import encode_number, learn
+from haemosynth.modalities.clinical.ingest import ingest
+from haemosynth.modalities.cohort_files import read_cohort, write_cohort
+from haemosynth.study.settings import expanded
+from haemosynth.study.split import split
 
 N = 120
 

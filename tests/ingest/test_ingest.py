@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from fixtures_sources import GENES, cbioportal, clinical_table, mutation_table, tables, write
 
-from haemosynth.cohort import Cohort, read_cohort, write_cohort
-from haemosynth.ingest import ingest
-from haemosynth.preprocess import MONTH_DAYS
+from haemosynth.core.cohort import Cohort
+from haemosynth.modalities.clinical.ingest import ingest
+from haemosynth.modalities.cohort_files import read_cohort, write_cohort
+from haemosynth.reading.preprocess import MONTH_DAYS
 
 
 def assert_same(a: Cohort, b: Cohort) -> None:

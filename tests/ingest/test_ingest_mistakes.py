@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from fixtures_sources import cbioportal, clinical_table, mutation_table, tables, write
 
-from haemosynth.errors import InputError
-from haemosynth.ingest import ingest
+from haemosynth.core.errors import InputError
+from haemosynth.modalities.clinical.ingest import ingest
 
 
 def fails(source: dict[str, Any], *words: str) -> str:
@@ -329,7 +329,7 @@ def test_files_of_tables_are_unknown_to_a_study_folder(tmp_path: Path) -> None:
 
 
 def test_bad_yaml_is_told_with_its_line(tmp_path: Path) -> None:
-    from haemosynth.files import read_yaml
+    from haemosynth.core.files import read_yaml
 
     path = tmp_path / "study.yaml"
     path.write_text("cohorts:\n  mine: {format: tables\n  endpoint: OS\n")

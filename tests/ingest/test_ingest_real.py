@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from haemosynth.cohort import Cohort, read_cohort, write_cohort
-from haemosynth.ingest import ingest
-from haemosynth.split import split
-from haemosynth.streams import stream
-from haemosynth.study import expanded
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.streams import stream
+from haemosynth.modalities.clinical.ingest import ingest
+from haemosynth.modalities.cohort_files import read_cohort, write_cohort
+from haemosynth.study.settings import expanded
+from haemosynth.study.split import split
 
 STUDIES = Path(__file__).resolve().parents[2] / "config" / "studies"
 RECURRENT = {"recurrent": {"min_carriers": 10}}

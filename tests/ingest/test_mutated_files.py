@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from haemosynth.errors import InputError
-from haemosynth.ingest import ingest
-from haemosynth.ingest.expression import ingest_expression
+from haemosynth.core.errors import InputError
+from haemosynth.modalities.clinical.ingest import ingest
+from haemosynth.modalities.expression.ingest import ingest_expression
 
 PATIENTS = 60
 GENES = ["NPM1", "FLT3", "DNMT3A", "TET2", "IDH2", "TP53"]
@@ -58,7 +58,7 @@ def outcome(folder, files, with_expression=True):
     """The cohort that these files give, as tables to be compared cell by cell."""
     entry = {
         "format": "tables", "path": str(folder), "endpoint": "OS", "panel": {"recurrent": {"min_carriers": 3}},
-        "clinical": files["clinical"], "modalities": ["clinical", "genomic", "transcriptomic"],
+        "clinical": files["clinical"], "modalities": ["clinical", "genomic", "expression"],
         "expression": {"path": files["expression"], "values": "normalised"},
         **{part: files[part] for part in ("mutations", "matrix") if part in files},
     }  # fmt: skip

@@ -8,10 +8,10 @@ import pytest
 from fixtures_cbioportal import judge
 from fixtures_small import small_cohort
 
-from haemosynth.cohort import Cohort, typed
-from haemosynth.ingest import ingest
+from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.schema import Column, Schema
+from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.publish.cbioportal import write_study
-from haemosynth.schema import Column, Schema
 
 AVOIDABLE = {"no DFS_MONTHS and DFS_STATUS", "no OS_MONTHS and OS_STATUS"}
 
@@ -88,7 +88,7 @@ def test_values_at_a_limit_of_detection_are_written_with_its_sign(tmp_path):
 def test_every_mutation_is_written_as_a_portal_reads_it(kind, change, tmp_path):
     cohort = small_cohort(60)
     mutations = cohort.mutations.assign(variant_class=kind, hgvsp=change)
-    write_study(replace(cohort, mutations=mutations), tmp_path, "small", "Small")
+    write_study(cohort.replaced(mutations=mutations), tmp_path, "small", "Small")
     verdict = judge(tmp_path)
     assert verdict.problems == []
     assert set(verdict.remarks) <= AVOIDABLE
@@ -99,7 +99,7 @@ def test_every_mutation_is_written_as_a_portal_reads_it(kind, change, tmp_path):
 def test_an_alteration_named_after_its_gene_stands_under_the_gene(tmp_path):
     cohort = small_cohort(60)
     mutations = cohort.mutations.assign(gene="FLT3_ITD", hgvsp=None)
-    write_study(replace(cohort, mutations=mutations), tmp_path, "small", "Small")
+    write_study(cohort.replaced(mutations=mutations), tmp_path, "small", "Small")
     maf = pd.read_csv(tmp_path / "data_mutations.txt", sep="\t")
     assert set(maf["Hugo_Symbol"]) == {"FLT3"}
     assert set(maf["HGVSp_Short"]) == {"ITD"}
@@ -110,8 +110,8 @@ def test_a_cohort_that_nobody_was_sequenced_in_has_no_mutation_file(tmp_path):
     cohort = small_cohort(60)
     genes = cohort.schema.genes
     alterations = cohort.alterations.assign(**dict.fromkeys(genes, np.nan))
-    nobody = replace(
-        cohort, sequenced=cohort.sequenced & False, alterations=alterations, mutations=cohort.mutations.iloc[:0]
+    nobody = cohort.replaced(
+        sequenced=cohort.sequenced & False, alterations=alterations, mutations=cohort.mutations.iloc[:0]
     )
     write_study(nobody, tmp_path, "small", "Small")
     assert judge(tmp_path).problems == []
@@ -119,13 +119,13 @@ def test_a_cohort_that_nobody_was_sequenced_in_has_no_mutation_file(tmp_path):
 
 
 def test_a_cohort_of_records_alone_is_accepted(tmp_path):
-    write_study(small_cohort(60).clinical_only(), tmp_path, "small", "Small")
+    write_study(small_cohort(60).record(), tmp_path, "small", "Small")
     assert judge(tmp_path).problems == []
 
 
 def test_a_cohort_without_mutations_is_accepted(tmp_path):
     cohort = small_cohort(60)
-    write_study(replace(cohort, mutations=cohort.mutations.iloc[:0]), tmp_path, "small", "Small")
+    write_study(cohort.replaced(mutations=cohort.mutations.iloc[:0]), tmp_path, "small", "Small")
     assert judge(tmp_path).problems == []
 
 
@@ -148,7 +148,7 @@ def test_a_gene_unknown_of_some_sequenced_patients_is_told_so(tmp_path):
     known = cohort.sequenced & (alterations[gene] == 0)
     off = known[known].index[:20]
     alterations.loc[off, gene] = np.nan
-    write_study(replace(cohort, alterations=alterations), tmp_path, "small", "Small")
+    write_study(cohort.replaced(alterations=alterations), tmp_path, "small", "Small")
     assert judge(tmp_path).problems == []
     sample = pd.read_csv(tmp_path / "data_clinical_sample.txt", sep="\t", comment="#", index_col="PATIENT_ID")
     told = sample[f"ALTERATION_{gene}"].map({"Yes": 1.0, "No": 0.0})

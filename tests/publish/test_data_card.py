@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from fixtures_small import small_cohort
 
+from haemosynth.privacy.release_check import COLUMNS
 from haemosynth.publish.data_card import data_card
-from haemosynth.publish.gate import COLUMNS
 
 
 def card(model):

@@ -8,9 +8,9 @@ import pytest
 from fixtures_small import small_cohort
 from fixtures_sources import cbioportal, clinical_table, mutation_table
 
-from haemosynth.errors import InputError
-from haemosynth.files import load_model, read_table, save_model, without_formulas, write_table
-from haemosynth.ingest.cbioportal import read_source
+from haemosynth.core.errors import InputError
+from haemosynth.core.files import load_model, read_table, save_model, without_formulas, write_table
+from haemosynth.modalities.clinical.ingest.cbioportal import read_source
 
 
 def study(folder):
@@ -52,13 +52,12 @@ def test_numbers_signs_and_missing_values_stay_as_they_are():
 
 
 def test_no_published_text_table_holds_a_formula(tmp_path):
-    from dataclasses import replace
 
     from haemosynth.publish.cbioportal import write_study
 
     cohort = small_cohort(60)
     mutations = cohort.mutations.assign(gene="=HYPERLINK(1)")
-    write_study(replace(cohort, mutations=mutations), tmp_path, "s", "S")
+    write_study(cohort.replaced(mutations=mutations), tmp_path, "s", "S")
     cells = pd.read_csv(tmp_path / "data_mutations.txt", sep="\t")["Hugo_Symbol"]
     assert set(cells) == {"'=HYPERLINK(1)"}
 

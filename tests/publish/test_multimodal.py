@@ -9,6 +9,7 @@ from fixtures_expression import halves
 from fixtures_small import small_cohort
 from test_release import released
 
+from haemosynth.modalities.expression.part import expression_of
 from haemosynth.publish.multimodal import as_mudata, write_mudata
 
 
@@ -19,8 +20,8 @@ def test_mudata_holds_every_modality_of_the_same_patients(tmp_path):
     whole = mudata.read_h5mu(tmp_path / "cohort.h5mu")
     assert list(whole.obs_names) == list(train.patients)
     np.testing.assert_array_equal(whole["alterations"].X, train.alterations.to_numpy(dtype=np.float32))
-    np.testing.assert_array_equal(whole["rna"].X, train.expression.X)
-    assert list(whole["rna"].obs_names) == list(train.expression.obs_names)
+    np.testing.assert_array_equal(whole["rna"].X, expression_of(train).X)
+    assert list(whole["rna"].obs_names) == list(expression_of(train).obs_names)
     np.testing.assert_array_equal(whole.obs["age"], train.clinical["age"])
     assert list(whole.obs["sex"].astype(object).fillna("")) == list(train.clinical["sex"].astype(object).fillna(""))
 
@@ -40,12 +41,12 @@ def test_a_release_with_expression_is_the_same_bytes_twice_and_opens_with_scanpy
     sc.pp.normalize_total(opened, target_sum=float(opened.uns["library"]))
     sc.pp.log1p(opened)
     sc.pp.pca(opened, mask_var="highly_variable", n_comps=5)
-    assert opened.obsm["X_pca"].shape == (cohort.expression.n_obs, 5)
+    assert opened.obsm["X_pca"].shape == (expression_of(cohort).n_obs, 5)
 
 
 def test_the_data_card_tells_how_many_have_expression():
-    from haemosynth.publish.data_card import _expression
+    from haemosynth.publish.data_card import further_lines
 
     cohort, _ = halves()
-    assert f"of {cohort.expression.n_obs} patients" in _expression(cohort)[0]
-    assert _expression(small_cohort(60)) == []
+    assert f"of {expression_of(cohort).n_obs} patients" in further_lines(cohort)[0]
+    assert further_lines(small_cohort(60)) == []

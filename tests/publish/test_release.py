@@ -7,7 +7,7 @@ import pandas as pd
 from fixtures_cbioportal import judge
 from fixtures_small import small_cohort
 
-from haemosynth.ingest import ingest
+from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.publish.cbioportal import write_study
 from haemosynth.publish.release import differences, manifest, publish, release_config, release_schema, write_release
 from haemosynth.validate import STAGES

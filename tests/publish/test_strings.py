@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from fixtures_small import small_cohort
 
-from haemosynth.errors import InputError
+from haemosynth.core.errors import InputError
+from haemosynth.core.strings import check_strings, fingerprints, own_texts, runs, write_fingerprints
 from haemosynth.publish.release import release_config, write_release
-from haemosynth.publish.strings import check_strings, fingerprints, own_texts, runs, write_fingerprints
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW = {

@@ -9,14 +9,24 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures_dossier import CONFIG, TEMPLATE, dossier_content
-from fixtures_figures import overlapping
+from fixtures_figures import drawn_alike, overlapping
 from fixtures_phantoms import imaged_cohort
 from fixtures_small import small_cohort
 
-from haemosynth.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.schema import FileRead, Schema
+from haemosynth.modalities.images.part import images_of
 from haemosynth.report.dossier import render
-from haemosynth.report.overview import count, level_counts, median_follow_up, overview, scorecard_figure, share
-from haemosynth.schema import FileRead, Schema
+from haemosynth.report.overview import (
+    count,
+    level_counts,
+    median_follow_up,
+    overview,
+    scorecard_figure,
+    share,
+    survival_figure,
+)
+from haemosynth.stats.cox import kaplan_meier
 from haemosynth.validate import STAGES
 
 CAPTION = """**{stage} of {{{{ snakemake.wildcards.generator }}}}, {{{{ snakemake.wildcards.cohort }}}}
@@ -193,7 +203,7 @@ def rare(values):
     gene = cohort.schema.genes[0]
     alterations[gene] = 0.0
     alterations.iloc[:values, alterations.columns.get_loc(gene)] = 1.0
-    return replace(cohort, clinical=typed(clinical, cohort.schema), alterations=alterations), levels, gene
+    return cohort.replaced(clinical=typed(clinical, cohort.schema), alterations=alterations), levels, gene
 
 
 def test_a_release_withholds_counts_under_five():
@@ -280,16 +290,42 @@ def test_shares_and_levels():
     assert level_counts(pd.Series(list("abcdefgh") * 9), False).endswith("and 2 more levels")
 
 
-def test_median_follow_up_equals_lifelines():
-    from lifelines import KaplanMeierFitter
-
+def test_median_follow_up_is_the_reverse_kaplan_meier_estimate():
     rng = np.random.default_rng(3)
     for _ in range(20):
-        time = pd.Series(rng.integers(1, 15, 80).astype(float))
-        event = pd.Series(rng.integers(0, 2, 80).astype(float))
-        other = KaplanMeierFitter().fit(time, 1 - event).median_survival_time_
-        assert median_follow_up(time, event) == other
-    assert np.isnan(median_follow_up(pd.Series([1.0, 2.0]), pd.Series([1.0, 1.0])))
+        time, event = rng.integers(1, 15, 80).astype(float), rng.integers(0, 2, 80).astype(float)
+        time[:3] = np.nan
+        # Those with the endpoint are at risk of being censored at that time, and leave after it.
+        curve = kaplan_meier(time[3:], 1 - event[3:])
+        below = curve.times[curve.survival <= 0.5 + 1e-9]
+        expected = below[0] if len(below) else np.nan
+        np.testing.assert_equal(median_follow_up(pd.Series(time), pd.Series(event)), expected)
+    whole = pd.Series([3.0, 1.0, 2.0])
+    assert median_follow_up(whole, 0 * whole) == 2
+    for n in (2, 6, 8, 14, 24, 44):  # half of the patients exactly
+        assert median_follow_up(pd.Series(np.arange(1.0, n + 1)), pd.Series(np.zeros(n))) == n / 2
+    assert np.isnan(median_follow_up(whole, 0 * whole + 1))
+    assert np.isnan(median_follow_up(whole * np.nan, whole))
+
+
+def test_survival_of_the_real_cohort_stands_in_the_working_edition_alone(working):
+    assert "Survival of the real cohort" in working
+    assert "Survival of the real cohort" not in page(release=True)
+
+
+def test_the_figure_of_the_real_cohort_is_readable_and_finds_an_unfair_split(tmp_path):
+    content = small_content()
+    train, holdout = content.train, content.holdout
+    assert not overlapping(survival_figure(train, holdout))
+    assert drawn_alike(lambda: survival_figure(train, holdout), tmp_path)
+    texts = {text.get_text() for axis in survival_figure(train, holdout).axes for text in axis.texts}
+    assert {"patients at risk", str(len(train)), str(len(holdout))} <= texts
+    assert not {"1", "2", "3", "4"} & texts
+    unfair = replace(holdout, clinical=holdout.clinical.assign(OS_time=holdout.clinical["OS_time"] / 3))
+    assert "p < 0.001" in survival_figure(train, unfair).axes[0].get_title(loc="left")
+    assert "p < 0.001" not in survival_figure(train, holdout).axes[0].get_title(loc="left")
+    without = replace(train, schema=replace(train.schema, endpoints=()))
+    assert survival_figure(without, holdout) is None
 
 
 def test_a_column_without_a_value_is_said_to_have_none():
@@ -336,8 +372,8 @@ def test_a_cohort_without_genomics_or_history_is_shown_too():
     text = Outline(
         page(
             config=config,
-            train=content.train.clinical_only(),
-            holdout=content.holdout.clinical_only(),
+            train=content.train.record(),
+            holdout=content.holdout.record(),
             models={("clinical", "forest"): {"parameters": 0}},
             histories={},
             scorecard=content.scorecard[content.scorecard["generator"] == "default"],
@@ -352,7 +388,7 @@ def test_a_cohort_without_genomics_or_history_is_shown_too():
 def test_a_cohort_of_images_without_a_record_is_shown_with_its_note_and_its_pictures():
     content = small_content()
     bare = Cohort(Schema("pictures", {}), content.train.clinical[[]])
-    images = imaged_cohort()[0].images
+    images = images_of(imaged_cohort()[0])
     text = page(
         config={**CONFIG, "cohorts": {content.cohort: {"note": "It stands for the modality, not for myeloma."}}},
         train=bare, holdout=bare, assessment=pd.DataFrame(), models={}, histories={},

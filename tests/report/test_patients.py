@@ -11,7 +11,9 @@ from fixtures_figures import drawn_alike, overlapping
 from fixtures_phantoms import imaged_cohort
 from fixtures_small import small_cohort
 
-from haemosynth.report.patients import FEWEST, SHOWN, archetypes, chosen, patients_figure
+from haemosynth.core.disclosure import MIN_CELL_COUNT
+from haemosynth.modalities.expression.part import expression_of
+from haemosynth.report.patients import SHOWN, archetypes, chosen, patients_figure
 
 
 @cache
@@ -28,7 +30,7 @@ def words(figure):
 def test_an_archetype_is_no_single_patient():
     synthetic, train = sides()
     found = archetypes(synthetic, train)
-    assert min(map(len, found.members)) >= FEWEST
+    assert min(map(len, found.members)) >= MIN_CELL_COUNT
     together = np.concatenate(found.members)
     assert len(np.unique(together)) == len(together)
     assert found.nearest.max() < len(found.members)
@@ -46,7 +48,7 @@ def test_the_patients_shown_have_all_modalities_and_differ():
     synthetic, train = sides()
     rows = chosen(synthetic, archetypes(synthetic, train))
     assert len(set(rows)) == SHOWN
-    assert synthetic.patients[rows].isin(synthetic.expression.obs_names).all()
+    assert synthetic.patients[rows].isin(expression_of(synthetic).obs_names).all()
 
 
 def test_values_of_the_patients_stand_in_the_figure_and_no_identifier_of_a_real_one():
@@ -66,7 +68,7 @@ def test_patients_of_any_modalities_are_drawn_legibly_and_alike(kind, tmp_path):
         cohort, _ = imaged_cohort(60)
         synthetic, train = cohort.take(range(30)), cohort.take(range(30, 60))
     else:
-        cohort = small_cohort(60).clinical_only()
+        cohort = small_cohort(60).record()
         few = kind == "few"
         synthetic, train = cohort.take(range(2 if few else 30)), cohort.take(range(50, 60) if few else range(30, 60))
     assert overlapping(patients_figure(synthetic, train)) == []

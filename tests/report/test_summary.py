@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fixtures_small import small_cohort
 
-from haemosynth.cohort import write_cohort
+from haemosynth.modalities.cohort_files import write_cohort
 from haemosynth.report.summary import work_done
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"

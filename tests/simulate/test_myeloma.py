@@ -10,18 +10,12 @@ import pytest
 from fixtures_small import RESOURCES, small_cohort
 from scipy.stats import binom, spearmanr
 
-from haemosynth.cohort import read_cohort, write_cohort
-from haemosynth.derive import derive
-from haemosynth.errors import InputError
-from haemosynth.files import read_yaml
-from haemosynth.simulate import mutation_priors, simulate_cohort
-from haemosynth.simulate.myeloma import (
-    GRAINS,
-    TABLES,
-    _design,
-    _positive_stable,
-    read_aggregates,
-)
+from haemosynth.core.derive import derive
+from haemosynth.core.errors import InputError
+from haemosynth.core.files import read_yaml
+from haemosynth.modalities.clinical.simulate import mutation_priors, simulate_cohort
+from haemosynth.modalities.clinical.simulate.myeloma import GRAINS, TABLES, _design, _positive_stable, read_aggregates
+from haemosynth.modalities.cohort_files import read_cohort, write_cohort
 
 N = 20_000
 IGH = ["t(11;14)", "t(4;14)", "t(14;16)", "t(14;20)", "t(6;14)"]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from haemosynth.errors import InputError
-from haemosynth.simulate.truth import INSTABILITY, NONE, event_model, pair_truth
+from haemosynth.core.errors import InputError
+from haemosynth.modalities.clinical.simulate.truth import INSTABILITY, NONE, event_model, pair_truth
 
 
 def table(*rows):

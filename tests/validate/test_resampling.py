@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from fixtures_candidates import compared
 
-from haemosynth.cohort import Cohort
-from haemosynth.schema import Column, Schema
-from haemosynth.streams import stream
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.schema import Column, Schema
+from haemosynth.core.streams import stream
 from haemosynth.validate.resampling import evaluate, prepared, stage_settings
 from haemosynth.validate.stage import JOINT, PRIVACY, Comparison, Metric, Value
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from haemosynth.files import read_table, write_table
+from haemosynth.core.files import read_table, write_table
 from haemosynth.validate import scorecard as cards
 from haemosynth.validate.stage import JOINT, PRIVACY, Metric
 

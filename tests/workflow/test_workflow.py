@@ -138,7 +138,7 @@ COLLECTORS = {"all", "collect", "gate", "dossier", "publish"}
 
 
 def test_editing_a_stage_reruns_that_stage_and_the_collectors_only(copied):
-    module = copied / "workflow/scripts/haemosynth/validate/fidelity/co_occurrence.py"
+    module = copied / "workflow/scripts/haemosynth/modalities/genomic/stages/co_occurrence.py"
     module.write_text(module.read_text() + "\n# changed\n")
     assert planned(copied) == {"validate_co_occurrence"} | COLLECTORS
 
@@ -162,6 +162,18 @@ def test_a_second_run_in_the_same_folder_is_refused(finished):
         done = run(finished)
     assert done.returncode == 3
     assert done.stderr.strip().endswith("another run is at work in this folder; wait for it")
+
+
+def test_results_of_an_earlier_layout_are_refused_in_one_line(tmp_path):
+    place = copy_tree(tmp_path)
+    old = place / "results/tiny/seed-1/models/transcriptomic/factor/model.json"
+    old.parent.mkdir(parents=True)
+    old.write_text("{}")
+    done = run(place)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "results of an earlier version" in done.stderr
+    assert old.is_file()
 
 
 def test_a_mistake_in_the_data_ends_with_one_line_and_nothing_half_written(tmp_path):
@@ -267,14 +279,14 @@ def test_images_without_a_record_leave_clinical_stages_and_keep_to_their_side(tm
         Image.fromarray(rng.integers(0, 255, (16, 16), dtype=np.uint8)).save(place / f"pictures/images/{name}.png")
         Image.fromarray(np.eye(16, dtype=np.uint8) * 255).save(place / f"pictures/masks/{name}.png")
     entry = {
-        "format": "pictures", "path": str(place / "pictures"), "modalities": ["imaging"],
+        "format": "pictures", "path": str(place / "pictures"), "modalities": ["images"],
         "images": {
             "size": [16, 16], "channels": {"grey": {"unit": "1", "window": [0, 1]}}, "mask": {"file": "masks"},
         },
     }  # fmt: skip
     study = {"cohorts": {"fields": entry}, "compare": STUDY["compare"], "stages": ["marginals", "distance", "texture"]}
     (place / "study.yaml").write_text(yaml.safe_dump(study))
-    assert {"validate_texture", "ingest_images", "sample_imaging"} <= planned(place)
+    assert {"validate_texture", "ingest_images", "sample_images"} <= planned(place)
     assert not {"validate_marginals", "validate_distance", "fit_clinical", "impute"} & planned(place)
     sides = [f"results/fields/seed-1/{side}/images.zarr" for side in ("train", "holdout")]
     done = run(place, "--", *sides)
@@ -312,7 +324,7 @@ def test_reproducing_needs_to_know_where_the_patients_lie(copied):
     config = yaml.safe_load((published / "config.yaml").read_text())
     config["cohorts"]["small"]["path"] = "withheld"
     (published / "config.yaml").write_text(yaml.safe_dump(config))
-    from haemosynth.files import write_table
+    from haemosynth.core.files import write_table
     from haemosynth.publish.release import manifest
 
     write_table(manifest(published), published / "manifest.tsv")

@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import yaml
@@ -15,37 +16,58 @@ if not sys.executable.startswith("'"):
     # Snakemake puts Python's path into shell commands as it stands: in a folder with spaces it must be quoted.
     sys.executable = shlex.quote(sys.executable)
 
-from haemosynth.errors import InputError
+from haemosynth.core.errors import InputError
 from haemosynth.generate import REFERENCES
-from haemosynth.study import check, expanded, modalities, source
+from haemosynth.modalities import registry
+from haemosynth.modalities.registry import FURTHER, OF_RECORD, RECORD
+from haemosynth.reading.raw_files import raw_files
+from haemosynth.study.settings import check, expanded, fill_in, modalities, source
 from haemosynth.validate import STAGES
 
 try:
     check(config, yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text()))
+    fill_in(config)
     SOURCES = {name: expanded(source(config, name), name) for name in config["cohorts"]}
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-FILES = {
-    "clinical": ["schema.yaml", "clinical.parquet"],
-    "genomic": ["alterations.parquet", "mutations.parquet"],
-}
-# Drawn for patients who have the others: in files of their own, which only what reads them depends on.
-FURTHER = {"transcriptomic": "expression.h5ad", "imaging": "images.zarr"}
-# A cohort without a modality that another cohort of the study has writes that modality's tables without content.
+# A cohort without a modality of the record that another cohort of the study has writes its tables without content.
 # The patients of a cohort of images alone are a clinical table without columns.
-MODALITIES = [m for m in FILES if m == "clinical" or any(m in modalities(config, name) for name in SOURCES)]
+MODALITIES = [m for m in OF_RECORD if m == RECORD or any(m in modalities(config, name) for name in SOURCES)]
 SIMULATED = [name for name, entry in SOURCES.items() if entry["format"] == "simulated"]
 EXTERNAL = {name: entry["external"] for name, entry in config["generators"].items() if "external" in entry}
 RECIPES = [name for name in config["generators"] if name not in EXTERNAL]
 SEED_FOLDER = "results/{cohort}/seed-{seed}"
-JOB = {"seed": config["seed"], "threads": config["numerical_threads"]}
+RECORD_FILE = registry.MODALITIES[RECORD].files[-1]
+
+
+def job(stream):
+    """What every job is told: the study's seed, the name of its random stream, and how many threads it may use."""
+    return {"seed": config["seed"], "stream": stream, "threads": config["numerical_threads"]}
+
+
+def growing(memory):
+    """Memory in MB that grows with the attempts of a job."""
+    return lambda wildcards, attempt: memory * attempt
+
+
+def asked(modality, job):
+    """What a job of a modality asks for: memory, run time, and a GPU where the study has some."""
+    needed = registry.MODALITIES[modality].asks(job)
+    gpus = {"gpu": config["gpus"]} if needed.gpu else {}
+    return {"mem_mb": growing(needed.memory), "runtime": needed.runtime} | gpus
+
+
+def environment(modality, job):
+    """The conda environment of a job of a modality."""
+    return f"../../envs/{registry.MODALITIES[modality].asks(job).environment}.yaml"
 
 
 DRAW = lambda wildcards: {
     "patients": config["synthetic_patients"],
     "most": config["release"]["most"],
     "published": wildcards.generator in config["publish"],
+    "given": bool(method_given(RECORD, recipe_method(RECORD, wildcards))),
 }
 
 
@@ -63,33 +85,40 @@ wildcard_constraints:
 
 def cohort_files(folder):
     """The files of a canonical cohort in this folder, by name."""
-    return {name.split(".")[0]: f"{folder}/{name}" for modality in MODALITIES for name in FILES[modality]}
+    return {
+        name.split(".")[0]: f"{folder}/{name}"
+        for modality in MODALITIES
+        for name in registry.MODALITIES[modality].files
+    }
 
 
 def without_record(cohort):
-    """Whether a cohort has images and no clinical record."""
-    return "clinical" not in modalities(config, cohort)
+    """Whether the patients of a cohort have no clinical record, but images alone."""
+    return RECORD not in modalities(config, cohort)
 
 
-def pictured():
-    """The cohorts with images."""
-    return [name for name in SOURCES if "imaging" in modalities(config, name)]
-
-
-def image_files(cohort):
-    """The image files of a cohort and their folders, so that a changed file is seen."""
-    entry = SOURCES[cohort]
-    path = Path(entry.get("images", {}).get("path", entry.get("path", "")))
-    return sorted(str(file) for file in path.rglob("*") if file.is_file() and file.suffix != ".md")
+def part_files(cohort, modality):
+    """The raw files of a further modality, so that a changed file is seen."""
+    return registry.load(modality, "sources").source_files(SOURCES[cohort])
 
 
 def source_files(cohort):
-    """The raw files of a cohort, so that a changed file is seen. Ingestion itself tells what is missing."""
+    """The raw files of a cohort, so that a changed file is seen. Ingestion itself says what is missing."""
     if without_record(cohort):
-        return image_files(cohort)
-    path = Path(SOURCES[cohort].get("path", ""))
-    files = [path] if path.is_file() else [*path.glob("*"), *path.glob("case_lists/*"), *path.glob("gene_panel*/*")]
-    return sorted(str(file) for file in files if file.is_file() and "path" in SOURCES[cohort])
+        return [file for modality in modalities(config, cohort) for file in part_files(cohort, modality)]
+    return raw_files(SOURCES[cohort])
+
+
+def aggregates(cohort):
+    """The published aggregates that a simulated cohort is made from."""
+    return sorted(str(table) for table in Path("resources", SOURCES[cohort]["disease"]).glob("*.tsv"))
+
+
+def simulation_code(cohort):
+    """The code that simulates a cohort: what all diseases share, and that of its own."""
+    return package(
+        "simulate.py", *(registry.path_of(RECORD, f"simulate{part}") for part in ("", f".{SOURCES[cohort]['disease']}"))
+    )
 
 
 def raw_strings(cohort):
@@ -97,21 +126,24 @@ def raw_strings(cohort):
     return [] if cohort in SIMULATED else [f"results/{cohort}/raw/strings.json"]
 
 
-def having(modality):
-    """The cohorts that have this modality."""
-    return [name for name in SOURCES if modality in modalities(config, name)]
+def having(modality, simulated):
+    """The cohorts that have this modality: those that are simulated, or the others."""
+    return [name for name in SOURCES if modality in modalities(config, name) and (name in SIMULATED) == simulated]
+
+
+def part_file(modality):
+    """The file of a further modality in the folder of a cohort."""
+    return registry.MODALITIES[modality].files[0]
+
+
+def written(modality, *paths):
+    """These outputs of a further modality, as folders where it is one."""
+    return [directory(path) if registry.MODALITIES[modality].folder else path for path in paths]
 
 
 def further_files(cohort, folder):
     """The files of a cohort's further modalities in this folder."""
-    return [f"{folder}/{file}" for modality, file in FURTHER.items() if modality in modalities(config, cohort)]
-
-
-def expression_source(cohort):
-    """The file of a cohort's expression, so that a changed one is seen; without a name, the tables of its folder."""
-    folder, name = Path(SOURCES[cohort]["path"]), (SOURCES[cohort].get("expression") or {}).get("path")
-    named = (folder if folder.is_dir() else folder.parent) / os.path.expandvars(str(name))
-    return [str(named)] if name and named.is_file() else source_files(cohort)
+    return [f"{folder}/{part_file(m)}" for m in FURTHER if m in modalities(config, cohort)]
 
 
 def external_files(path):
@@ -145,22 +177,23 @@ def package(*entries):
     return sorted(str(file) for file in found)
 
 
+def part_code(script, modality, *parts):
+    """The code of a script that works with these modules of a modality's folder."""
+    own = [registry.path_of(modality, part) for part in ("part", *parts) if registry.offers(modality, part)]
+    return package(script, *own)
+
+
 def algorithm_code(modality, script):
-    """The code of a method's algorithm and of the script that runs it, for the wildcard {method}."""
+    """The code of a method's algorithm and of the script that runs it, for the wildcards {method} or {generator}."""
 
     def code(wildcards):
-        algorithm = config["methods"][modality][wildcards.method]["algorithm"]
-        modules = given_modules(modality, wildcards.method)
-        return package(script, f"haemosynth/generate/{modality}/{algorithm}.py", *modules)
+        method = wildcards.get("method") or recipe_method(modality, wildcards)
+        algorithm = config["methods"][modality][method]["algorithm"]
+        own = ["draw"] if script == "sample.py" else []
+        own += ["given"] if modality == RECORD and method_given(modality, method) else []
+        return part_code(script, modality, f"generators.{algorithm}", *own)
 
     return code
-
-
-def given_modules(modality, method):
-    """What a clinical method that is given alterations loads beside its algorithm."""
-    return (
-        ["haemosynth/generate/clinical/given.py"] if modality == "clinical" and method_given(modality, method) else []
-    )
 
 
 def method_settings(modality):
@@ -179,13 +212,14 @@ def method_given(modality, method):
     return config["methods"][modality][method].get("given", [])
 
 
-def given_parts(modality, *names):
-    """The sampled parts that a recipe's method of this modality is given; none where it is given nothing."""
+def given_parts(modality):
+    """The sampled tables of the other modality of the record, where a recipe's method is given them; else none."""
+    other = next(name for name in OF_RECORD if name != modality)
 
     def parts(wildcards):
         folder = f"{SEED_FOLDER}/synthetic/{{generator}}/parts".format(**wildcards)
         given = method_given(modality, recipe_method(modality, wildcards))
-        return [f"{folder}/{name}.parquet" for name in names] if given else []
+        return [f"{folder}/{name}.parquet" for name in registry.MODALITIES[other].sampled] if given else []
 
     return parts
 
@@ -203,12 +237,12 @@ def fitted(modality):
 def refitted(wildcards):
     """The settings of a recipe's methods of record and alterations, which the stage `shadow` fits again."""
     of = config["generators"][wildcards.generator]
-    return {m: config["methods"][m][of[m]] for m in modalities(config, wildcards.cohort) if m in FILES and m in of}
+    return {m: config["methods"][m][of[m]] for m in modalities(config, wildcards.cohort) if m in OF_RECORD and m in of}
 
 
 def refitted_code(wildcards):
     """The code of these methods' algorithms."""
-    return [f"haemosynth/generate/{m}/{method['algorithm']}.py" for m, method in refitted(wildcards).items()]
+    return [registry.path_of(m, f"generators.{method['algorithm']}") for m, method in refitted(wildcards).items()]
 
 
 def release_size(wildcards):
@@ -239,51 +273,70 @@ def pool(wildcards):
     return list(cohort_files(folder).values()) if recipe else []
 
 
-def comparison(*further):
-    """A candidate, the holdout it is compared with, and for privacy the training patients and a control.
-
-    `further` names modalities that a stage reads besides the clinical and the genomic one.
-    """
-    folders = {"candidate": "synthetic/{generator}", "holdout": "holdout", "train": "train", "control": "control"}
-    files = [FURTHER[modality] for modality in further]
-    return {
-        name: [
-            *cohort_files(f"{SEED_FOLDER}/{folder}").values(),
-            *(f"{SEED_FOLDER}/{folder}/{file}" for file in files),
-        ]
-        for name, folder in folders.items()
-    } | {"number": release_size}
+def modalities_read(stage):
+    """The further modalities that a stage reads: those it needs, or all that the cohort has."""
+    if not stage.all_modalities:
+        return [modality for modality in FURTHER if modality in stage.needs]
+    return lambda wildcards: [modality for modality in FURTHER if modality in modalities(config, wildcards.cohort)]
 
 
-def comparison_of_all():
-    """The same with every modality that the cohort has."""
+def comparison(stage):
+    """A candidate, the holdout it is compared with, and for privacy the training patients and a control."""
 
-    def files(folder):
-        return lambda wildcards: further_files(wildcards.cohort, f"{SEED_FOLDER}/{folder}".format(**wildcards))
+    def further(folder):
+        if stage.all_modalities:
+            return lambda wildcards: further_files(wildcards.cohort, f"{SEED_FOLDER}/{folder}".format(**wildcards))
+        return [f"{SEED_FOLDER}/{folder}/{part_file(modality)}" for modality in modalities_read(stage)]
 
     folders = {"candidate": "synthetic/{generator}", "holdout": "holdout", "train": "train", "control": "control"}
-    return comparison() | {f"further_{name}": files(folder) for name, folder in folders.items()}
+    return (
+        {name: list(cohort_files(f"{SEED_FOLDER}/{folder}").values()) for name, folder in folders.items()}
+        | {f"further_{name}": further(folder) for name, folder in folders.items()}
+        | {"number": release_size}
+    )
 
 
-def stage_outputs(pillar, stage):
-    base = f"{SEED_FOLDER}/validation/{{generator}}/{pillar}/{stage}"
-    return {
+def further_inputs(stage):
+    """What some stages read besides: the long draw of the release, and models that measure a tree of pairs."""
+    return ({"pool": pool} if stage.pool else {}) | ({"models": tree_models} if stage.models else {})
+
+
+def stage_code(stage):
+    """The code of a stage, with that of the recipe's algorithms where it fits them again."""
+    readers = [
+        registry.path_of(modality, "part") for modality in FURTHER if stage.all_modalities or modality in stage.needs
+    ]
+    readers += [
+        registry.path_of(m, "summary") for m in FURTHER if stage.all_modalities and registry.offers(m, "summary")
+    ]
+    trees = [registry.path_of(m, "generators.private_marginals") for m in OF_RECORD if stage.models]
+    readers += trees  # whose levels the attack on them reads
+    if not stage.refits:
+        return package("validate.py", stage.path, *readers)
+    return lambda wildcards: package("validate.py", stage.path, *readers, *refitted_code(wildcards))
+
+
+def stage_outputs(name, stage):
+    base = f"{SEED_FOLDER}/validation/{{generator}}/{stage.pillar}/{name}"
+    beside = {"beside": [f"{base}.{ending}" for ending in stage.beside]} if stage.beside else {}
+    return beside | {
         "metrics": f"{base}.tsv",
         "replicates": f"{base}.replicates.parquet",
         "figure": report(
             f"{base}.svg",
-            caption=f"../report/{stage}.rst",
-            category=pillar,
-            subcategory=stage,
+            caption=f"../scripts/{stage.caption}",
+            category=stage.pillar,
+            subcategory=name,
             labels={"cohort": "{cohort}", "generator": "{generator}", "seed": "{seed}"},
         ),
     }
 
 
-def stage_settings(stage):
+def stage_settings(name, stage):
     number = config["synthetic_patients"]
     released = {"released": number if isinstance(number, int) else None}  # chosen sizes are read by the job
-    return {**config["validation"]["common"], **config["validation"].get(stage, {}), **released}
+    settings = {**config["validation"]["common"], **config["validation"].get(name, {}), **released}
+    return (lambda wildcards: {**settings, "methods": refitted(wildcards)}) if stage.refits else settings
 
 
 def stages_of(cohort, pillar=""):
@@ -318,7 +371,7 @@ def imputed_draws():
     """The completed training tables of every cohort and seed."""
     draws = [f"{draw:02d}" for draw in range(1, config["imputation"]["draws"] + 1)]
     return expand(
-        f"{SEED_FOLDER}/imputed/{config['imputation']['complete_with']}/draw-{{draw}}/clinical.parquet",
+        f"{SEED_FOLDER}/imputed/{config['imputation']['complete_with']}/draw-{{draw}}/{RECORD_FILE}",
         cohort=[name for name in SOURCES if not without_record(name)],
         seed=config["seeds"],
         draw=draws,
@@ -335,8 +388,9 @@ def parts(wildcards):
     """The sampled modalities of one recipe for one cohort."""
     folder = f"{SEED_FOLDER}/synthetic/{{generator}}/parts".format(**wildcards)
     if without_record(wildcards.cohort):
-        return [f"{SEED_FOLDER}/train/clinical.parquet".format(**wildcards)]
-    names = ["clinical"] + (["alterations", "mutations"] if "genomic" in modalities(config, wildcards.cohort) else [])
+        return [f"{SEED_FOLDER}/train/{RECORD_FILE}".format(**wildcards)]
+    own = [m for m in OF_RECORD if m in modalities(config, wildcards.cohort)]
+    names = [name for modality in own for name in registry.MODALITIES[modality].sampled]
     return [f"{folder}/{name}.parquet" for name in names]
 
 
@@ -358,21 +412,22 @@ def pages(wildcards):
             for generator in shown
             for stage in stages_of(wildcards.cohort)
         ],
-        "captions": [f"workflow/report/{stage}.rst" for stage in stages_of(wildcards.cohort)],
+        "captions": [SCRIPTS / STAGES[stage].caption for stage in stages_of(wildcards.cohort)],
         "models": [f"{folder}/models/{modality}/{method}/model.json" for modality, method in recipes],
         "histories": [f"{folder}/models/{modality}/{method}/history.tsv" for modality, method in recipes],
-        "expression": [
-            f"{folder}/expression/{generator}.{edition}.svg"
+        "drawings": [
+            f"{folder}/{modality}/{generator}.{edition}.svg"
+            for modality in FURTHER
+            if modality in modalities(config, wildcards.cohort) and registry.offers(modality, "figure")
             for generator in shown
             for edition in ("release", "working")
-            if "transcriptomic" in modalities(config, wildcards.cohort)
         ],
         "assessment": [] if without_record(wildcards.cohort) else f"{folder}/imputed/assessment.tsv",
-        "images": (
-            [f"{folder}/{part}/{FURTHER['imaging']}" for part in ("train", *(f"synthetic/{g}" for g in shown))]
-            if wildcards.cohort in pictured()
-            else []
-        ),
+        "parts": [
+            file
+            for part in ("train", *(f"synthetic/{g}" for g in shown))
+            for file in further_files(wildcards.cohort, f"{folder}/{part}")
+        ],
         "metrics": f"results/{wildcards.cohort}/metrics.tsv",
         "dictionary": f"results/{wildcards.cohort}/metrics_dictionary.tsv",
         "scorecard": f"results/{wildcards.cohort}/scorecard.tsv",

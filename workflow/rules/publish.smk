@@ -15,10 +15,10 @@ rule publish:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
-        job=JOB,
+        job=job("publish"),
         config=config,
         modalities=lambda wildcards: modalities(config, wildcards.cohort),
     script:

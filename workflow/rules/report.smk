@@ -5,7 +5,7 @@ rule collect:
         replicates=lambda wildcards: validated(".replicates.parquet", cohorts=[wildcards.cohort]),
         code=package(
             "collect.py",
-            *(f"haemosynth/validate/{STAGES[stage].pillar}/{stage}.py" for stage in config["stages"]),
+            *(STAGES[stage].path for stage in config["stages"]),
         ),
     output:
         metrics="results/{cohort}/metrics.tsv",
@@ -26,10 +26,10 @@ rule collect:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
-        job=JOB,
+        job=job("collect"),
         stages=lambda wildcards: stages_of(wildcards.cohort),
         compare=config["compare"],
         publish=config["publish"],
@@ -51,10 +51,10 @@ rule gate:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=10,
     params:
-        job=JOB,
+        job=job("gate"),
         limits=config["gate"],
         tier=config["release"]["tier"],
         modalities=lambda wildcards: modalities(config, wildcards.cohort),
@@ -79,40 +79,13 @@ rule dossier:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
-        job=JOB,
+        job=job("dossier"),
         config=config,
     script:
         "../scripts/dossier.py"
-
-
-rule expression_figure:
-    """Draw the patients with expression: the synthetic ones alone for the release, beside the real ones to work with."""
-    input:
-        synthetic=[
-            *cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}").values(),
-            f"{SEED_FOLDER}/synthetic/{{generator}}/expression.h5ad",
-        ],
-        train=[*cohort_files(f"{SEED_FOLDER}/train").values(), f"{SEED_FOLDER}/train/expression.h5ad"],
-        code=package("expression_figure.py"),
-    output:
-        release=f"{SEED_FOLDER}/expression/{{generator}}.release.svg",
-        working=f"{SEED_FOLDER}/expression/{{generator}}.working.svg",
-    log:
-        "logs/expression_figure/{cohort}/{generator}/seed-{seed}.log",
-    benchmark:
-        "logs/benchmarks/expression_figure/{cohort}/{generator}/seed-{seed}.tsv"
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=30,
-    params:
-        job=JOB,
-    script:
-        "../scripts/expression_figure.py"
 
 
 rule single_patients:
@@ -135,10 +108,10 @@ rule single_patients:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=30,
     params:
-        job=JOB,
+        job=job("single_patients"),
         modalities=lambda wildcards: modalities(config, wildcards.cohort),
     script:
         "../scripts/single_patients.py"

@@ -5,10 +5,10 @@ from pathlib import Path
 from job import job
 
 with job(snakemake):
-    from haemosynth.cohort import read_parts, write_cohort
+    from haemosynth.core.cohort import bare, read_parts
     from haemosynth.generate.constraints import enforce
     from haemosynth.generate.pool import pool_size
-    from haemosynth.generate.reference import bare
+    from haemosynth.modalities.cohort_files import write_cohort
 
     if snakemake.params.alone:  # images of patients without a record: identifiers are all that a patient has
         train = read_parts(snakemake.input.schema, *snakemake.input.parts)

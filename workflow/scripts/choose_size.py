@@ -5,10 +5,10 @@ from pathlib import Path
 from job import job
 
 with job(snakemake) as work:
-    from haemosynth.cohort import read_cohort
-    from haemosynth.figures import save_figure
-    from haemosynth.files import write_table
-    from haemosynth.publish.size import choose_size, figure, without_record
+    from haemosynth.core.figures import save_figure
+    from haemosynth.core.files import write_table
+    from haemosynth.modalities.cohort_files import read_cohort
+    from haemosynth.privacy.release_size import choose_size, figure, without_record
 
     pool, train, holdout = (read_cohort(Path(snakemake.input[side][0]).parent) for side in ("pool", "train", "holdout"))
     if snakemake.params.alone:

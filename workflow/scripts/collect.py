@@ -5,8 +5,8 @@ from pathlib import Path
 from job import job
 
 with job(snakemake):
-    from haemosynth.figures import save_figure
-    from haemosynth.files import read_table, write_table
+    from haemosynth.core.figures import save_figure
+    from haemosynth.core.files import read_table, write_table
     from haemosynth.report.overview import scorecard_figure
     from haemosynth.validate import scorecard as cards
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from job import job
 
 with job(snakemake):
-    from haemosynth.files import write_text
+    from haemosynth.core.files import write_text
     from haemosynth.report.content import read_content
     from haemosynth.report.dossier import render
 

@@ -5,8 +5,8 @@ from job import job
 with job(snakemake):
     import pandas as pd
 
-    from haemosynth.files import read_table, write_table
-    from haemosynth.publish.gate import COLUMNS, gate
+    from haemosynth.core.files import read_table, write_table
+    from haemosynth.privacy.release_check import COLUMNS, gate
 
     metrics = read_table(snakemake.input.metrics)
     first = metrics[(metrics["seed"] == snakemake.params.seed)]

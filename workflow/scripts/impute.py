@@ -6,19 +6,20 @@ from pathlib import Path
 from job import job
 
 with job(snakemake) as work:
-    from haemosynth import impute
-    from haemosynth.cohort import read_cohort
-    from haemosynth.derive import derive
-    from haemosynth.files import save_model, write_table
+    from haemosynth.core.derive import derive
+    from haemosynth.core.files import save_model, write_table
     from haemosynth.generate import settings_of
-    from haemosynth.impute.complete import complete
+    from haemosynth.modalities.cohort_files import read_cohort
+    from haemosynth.modalities.registry import RECORD, load
 
     chosen = dict(snakemake.params.settings)
-    method = impute.load(chosen.pop("algorithm"))
+    method = load(RECORD, "impute").load(chosen.pop("algorithm"))
     settings = settings_of(method, chosen, f"config: imputation.methods.{snakemake.wildcards.method}")
     train = read_cohort(Path(snakemake.input.train[0]).parent)
     streams = work.stream("fit"), work.stream("draw")
-    model, draws = complete(method, train, settings, len(snakemake.output.draws), streams)
+    model, draws = load(RECORD, "impute.complete").complete(
+        method, train, settings, len(snakemake.output.draws), streams
+    )
     save_model(model.arrays, model.description, snakemake.output.weights, snakemake.output.description)
     write_table(train.clinical.isna().rename_axis("patient_id").reset_index(), snakemake.output.mask)
     for table, path in zip(draws, snakemake.output.draws, strict=True):

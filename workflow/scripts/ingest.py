@@ -5,10 +5,11 @@ from pathlib import Path
 from job import job
 
 with job(snakemake) as work:
-    from haemosynth.cohort import write_cohort
-    from haemosynth.ingest import ingest_with_strings
-    from haemosynth.publish.strings import write_fingerprints
+    from haemosynth.core.strings import write_fingerprints
+    from haemosynth.modalities.cohort_files import write_cohort
+    from haemosynth.modalities.registry import RECORD, load
 
-    cohort, strings = ingest_with_strings(snakemake.wildcards.cohort, snakemake.params.source)
+    ingest = load(RECORD, "ingest").ingest_with_strings
+    cohort, strings = ingest(snakemake.wildcards.cohort, snakemake.params.source)
     write_cohort(cohort, Path(snakemake.output.schema).parent, snakemake.params.modalities)
     write_fingerprints(strings, work.stream().bytes(32), snakemake.output.strings)

@@ -26,16 +26,16 @@ class Job:
     """A running job: its settings (params) and its random streams."""
 
     def __init__(self, snakemake) -> None:
-        self.rule = snakemake.rule
+        self.name = snakemake.params.job["stream"]
         self.names = [f"{name}={value}" for name, value in sorted(snakemake.wildcards.items())]
         self.seed = snakemake.params.job["seed"]
 
     def stream(self, *names: object, without: str = ""):
         """The job's random stream; `names` branch it, `without` leaves one wildcard out of its name."""
-        from haemosynth.streams import stream
+        from haemosynth.core.streams import stream
 
         kept = [name for name in self.names if not (without and name.startswith(f"{without}="))]
-        return stream(self.seed, self.rule, *kept, *names)
+        return stream(self.seed, self.name, *kept, *names)
 
 
 @contextmanager
@@ -51,8 +51,8 @@ def job(snakemake) -> Iterator[Job]:
     log = os.open(snakemake.log[0], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    from haemosynth.errors import InputError
-    from haemosynth.files import write_checksums
+    from haemosynth.core.errors import InputError
+    from haemosynth.core.files import write_checksums
 
     checksums = Path(snakemake.log[0]).with_suffix(".sha256")
     checksums.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from job import job
 
 with job(snakemake):
-    from haemosynth.cohort import read_cohort
+    from haemosynth.modalities.cohort_files import read_cohort
     from haemosynth.publish.release import publish
     from haemosynth.report.content import read_content
 

@@ -7,9 +7,9 @@ import numpy as np
 from job import job
 
 with job(snakemake):
-    from haemosynth.cohort import read_cohort, write_cohort
-    from haemosynth.files import read_table
+    from haemosynth.core.files import read_table
     from haemosynth.generate.pool import released_patients
+    from haemosynth.modalities.cohort_files import read_cohort, write_cohort
 
     pool = read_cohort(Path(snakemake.input.pool[0]).parent)
     trained = len(read_table(snakemake.input.train))

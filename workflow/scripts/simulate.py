@@ -5,11 +5,12 @@ from pathlib import Path
 from job import job
 
 with job(snakemake) as work:
-    from haemosynth.cohort import write_cohort
-    from haemosynth.files import write_json
-    from haemosynth.simulate import simulate_cohort
+    from haemosynth.core.files import write_json
+    from haemosynth.modalities.cohort_files import write_cohort
+    from haemosynth.modalities.registry import RECORD, load
 
     resources = Path(snakemake.input.aggregates[0]).parents[1]
-    cohort, truth = simulate_cohort(snakemake.wildcards.cohort, snakemake.params.source, resources, work.stream())
+    entry = (snakemake.wildcards.cohort, snakemake.params.source)
+    cohort, truth = load(RECORD, "simulate").simulate_cohort(*entry, resources, work.stream())
     write_cohort(cohort, Path(snakemake.output.schema).parent, snakemake.params.modalities)
     write_json(truth, snakemake.output.truth)

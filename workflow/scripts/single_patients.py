@@ -5,9 +5,9 @@ from pathlib import Path
 from job import job
 
 with job(snakemake) as work:
-    from haemosynth.cohort import read_cohort
-    from haemosynth.figures import save_figure
-    from haemosynth.files import write_table
+    from haemosynth.core.figures import save_figure
+    from haemosynth.core.files import write_table
+    from haemosynth.modalities.cohort_files import read_cohort
     from haemosynth.report.at_risk import patients_at_risk
     from haemosynth.report.patients import patients_figure
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from job import job
 
 with job(snakemake) as work:
-    from haemosynth.cohort import read_cohort, write_cohort
-    from haemosynth.split import split
+    from haemosynth.modalities.cohort_files import read_cohort, write_cohort
+    from haemosynth.study.split import split
 
     source = snakemake.params.source
     train, holdout = split(

@@ -6,10 +6,10 @@ from pathlib import Path
 from job import job
 
 with job(snakemake) as work:
-    from haemosynth.cohort import read_cohort
-    from haemosynth.figures import save_figure
-    from haemosynth.files import write_table
+    from haemosynth.core.figures import save_figure
+    from haemosynth.core.files import write_table
     from haemosynth.generate.pool import released_patients
+    from haemosynth.modalities.cohort_files import read_cohort
     from haemosynth.validate.resampling import evaluate, prepared, stage_settings
     from haemosynth.validate.stage import Comparison
 
@@ -39,3 +39,5 @@ with job(snakemake) as work:
     write_table(values, snakemake.output.metrics)
     write_table(replicates, snakemake.output.replicates)
     save_figure(stage.figure(comparison, values, settings, snakemake.wildcards.generator), snakemake.output.figure)
+    if beside := snakemake.output.get("beside"):
+        stage.write_beside(comparison, settings, beside)

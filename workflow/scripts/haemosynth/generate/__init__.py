@@ -1,55 +1,28 @@
-"""The generators: one self-contained file per algorithm, loaded when needed.
+"""What all generators share: what a method is given, how many patients it learns from, its settings.
 
-An algorithm is a module `generate/<modality>/<algorithm>.py` with
+An algorithm is a module `modalities/<modality>/generators/<algorithm>.py` with
     DEFAULTS  its settings and their default values; a method of the study may change them
     fit       (train, settings, rng, checkpoint) -> Fitted; `checkpoint` is a path prefix to resume from, or None
-    sample    clinical: (fitted, schema, n, rng) -> clinical table, typed, derived columns still missing; a record given
-              alterations: see `clinical/given.py`
-              genomic:  (fitted, given, rng) -> Genomic, one patient for each patient of the cohort `given`
-              transcriptomic: (fitted, given, rng) -> AnnData, of those patients of `given` who get expression
-              imaging:  (fitted, given, rng) -> Images, owned by patients of the cohort `given`
-This file imports nothing heavy: the workflow reads the tables while it builds its graph.
+    sample    the record: (fitted, schema, n, rng) -> its table, typed, derived columns still missing
+              all others: (fitted, given, rng) -> their part, owned by patients of the cohort `given`
+This file imports nothing heavy: the workflow reads it while it builds its graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from haemosynth.errors import InputError
+from haemosynth.core.errors import InputError
+from haemosynth.modalities.registry import ALTERED, MODALITIES, RECORD
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from haemosynth.cohort import Cohort
+    from haemosynth.core.cohort import Cohort
 
-ALGORITHMS = {
-    "clinical": ("vae", "forest", "private_marginals", "private_vae"),
-    "genomic": ("dirichlet_process", "logistic_chain", "private_marginals"),
-    "transcriptomic": ("negative_binomial_vae", "factor"),
-    "imaging": ("diffusion", "autoencoder", "principal_components"),
-}
-GIVEN_ALTERATIONS = ("vae", "forest")  # the private ones would be private no more
 REFERENCES = ("real", "independent", "uniform", "fresh")
-
-
-def load(modality: str, algorithm: str) -> ModuleType:
-    """The module of an algorithm.
-
-    Raises:
-        InputError: no such algorithm for this modality.
-    """
-    if algorithm not in ALGORITHMS.get(modality, ()):
-        known = ", ".join(ALGORITHMS.get(modality, ()))
-        raise InputError(f"methods.{modality}: no algorithm {algorithm!r}; expected one of {known}")
-    return import_module(f"haemosynth.generate.{modality}.{algorithm}")
-
-
-def given_alterations() -> ModuleType:
-    """How a record is drawn given alterations. Not imported: no other method depends on its code."""
-    return import_module("haemosynth.generate.clinical.given")
 
 
 def visible(train: Cohort, given: Collection[str], modality: str) -> Cohort:
@@ -60,24 +33,18 @@ def visible(train: Cohort, given: Collection[str], modality: str) -> Cohort:
     """
     from dataclasses import replace
 
-    expected = {"genomic": ("clinical",), "transcriptomic": ("clinical", "genomic")}[modality]
+    expected = MODALITIES[modality].given
     wrong = [name for name in given if name not in expected]
     if wrong:
         raise InputError(
             f"methods.{modality}: given: {wrong[0]!r} is unknown; expected {' and '.join(expected)}, or nothing"
         )
     schema, clinical = train.schema, train.clinical
-    if "clinical" not in given:
+    if RECORD not in given:
         schema, clinical = replace(schema, columns={}, endpoints=()), clinical[[]]
-    if "genomic" not in (*given, modality):
-        return replace(
-            train,
-            schema=replace(schema, alterations={}),
-            clinical=clinical,
-            alterations=None,
-            sequenced=None,
-            mutations=None,
-        )
+    if ALTERED not in (*given, modality):
+        schema = replace(schema, alterations={})
+        return train.replaced(schema=schema, clinical=clinical, alterations=None, sequenced=None, mutations=None)
     return replace(train, schema=schema, clinical=clinical)
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from haemosynth.cohort import Cohort
-from haemosynth.derive import derive
-from haemosynth.schema import Column
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.derive import derive
+from haemosynth.core.schema import Column
 
 OFF_GRAIN = 0.05  # grains by which a value may miss its grid: recorded values are rounded to a few digits
 LEAST_TIME = 1e-6  # months, where times have no grain
@@ -40,7 +40,7 @@ def enforce(cohort: Cohort) -> Cohort:
         alterations = cohort.alterations.copy()
         alterations.loc[~cohort.sequenced.to_numpy(dtype=bool), cohort.schema.genes] = np.nan
         carried = _carried(alterations, cohort.mutations)
-        held = replace(held, alterations=alterations, mutations=cohort.mutations[carried].reset_index(drop=True))
+        held = held.replaced(alterations=alterations, mutations=cohort.mutations[carried].reset_index(drop=True))
     return derive(held)
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from haemosynth.files import load_model, save_model, write_table
+from haemosynth.core.files import load_model, save_model, write_table
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted generator, ready to be saved by `haemosynth.files.save_model`.
+    """A fitted generator, ready to be saved by `haemosynth.core.files.save_model`.
 
     arrays: name -> array; written as safetensors.
     description: plain data for JSON; holds `parameters`, the number of fitted numbers, and whatever sampling needs.
@@ -25,15 +25,6 @@ class Fitted:
     arrays: Mapping[str, np.ndarray]
     description: Mapping[str, Any]
     history: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Genomic:
-    """The genomic modality of a cohort, as `Cohort` holds it."""
-
-    alterations: pd.DataFrame
-    sequenced: pd.Series
-    mutations: pd.DataFrame
 
 
 def save(model: Fitted, weights: str | Path, description: str | Path, history: str | Path) -> None:

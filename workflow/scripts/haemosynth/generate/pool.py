@@ -54,7 +54,7 @@ def released_patients(patients: int | str | None, size: Sequence[str], trained: 
         patients: the study's `synthetic_patients`. size: the table of `choose_size` where there is one.
     """
     if size:
-        from haemosynth.files import read_table
+        from haemosynth.core.files import read_table
 
         curve = read_table(size[0])
         return int(curve.loc[curve["chosen"].astype(bool), "patients"].iloc[0])

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from haemosynth.cohort import Cohort
+from haemosynth.core.cohort import Cohort
 
 
 def without_rare_levels(train: Cohort, fewest: int, rng: np.random.Generator) -> tuple[Cohort, list[str]]:
@@ -52,4 +52,4 @@ def without_rare_alterations(train: Cohort, fewest: int) -> tuple[Cohort, list[s
     alterations = train.alterations.copy()
     alterations[rare] = alterations[rare].where(alterations[rare] != 1, 0.0)
     mutations = train.mutations[~train.mutations["gene"].isin(rare)].reset_index(drop=True)
-    return replace(train, alterations=alterations, mutations=mutations), rare
+    return train.replaced(alterations=alterations, mutations=mutations), rare

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from haemosynth.cohort import Cohort
-from haemosynth.files import without_formulas, write_text
-from haemosynth.ingest.genes import is_known
-from haemosynth.schema import Column
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.files import without_formulas, write_text
+from haemosynth.core.schema import Column
+from haemosynth.reading.genes import is_known
 
 # Words of censored and event; those of overall and of disease-free survival are prescribed.
 EVENT_WORDS = {"OS": ("LIVING", "DECEASED"), "DFS": ("DiseaseFree", "Recurred/Progressed")}

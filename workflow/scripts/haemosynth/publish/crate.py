@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from haemosynth import __version__
-from haemosynth.files import write_json
-from haemosynth.publish.tiers import TIERS
+from haemosynth.core.files import write_json
+from haemosynth.privacy.tiers import TIERS
 
 NAME = "ro-crate-metadata.json"
 WORKFLOW = "workflow/Snakefile"

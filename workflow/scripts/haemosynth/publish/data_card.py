@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from haemosynth.cohort import Cohort
-from haemosynth.generate.privacy import UNIT, composed
-from haemosynth.publish.gate import OVERRIDE, outcomes, overridden
-from haemosynth.publish.tiers import TIERS
+from haemosynth.core.cohort import Cohort
+from haemosynth.modalities.registry import FURTHER, load, offers
+from haemosynth.privacy.accountant import UNIT, composed
+from haemosynth.privacy.release_check import OVERRIDE, outcomes, overridden
+from haemosynth.privacy.tiers import TIERS
 from haemosynth.report.content import rows
-from haemosynth.report.images import unit_of
 
 
 def data_card(
@@ -54,8 +54,7 @@ def data_card(
         f"- endpoints: {', '.join(schema.endpoints) or 'none'} (months; event 1, censored 0)",
         f"- alterations: {len(schema.alterations)} ({len(schema.genes)} genes)",
         "- missing values mean: not recorded. Genes of patients who were not sequenced are missing, not absent.",
-        *_expression(cohort),
-        *_images(cohort),
+        *further_lines(cohort),
         "",
         "## How it was made",
         "",
@@ -135,32 +134,10 @@ def _sizes(curve: pd.DataFrame | None) -> list[str]:
     return lines
 
 
-def _expression(cohort: Cohort) -> list[str]:
-    """The line on gene expression, where the cohort has it."""
-    if cohort.expression is None:
-        return []
-    patients, genes = cohort.expression.shape
-    return [
-        f"- gene expression ({cohort.expression.uns['values']}): {genes} genes of {patients} patients; the others have "
-        "none. `cohort.h5mu` holds record, alterations and expression together."
-    ]
-
-
-def _images(cohort: Cohort) -> list[str]:
-    """What is said of images, where there are any."""
-    images = cohort.images
-    if images is None:
-        return []
-    channels = ", ".join(f"{c} ({u})" if u != "1" else c for c, u in zip(images.channels, images.units, strict=True))
-    size = " x ".join(map(str, images.pixels.shape[2:]))
-    apart = f", {images.spacing[0]:g} x {images.spacing[1]:g} mm each" if images.spacing else ""
-    owners = len(set(images.patient_id.tolist()))
-    masks = "with masks" if images.mask is not None else "without masks"
-    told = unit_of(images)
-    return [
-        f"- images: {len(images)} of {owners} patients, {size} pixels{apart}, {channels}, {masks} (`images/`)",
-        *([f"- {told}"] if told else []),
-    ]
+def further_lines(cohort: Cohort) -> list[str]:
+    """What is said of the further modalities that the cohort has."""
+    having = [name for name in FURTHER if name in cohort.parts and offers(name, "export")]
+    return [line for name in having for line in load(name, "export").describe(cohort)]
 
 
 def _guarantee(models: Mapping[str, Mapping[str, Any]]) -> list[str]:

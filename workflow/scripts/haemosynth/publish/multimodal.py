@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from haemosynth.cohort import Cohort
-from haemosynth.files import replacing
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.files import replacing
 
 if TYPE_CHECKING:
     from mudata import MuData
 
 
-def as_mudata(cohort: Cohort) -> MuData:
-    """The cohort as MuData: obs is the clinical record of all patients; modalities `rna` and `alterations`.
+def annotated(cohort: Cohort) -> dict[str, Any]:
+    """The further modalities that are an AnnData with one row per patient, by the name that MuData gives them."""
+    having: list[Any] = [part for part in cohort.parts.values() if hasattr(part, "table")]
+    return {part.table: part.data.copy() for part in having}
 
-    A patient without expression stands in obs and in `alterations` (0, 1, NaN for unknown) and not in `rna`.
+
+def as_mudata(cohort: Cohort) -> MuData:
+    """The cohort as MuData: obs is the clinical record of all patients; tables of alterations and of what is measured.
+
+    A patient without expression, for example, stands in obs and in `alterations` (0, 1, NaN for unknown) and not in
+    `rna`.
     """
     import anndata
     import mudata
@@ -28,8 +35,7 @@ def as_mudata(cohort: Cohort) -> MuData:
     own = pd.DataFrame(index=cohort.patients.rename(None))
     # First, since it has all patients: the whole keeps their order.
     parts = {"alterations": anndata.AnnData(events.to_numpy(dtype=np.float32), own, kinds)}
-    if cohort.expression is not None:
-        parts["rna"] = cohort.expression.copy()
+    parts |= annotated(cohort)
     with mudata.set_options(pull_on_update=False):
         whole = mudata.MuData(parts)
     record = cohort.clinical.reindex(whole.obs_names)

@@ -19,25 +19,26 @@ import numpy as np
 import pandas as pd
 
 from haemosynth import __version__
-from haemosynth.cohort import Cohort, write_cohort, write_expression
-from haemosynth.errors import InputError
-from haemosynth.files import read_table, without_formulas, write_json, write_table, write_text, write_yaml
-from haemosynth.images import write_images
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.disclosure import MIN_CELL_COUNT
+from haemosynth.core.errors import InputError
+from haemosynth.core.files import read_table, without_formulas, write_json, write_table, write_text, write_yaml
+from haemosynth.core.schema import Column, Schema
+from haemosynth.core.strings import check_strings, own_texts
+from haemosynth.modalities.cohort_files import write_cohort
+from haemosynth.modalities.registry import FURTHER, MODALITIES, load
+from haemosynth.privacy.release_check import refusal, verdict
+from haemosynth.privacy.release_size import advice
+from haemosynth.privacy.tiers import stamped
+from haemosynth.privacy.words import disclosure_sentences
 from haemosynth.publish.cbioportal import write_study
 from haemosynth.publish.crate import write_crate
 from haemosynth.publish.data_card import data_card
-from haemosynth.publish.gate import refusal, verdict
-from haemosynth.publish.images import export_images
-from haemosynth.publish.size import advice
-from haemosynth.publish.strings import check_strings, own_texts
-from haemosynth.publish.tiers import stamped
-from haemosynth.publish.words import disclosure_sentences
+from haemosynth.publish.multimodal import annotated, write_mudata
 from haemosynth.report.content import Content, note_of
 from haemosynth.report.dossier import render
-from haemosynth.schema import Column, Schema
 
 WITHHELD = "withheld"
-FEWEST = 5  # synthetic patients at a limit of detection that the schema names
 
 
 def release_schema(cohort: Cohort) -> Schema:
@@ -51,7 +52,7 @@ def _released(column: Column, values: pd.Series) -> Column:
         return replace(column, low=None, high=None, declared=())
     low, high = np.quantile(values.dropna(), [0.01, 0.99])
     counts = values.value_counts()
-    shared = set(counts.index[counts.to_numpy() >= FEWEST])
+    shared = set(counts.index[counts.to_numpy() >= MIN_CELL_COUNT])
     limits = {side: tuple(at for at in every if at in shared) for side, every in column.detection.items()}
     return replace(
         column,
@@ -68,14 +69,11 @@ def release_config(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     entry = dict(config["cohorts"][cohort])
     if "path" in entry:
         entry["path"] = WITHHELD
-    if "path" in (entry.get("expression") or {}):
-        entry["expression"] = {**entry["expression"], "path": WITHHELD}
-    if isinstance(entry.get("images"), Mapping) and "path" in entry["images"]:
-        entry["images"] = {**entry["images"], "path": WITHHELD}
-        if isinstance(channels := entry["images"].get("channels"), Mapping):  # weights of patients, by name
-            entry["images"]["channels"] = {
-                name: {**told, "weights": WITHHELD} if "weights" in told else told for name, told in channels.items()
-            }
+    for name in (name for name in FURTHER if isinstance(entry.get(name), Mapping)):
+        if "path" in entry[name]:
+            entry[name] = {**entry[name], "path": WITHHELD}
+        if hasattr(export := load(name, "export"), "withhold"):
+            entry[name] = export.withhold(entry[name], WITHHELD)
     # Snakemake hands settings to other machines in another order.
     return _in_order({**config, "cohorts": {cohort: entry}})
 
@@ -250,9 +248,10 @@ def write_release(
     tier = str(config["release"]["tier"])
     released = replace(cohort, schema=release_schema(cohort))
     write_cohort(released, part / "cohort")
-    if cohort.images is not None:
-        write_images(cohort.images, part / "cohort" / "images.zarr")
-        export_images(cohort.images, part / "images")
+    for name in (name for name in FURTHER if name in cohort.parts):
+        load(name, "part").write(cohort.parts[name], part / "cohort" / MODALITIES[name].files[0])
+        if hasattr(export := load(name, "export"), "export"):
+            export.export(released, part)
     _write_text_table(
         cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / stamped("clinical.tsv", tier)
     )
@@ -263,10 +262,7 @@ def write_release(
             matrix.rename_axis("patient_id").reset_index(), part / "tables" / stamped("alterations.tsv", tier)
         )
         _write_text_table(cohort.mutations, part / "tables" / stamped("mutations.tsv", tier))
-    if cohort.expression is not None:
-        from haemosynth.publish.multimodal import write_mudata
-
-        write_expression(cohort.expression, part / "cohort" / "expression.h5ad")
+    if annotated(cohort):
         write_mudata(released, part / "cohort.h5mu")
     write_study(
         released,

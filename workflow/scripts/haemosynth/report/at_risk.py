@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from haemosynth.cohort import Cohort
-from haemosynth.validate.membership_attacks import attack
-from haemosynth.validate.privacy import rare_patients
-from haemosynth.validate.records import Encoder, fit_encoder
+from haemosynth.core.cohort import Cohort
+from haemosynth.encode.records import Encoder, fit_encoder
+from haemosynth.privacy.membership_attacks import attack
+from haemosynth.privacy.stages import rare_patients
 
 SHOWN = 15  # patients at most
 RATE = 0.05  # an attack names a patient whom it scores above all but this share of unseen patients

@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from haemosynth.cohort import Cohort, read_cohort
-from haemosynth.files import read_table
-from haemosynth.images import Images, read_images
+from haemosynth.core.cohort import Cohort, Part
+from haemosynth.core.files import read_table
+from haemosynth.modalities.cohort_files import read_cohort
+from haemosynth.modalities.registry import FURTHER, MODALITIES, load, offers
 from haemosynth.report.reading import read_summary
 
 
@@ -31,12 +32,13 @@ class Content:
     """The results that a dossier shows.
 
     models: (modality, method) -> description of the fitted model. histories: the same -> curves of the fit.
-    captions: stage -> text. expression: (generator, edition) -> picture as SVG text. images: of the training patients
-    (`train`) and of each published recipe. patients: generator -> single patients whole as SVG text, and at_risk: the
-    training patients given away most, both for the working edition alone: what is published is made without them. The
-    tables are those of the results folder; assessment is empty
-    where no record was completed. sizes: published recipe -> what each number of patients tells and is good for
-    (`publish.size`), with its figure as SVG text. read: what was read of the raw files, for the working edition alone.
+    captions: stage -> text. drawings: (modality, generator, edition) -> picture as SVG text. parts: modality -> its
+    part of the training patients (`train`) and of each published recipe. patients: generator -> single patients whole
+    as SVG text, and at_risk: the training patients given away most, both for the working edition alone: what is
+    published is made without them. The tables are those of the results folder; assessment is empty where no record
+    was completed. sizes: published recipe -> what each number of patients tells and is good for
+    (`privacy.release_size`), with its figure as SVG text. read: what was read of the raw files, for the
+    working edition alone.
     """
 
     cohort: str
@@ -54,8 +56,8 @@ class Content:
     composites: pd.DataFrame
     baseline: pd.DataFrame
     gate: pd.DataFrame
-    expression: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    images: Mapping[str, Images] = field(default_factory=dict)
+    drawings: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    parts: Mapping[str, Mapping[str, Part]] = field(default_factory=dict)
     patients: Mapping[str, str] = field(default_factory=dict)
     at_risk: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     sizes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -81,11 +83,11 @@ def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
         captions={Path(p).stem: Path(p).read_text(encoding="utf-8").strip() for p in files["captions"]},
         models={model(p): json.loads(Path(p).read_text(encoding="utf-8")) for p in files["models"]},
         histories={model(p): read_table(p) for p in files["histories"]},
-        expression={
-            (Path(p).name.split(".")[0], Path(p).name.split(".")[1]): Path(p).read_text(encoding="utf-8")
-            for p in files.get("expression", [])
+        drawings={
+            (Path(p).parent.name, *Path(p).name.split(".")[:2]): Path(p).read_text(encoding="utf-8")
+            for p in files.get("drawings", [])
         },
-        images={Path(p).parent.name: read_images(p) for p in files.get("images", ())},
+        parts=_parts(files.get("parts", ())),
         patients={Path(p).stem: Path(p).read_text(encoding="utf-8") for p in files.get("patients", ())},
         sizes={Path(p).parent.name: read_table(p) for p in files.get("sizes", ())},
         size_figures={Path(p).parent.name: Path(p).read_text(encoding="utf-8") for p in files.get("size_figures", ())},
@@ -93,6 +95,15 @@ def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
         read=read_summary(Path(files["raw"][0]).parent) if files.get("raw") else (),
         **{name: read_table(files[name]) if files[name] else pd.DataFrame() for name in tables},
     )
+
+
+def _parts(paths: Sequence[str]) -> dict[str, dict[str, Part]]:
+    """Modality -> part by the folder that it lies in, of those modalities that have a gallery."""
+    found: dict[str, dict[str, Part]] = {}
+    for name in (name for name in FURTHER if offers(name, "gallery")):
+        own = [Path(path) for path in paths if Path(path).name == MODALITIES[name].files[0]]
+        found |= {name: {path.parent.name: load(name, "part").read(path) for path in own}} if own else {}
+    return found
 
 
 def note_of(config: Mapping[str, Any], cohort: str) -> str:

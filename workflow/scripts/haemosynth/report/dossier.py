@@ -16,15 +16,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth import __version__
-from haemosynth.figures import STYLE, lay_out
-from haemosynth.impute.assess import figure as assessment_figure
-from haemosynth.publish.gate import OVERRIDE, failure, outcomes, overridden, verdict
-from haemosynth.publish.size import chosen_size
-from haemosynth.publish.tiers import TIERS
-from haemosynth.publish.words import disclosure_sentences
+from haemosynth.core.figures import STYLE, lay_out
+from haemosynth.modalities.registry import MODALITIES, RECORD, load
+from haemosynth.privacy.release_check import OVERRIDE, failure, outcomes, overridden, verdict
+from haemosynth.privacy.release_size import chosen_size
+from haemosynth.privacy.tiers import TIERS
+from haemosynth.privacy.words import disclosure_sentences
 from haemosynth.report.content import Content, note_of, rows
-from haemosynth.report.images import galleries, unit_of
-from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure
+from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure, survival_figure
 from haemosynth.report.reading import released_reading
 
 # How a composite is put into words; the interval's lower end decides, so that small cohorts are not praised by luck.
@@ -38,13 +37,7 @@ PRIVACY_WORDS = (
     (0.5, "some trace of the training patients"),
     (-float("inf"), "a strong trace of the training patients"),
 )
-SUBJECTS = {
-    "clinical": "the clinical record",
-    "genomic": "mutations and chromosomes",
-    "joint": "the two together",
-    "imaging": "the images",
-    "transcriptomic": "gene expression",
-}
+SUBJECTS = {"joint": "all of them together"} | {name: modality.called for name, modality in MODALITIES.items()}
 SIZES = (
     "Left: what the worst attack finds in expectation in releases of each number of patients, with two standard"
     " errors; dotted, the limits of the tier; green, what a printed table of the same training patients tells. Right:"
@@ -56,7 +49,7 @@ FEW_POINTS = 1.0  # training patients per fitted number below which the dossier 
 MOSTLY_MISSING = 0.5
 SMALL_HOLDOUT = 200
 FEW_CARRIERS = 20
-SOFTWARE = ("numpy", "pandas", "scipy", "scikit-learn", "torch", "lifelines", "matplotlib", "snakemake")
+SOFTWARE = ("numpy", "pandas", "scipy", "scikit-learn", "lifelines", "matplotlib", "snakemake")
 
 
 def render(
@@ -139,6 +132,9 @@ def render(
         read=released_reading(content.train.schema) if release else list(content.read),
         warnings=_warnings(content, summary, generators, release),
         size=_table(size),
+        followed=""
+        if release or (followed := survival_figure(content.train, content.holdout)) is None
+        else _picture(followed),
         columns=_table(summary.columns),
         alterations=_table(summary.alterations),
         excluded=_table(summary.excluded),
@@ -149,9 +145,15 @@ def render(
             for (modality, method), history in content.histories.items()
             if len(history)
         ],
-        expression=[
-            {"generator": generator, "image": _data(svg)}
-            for (generator, edition), svg in content.expression.items()
+        drawings=[
+            {
+                "modality": modality,
+                "title": load(modality, "figure").TITLE,
+                "caption": load(modality, "figure").CAPTIONS["release" if release else "working"],
+                "generator": generator,
+                "image": _data(svg),
+            }
+            for (modality, generator, edition), svg in content.drawings.items()
             if generator in generators and edition == ("release" if release else "working")
         ],
         patients=[
@@ -172,11 +174,14 @@ def render(
         sections=[section for section in sections if section["figures"]],
         gate=_table(_gate(gates)),
         assessment=_table(content.assessment),
-        assessment_image=_picture(assessment_figure(content.assessment)) if len(content.assessment) else "",
+        assessment_image=_picture(load(RECORD, "impute.assess").figure(content.assessment))
+        if len(content.assessment)
+        else "",
         note=note_of(config, content.cohort),
         galleries=[
-            {"image": _picture(figure, "png"), "title": title, "caption": caption}
-            for title, caption, figure in galleries(content.images, generators, release)
+            {"modality": modality, "image": _picture(figure, "png"), "title": title, "caption": caption}
+            for modality, parts in content.parts.items()
+            for title, caption, figure in load(modality, "gallery").galleries(parts, generators, release)
         ],
         dictionary=_table(_glossary(content.dictionary)),
         train=len(content.train),
@@ -282,8 +287,9 @@ def _verdicts(composites: pd.DataFrame, generators: Sequence[str]) -> list[dict[
 
 def _warnings(content: Content, summary: Overview, generators: Sequence[str], release: bool) -> list[str]:
     found = []
-    if "train" in content.images and (told := unit_of(content.images["train"])):
-        found.append(told)
+    for modality, parts in content.parts.items():
+        if "train" in parts and (told := load(modality, "gallery").unit_of(parts["train"])):
+            found.append(told)
     for row in rows(content.gate[content.gate["generator"].isin(generators)]):
         if row.check == OVERRIDE:
             found.append(f"The gate was overruled for {row.generator}: {row.meaning}.")

@@ -10,9 +10,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from haemosynth.cohort import Cohort
-from haemosynth.figures import BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, VERMILION, new_figure
-from haemosynth.report.reading import FEWEST, category, count
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.disclosure import MIN_CELL_COUNT
+from haemosynth.core.figures import BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, REAL, VERMILION, new_figure
+from haemosynth.encode.baseline import follow_up
+from haemosynth.report.reading import category, count
+from haemosynth.stats.curves import draw_at_risk, draw_curves, survival_curve, told_p
+from haemosynth.stats.estimates import fitted_survival, log_rank_p
 
 PAGE = 10.9  # inches of the scorecard figure at most
 COLOURS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE)
@@ -38,21 +42,22 @@ class Overview:
 def median_follow_up(time: pd.Series, event: pd.Series) -> float:
     """Median follow-up in months by the reverse Kaplan-Meier method (Schemper and Smith, Control Clin Trials 1996)."""
     known = time.notna() & event.notna()
-    # At equal times censoring, the event here, comes first: those with the endpoint are still at risk.
-    order = np.lexsort((event[known].to_numpy(), time[known].to_numpy()))
-    times, censored = time[known].to_numpy()[order], 1 - event[known].to_numpy()[order]
-    at_risk = np.arange(len(times), 0, -1)
-    curve = np.cumprod(1 - censored / at_risk)
-    below = np.flatnonzero(curve <= 0.5)
-    return float(times[below[0]]) if len(below) else float("nan")
+    if not known.any():
+        return float("nan")
+    from lifelines.utils import qth_survival_time
+
+    reverse = fitted_survival(time[known].to_numpy(), 1 - event[known].to_numpy())
+    # A product of fractions is seldom one half to the last digit.
+    median = float(qth_survival_time(0.5 + 1e-9, reverse.survival_function_))
+    return median if np.isfinite(median) else float("nan")
 
 
 def share(number: float, total: float, release: bool) -> str:
     """A part of patients in percent; in a release it does not give away a count under five that it stands for."""
     if not total:
         return "unknown"
-    if release and 0 < number < FEWEST:
-        return f"under {100 * FEWEST / total:.2g} %" if total >= 100 * FEWEST else "withheld"
+    if release and 0 < number < MIN_CELL_COUNT:
+        return f"under {100 * MIN_CELL_COUNT / total:.2g} %" if total >= 100 * MIN_CELL_COUNT else "withheld"
     return f"{100 * number / total:.0f} %"
 
 
@@ -67,7 +72,7 @@ def level_counts(values: pd.Series, release: bool, shown: int = 6) -> str:
     if not release:
         open_counts, withheld = counts, 0
     else:
-        withheld = int((counts < FEWEST).sum())
+        withheld = int((counts < MIN_CELL_COUNT).sum())
         if withheld == 1 and len(counts) > 1:
             withheld = 2
         open_counts = counts.iloc[: len(counts) - withheld]
@@ -90,7 +95,9 @@ def overview(train: Cohort, holdout: Cohort, release: bool) -> Overview:
         time = clinical[f"{endpoint}_time"].astype(float)
         event = clinical[f"{endpoint}_event"].astype(float)
         fewest = min(event.sum(), (event == 0).sum())  # the few who had no event can be counted too
-        rows.append((f"{endpoint}: events", "withheld" if release and 0 < fewest < FEWEST else f"{event.sum():.0f}"))
+        rows.append(
+            (f"{endpoint}: events", "withheld" if release and 0 < fewest < MIN_CELL_COUNT else f"{event.sum():.0f}")
+        )
         median = median_follow_up(time, event)
         rows.append((f"{endpoint}: median follow-up", "not reached" if np.isnan(median) else f"{median:.1f} months"))
     alterations = pd.DataFrame(columns=["alteration", "kind", "carriers", "share of assayed"])
@@ -123,7 +130,11 @@ def overview(train: Cohort, holdout: Cohort, release: bool) -> Overview:
         elif column.kind == "event":
             events = values.dropna().astype(float)
             number = min(events.sum(), (events == 0).sum()) if release else np.inf
-            content = "withheld" if 0 < number < FEWEST else f"{share(events.sum(), len(events), False)} with the event"
+            content = (
+                "withheld"
+                if 0 < number < MIN_CELL_COUNT
+                else f"{share(events.sum(), len(events), False)} with the event"
+            )
         else:
             content = level_counts(values, release)
         columns.append((name, column.kind, column.group, content, share(values.isna().sum(), len(values), release)))
@@ -141,6 +152,43 @@ def _reason(reason: str, release: bool) -> str:
     if not release:
         return reason
     return re.sub(r"^\d+ carriers in train, fewer", "fewer carriers in train", category(reason))
+
+
+def survival_figure(train: Cohort, holdout: Cohort) -> Figure | None:
+    """Kaplan-Meier curves of every endpoint in training and held-out patients, with the log-rank test that they are the
+    same: whether the split is fair to outcomes. None where no endpoint is known on both sides.
+
+    For the working edition alone: a release shows curves of held-out patients, of training patients none.
+    """
+    panels = []
+    for endpoint in train.schema.endpoints:
+        sides = [follow_up(cohort, endpoint)[1:] for cohort in (train, holdout)]
+        if all(len(time) for time, _ in sides):
+            panels.append((endpoint, sides))
+    if not panels:
+        return None
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    figure, axes = new_figure(
+        4.4 * columns, 3.9 * rows, nrows=2 * rows, ncols=columns, squeeze=False,
+        gridspec_kw={"height_ratios": [4, 0.9] * rows},
+    )  # fmt: skip
+    places = list(zip(axes[::2].flat, axes[1::2].flat, strict=True))
+    for (axis, table), (endpoint, sides) in zip(places, panels, strict=False):
+        curves = [
+            (f"{name} (n = {len(time):,})", colour, survival_curve(time, event))
+            for name, colour, (time, event) in zip(("training", "held out"), (BLUE, REAL), sides, strict=True)
+        ]
+        draw_curves(axis, curves, float(np.quantile(np.concatenate([time for time, _ in sides]), 0.95)))
+        draw_at_risk(table, axis, curves)
+        p = log_rank_p(sides)
+        axis.set(xlabel="months", ylabel=f"share without event of {endpoint}")
+        axis.set_title(f"{endpoint}: " + ("no event" if np.isnan(p) else f"log-rank {told_p(p)}"), loc="left")
+        axis.legend(loc="lower left", fontsize=8)
+    for axis, table in places[len(panels) :]:
+        axis.axis("off")
+        table.axis("off")
+    return figure
 
 
 def scorecard_figure(stages: pd.DataFrame, scorecard: pd.DataFrame, generators: Sequence[str]) -> Figure:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from haemosynth.cohort import Cohort
-from haemosynth.schema import FileRead, Schema
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.disclosure import MIN_CELL_COUNT
+from haemosynth.core.schema import FileRead, Schema
 
 TOLD = re.compile(r"^sequenced: |^\S+: \d+ rows? left out: ")  # what the lines above say already
-FEWEST = 5  # smaller counts are not released
 MOST = 30  # lines of a cohort
 FILES = 6  # that are named one by one
 NAMES = 10  # of columns that are named one by one for a reason
@@ -37,7 +37,7 @@ def category(reason: str) -> str:
 
 def count(number: float, release: bool) -> str:
     """A number of patients as text; in a release, those under five are withheld."""
-    return f"under {FEWEST}" if release and 0 < number < FEWEST else f"{int(number)}"
+    return f"under {MIN_CELL_COUNT}" if release and 0 < number < MIN_CELL_COUNT else f"{int(number)}"
 
 
 def what_was_read(cohort: Cohort, left: pd.DataFrame | None = None, place: str = "") -> list[str]:
@@ -140,7 +140,7 @@ def released_reading(schema: Schema) -> list[str]:
                 reasons[plain] = reasons.get(plain, 0) + records
         left = [f"{reason} ({count(records, True)})" for reason, records in reasons.items()]
         missing, mended = sum(file.missing.values()), sum(file.repaired.values())
-        few = any(0 < records < FEWEST for records in reasons.values())  # else the total would tell it
+        few = any(0 < records < MIN_CELL_COUNT for records in reasons.values())  # else the total would tell it
         read = "records read" if few else f"{file.read} records read"
         lines.append(
             f"File {number}: {read}"
@@ -161,8 +161,8 @@ def released_reading(schema: Schema) -> list[str]:
 
 def read_summary(folder: Path) -> list[str]:
     """The account of the cohort in a folder `raw` of the results; empty where none was read there."""
-    from haemosynth.cohort import read_cohort
-    from haemosynth.files import read_table
+    from haemosynth.core.files import read_table
+    from haemosynth.modalities.cohort_files import read_cohort
 
     if not (folder / "schema.yaml").is_file() or not (folder / "clinical.parquet").is_file():
         return []

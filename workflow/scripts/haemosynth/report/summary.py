@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from haemosynth.files import read_table
-from haemosynth.publish.gate import overridden
+from haemosynth.core.files import read_table
+from haemosynth.privacy.release_check import overridden
 
 SLOWEST = 5  # jobs that are named
 

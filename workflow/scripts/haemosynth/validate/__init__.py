@@ -1,80 +1,110 @@
-"""The validation stages: one self-contained file each, loaded when needed.
+"""The validation stages, found where they lie.
 
-A stage is a module `validate/<pillar>/<stage>.py` with
+A stage is a module `<stage>.py` in a folder `stages`, of a modality (`modalities/<modality>/stages`), of privacy
+(`privacy/stages`) or, where it compares modalities, of validation (`validate/stages`), with
+    STAGE     what the workflow must know of it (`Stage`), written in literals
     METRICS   what it measures (`Metric`), one entry per metric name
     DEFAULTS  its settings and their default values; a study may change them under `validation:`
     measure   (comparison, settings, rng) -> values, without intervals
     figure    (comparison, values, settings, label) -> the figure of this candidate
 and perhaps
     prepare   (comparison, settings, rng) -> what is learned once and kept for all resamples
-`evaluate` in `resampling.py` gives every stage its intervals. This file imports nothing heavy: the
-workflow reads the table while it builds its graph.
+The caption of its figure, `<stage>.rst`, lies beside it. Other modules of the folder are helpers of one stage.
+`evaluate` in `resampling.py` gives every stage its intervals. This file imports nothing heavy and no stage: the
+workflow reads the declarations while it builds its graph.
 """
 
 from __future__ import annotations
 
+import ast
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from haemosynth.modalities.registry import ALTERED, RECORD
+
+PACKAGE = Path(__file__).parents[1]
+PILLARS = ("fidelity", "diversity", "utility", "privacy")
+
 
 class Stage(NamedTuple):
-    """Where a stage stands, which modalities it needs, and whether it asks about what is published alone."""
+    """What the workflow must know of a stage before it runs.
+
+    needs: the modalities that a cohort must have. environment: the file of `envs/` that it runs in. memory: MB.
+    runtime: minutes. gpu: whether a GPU serves it. all_modalities: it reads every modality that the cohort has. pool:
+    it reads the long draw that the release is the first part of. models: it reads fitted trees of pairs. refits: it
+    fits the recipe again. of_published: it asks about what is published alone. by_default: it runs where a study names
+    no stages. beside: endings of further files that it writes, for whoever holds the results and for no release.
+    module and about are filled in from the file: its dotted name, and the first line of its description.
+    """
 
     pillar: str
     needs: tuple[str, ...]
+    environment: str = "tabular"
+    memory: int = 2000
+    runtime: int = 30
+    gpu: bool = False
+    all_modalities: bool = False
+    pool: bool = False
+    models: bool = False
+    refits: bool = False
     of_published: bool = False
+    by_default: bool = True
+    beside: tuple[str, ...] = ()
+    module: str = ""
+    about: str = ""
+
+    @property
+    def path(self) -> str:
+        """The stage's file, from the folder of the scripts."""
+        return self.module.replace(".", "/") + ".py"
+
+    @property
+    def caption(self) -> str:
+        """The caption of its figure, from the folder of the scripts."""
+        return self.module.replace(".", "/") + ".rst"
 
 
-STAGES = {
-    "marginals": Stage("fidelity", ("clinical",)),
-    "correlations": Stage("fidelity", ("clinical",)),
-    "missingness": Stage("fidelity", ("clinical",)),
-    "detection": Stage("fidelity", ("clinical",)),
-    "mutation_frequency": Stage("fidelity", ("genomic",)),
-    "co_occurrence": Stage("fidelity", ("genomic",)),
-    "exclusivity": Stage("fidelity", ("genomic",)),
-    "clonality": Stage("fidelity", ("genomic",)),
-    "variability": Stage("diversity", ("clinical",)),
-    "coverage": Stage("diversity", ("clinical",)),
-    "features": Stage("diversity", ("clinical",)),
-    "survival": Stage("utility", ("clinical",)),
-    "bayesian_network": Stage("utility", ("clinical",)),
-    "competing_risks": Stage("utility", ("clinical",)),
-    "bayesian_survival": Stage("utility", ("clinical",)),
-    "cross_classification": Stage("utility", ("clinical",)),
-    "feature_extraction": Stage("utility", ("clinical",)),
-    "control_arm": Stage("utility", ("clinical",)),
-    "dirichlet": Stage("utility", ("genomic",)),
-    "clustering": Stage("utility", ("clinical",)),
-    "distance": Stage("privacy", ("clinical",)),
-    "memory": Stage("privacy", ("clinical",)),
-    "disclosure": Stage("privacy", ("clinical",)),
-    "audit": Stage("privacy", ("clinical",), of_published=True),
-    "shadow": Stage("privacy", ("clinical",), of_published=True),
-    "singling_out": Stage("privacy", ("clinical",)),
-    "linkability": Stage("privacy", ("clinical",)),
-    "inference": Stage("privacy", ("clinical",)),
-    "rare_patients": Stage("privacy", ("clinical",)),
-    "image_quality": Stage("fidelity", ("imaging",)),
-    "image_coherence": Stage("fidelity", ("imaging",)),
-    "image_coverage": Stage("diversity", ("imaging",)),
-    "segmentation": Stage("utility", ("imaging",)),
-    "image_classes": Stage("utility", ("imaging",)),
-    "intensity": Stage("fidelity", ("imaging",)),
-    "texture": Stage("fidelity", ("imaging",)),
-    "lesions": Stage("fidelity", ("imaging",)),
-    "coherence": Stage("fidelity", ("clinical", "genomic")),
-    "expression": Stage("fidelity", ("transcriptomic",)),
-    "expression_clustering": Stage("fidelity", ("transcriptomic",)),
-    "expression_coverage": Stage("diversity", ("transcriptomic",)),
-    "expression_classification": Stage("utility", ("transcriptomic", "genomic")),
-    "expression_survival": Stage("utility", ("transcriptomic", "clinical")),
-    "expression_memory": Stage("privacy", ("transcriptomic",)),
-    "image_memorisation": Stage("privacy", ("imaging",)),
-}
+KNOWN = {"Stage": Stage, "RECORD": RECORD, "ALTERED": ALTERED}  # what a declaration may name
+
+
+def find_stages(package: Path = PACKAGE) -> dict[str, Stage]:
+    """The stages by name, pillar by pillar, in alphabetical order.
+
+    Raises:
+        ValueError: two stages have one name, or a pillar is unknown.
+    """
+    found: dict[str, Stage] = {}
+    for file in sorted(package.rglob("stages/*.py")):
+        stage = _declaration(file, ".".join(file.relative_to(package.parent).with_suffix("").parts))
+        if stage is None:
+            continue
+        if file.stem in found or stage.pillar not in PILLARS:
+            raise ValueError(f"{file}: the name of another stage, or not one of the pillars {', '.join(PILLARS)}")
+        found[file.stem] = stage
+    return dict(sorted(found.items(), key=lambda item: (PILLARS.index(item[1].pillar), item[0])))
+
+
+def _declaration(file: Path, module: str) -> Stage | None:
+    """`STAGE = Stage(...)` of a module, read without running the module; None for a helper."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in tree.body:
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Call)
+            and ast.unparse(node.targets[0]) == "STAGE"
+        ):
+            about = (ast.get_docstring(tree) or "").split("\n", maxsplit=1)[0]
+            stage: Stage = eval(compile(ast.Expression(node.value), str(file), "eval"), dict(KNOWN))
+            return stage._replace(module=module, about=about)
+    return None
+
+
+STAGES = find_stages()
+DEFAULT_STAGES = [name for name, stage in STAGES.items() if stage.by_default]
 
 
 def load(stage: str) -> ModuleType:
     """The module of a stage."""
-    return import_module(f"haemosynth.validate.{STAGES[stage].pillar}.{stage}")
+    return import_module(STAGES[stage].module)

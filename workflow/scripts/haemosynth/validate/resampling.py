@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from haemosynth.cohort import Cohort
-from haemosynth.errors import InputError
-from haemosynth.progress import progress
-from haemosynth.validate.records import some_rows
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.errors import InputError
+from haemosynth.core.progress import progress
+from haemosynth.encode.records import some_rows
 from haemosynth.validate.stage import PRIVACY, Comparison, StageModule, Value
 
 KEYS = ["metric", "target", "modality"]
@@ -155,6 +155,7 @@ def _at_equal_n(comparison: Comparison, size: int, rng: np.random.Generator) -> 
 
 
 def _resampled(comparison: Comparison, scheme: str, size: int, rng: np.random.Generator) -> Comparison:
+    comparison = replace(comparison, resampled=True)
     real, candidate, train, control = rng.spawn(4)
     if scheme == "attack":
         return replace(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from haemosynth.streams import stream
+from haemosynth.core.streams import stream
 from haemosynth.validate import STAGES, load
 from haemosynth.validate.stage import Metric
 

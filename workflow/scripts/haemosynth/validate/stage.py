@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from haemosynth.cohort import Cohort
+from haemosynth.core.cohort import Cohort
+from haemosynth.modalities.registry import RECORD
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Value:
     metric: str
     value: float
     target: str = "all"
-    modality: str = "clinical"
+    modality: str = RECORD
     n: int = 0
     reason: str = ""
 
@@ -70,7 +71,8 @@ class Comparison:
     control: for privacy, the half of the holdout that is never offered as a release (the other half is `fresh`).
     prepared: what the stage's `prepare` learned, once for all resamples. pool: further records of the same generator,
     of which the release is the first part; None: the candidate stands for itself. models: modality -> the fitted model
-    (`generate.fitted.Fitted`) that made the candidate, where an attack is made for it.
+    (`generate.fitted.Fitted`) that made the candidate, where an attack is made for it. resampled: whether this is one
+    of the hundreds of resamples behind an interval, for which a stage may take a faster way to the same number.
     """
 
     real: Cohort
@@ -80,6 +82,7 @@ class Comparison:
     prepared: Any = None
     pool: Cohort | None = None
     models: Mapping[str, Any] = field(default_factory=dict)
+    resampled: bool = False
 
 
 class StageModule(Protocol):
@@ -88,6 +91,7 @@ class StageModule(Protocol):
     A stage may also offer prepare(comparison, settings, rng) -> anything: what is slow to learn and stays the same for
     all resamples, such as classes of the training patients. It is `comparison.prepared` afterwards.
     And read_models(files) -> `comparison.models`, where its rule has an input `models`.
+    And write_beside(comparison, settings, files), where its rule has an output `beside`: files beside its metrics.
     """
 
     METRICS: tuple[Metric, ...]

@@ -1,0 +1,1 @@
+"""How networks are trained: one loop, its optimiser steps, and the prior of latent points."""

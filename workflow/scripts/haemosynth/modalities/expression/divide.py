@@ -1,0 +1,15 @@
+"""Expression of training patients and holdout: normalisation and variable genes are learned from the former alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from haemosynth.modalities.expression.part import Profiles
+from haemosynth.modalities.expression.profiles import learned
+
+
+def divide(train: Profiles, holdout: Profiles, settings: Mapping[str, Any]) -> tuple[Profiles, Profiles]:
+    """Both with library size, genes kept and genes that vary most, as training patients show them."""
+    parts = learned(train.data.copy(), holdout.data.copy(), genes=settings["genes"], variable=settings["variable"])
+    return Profiles(parts[0]), Profiles(parts[1])

@@ -1,0 +1,121 @@
+"""Expression on the scale that a generator learns, and back: rates, normal scores of each gene, its distribution.
+
+A distribution through the recorded levels of every gene names its training patients: one gene tells little, hundreds
+together tell nearly all (stage `expression_memory`, attack `values`). A gene's distribution is therefore its mean, its
+standard deviation and a shape, and shapes are combinations of a few that all genes share.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtri
+
+from haemosynth.modalities.expression.profiles import dense
+from haemosynth.stats import quantiles as smooth
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+LEVELS = np.linspace(0.001, 0.999, 101)  # of the quantiles that describe a gene
+CHUNK = 2000  # genes at once
+PER_SHAPE = 192  # patients behind a shape that genes share
+MOST_SHAPES = 8
+UNLIKE = 1.63  # over the root of patients: distance from its own distribution at which a gene is unlike all others
+OFFSET = 0.5  # added to values of at least 0 before their logarithm
+
+
+def rates(expression: AnnData, rng: np.random.Generator) -> np.ndarray:
+    """(patients, genes) float32: counts at the median library size of train; other values as they are.
+
+    A count is spread evenly up to the next one, so that equal counts, such as zeros, are no ties.
+    """
+    values = dense(expression.X)
+    if expression.uns["values"] != "counts":
+        return values
+    share = float(expression.uns["library"]) / expression.obs["library_size"].to_numpy(dtype=np.float32)
+    return np.asarray((values + rng.random(values.shape, dtype=np.float32)) * share[:, None])
+
+
+def counted(rate: np.ndarray, library: np.ndarray, median: float) -> np.ndarray:
+    """Whole counts at these library sizes: the inverse of `rates`."""
+    return np.asarray(np.floor(np.maximum(rate, 0) * (library / median)[:, None]), dtype=np.float32)
+
+
+def normal_scores(values: np.ndarray) -> np.ndarray:
+    """(patients, genes) float32 normal score of each value among its gene's."""
+    n, genes = values.shape
+    scored = np.empty((n, genes), dtype=np.float32)
+    score = ndtri((np.arange(n) + 0.5) / n).astype(np.float32)
+    for start in range(0, genes, CHUNK):
+        order = values[:, start : start + CHUNK].argsort(axis=0, kind="stable")
+        np.put_along_axis(scored[:, start : start + CHUNK], order, score[:, None], axis=0)
+    return scored
+
+
+def quantiles(values: np.ndarray) -> np.ndarray:
+    """(levels, genes) float32 quantiles of each gene."""
+    found = [np.quantile(values[:, s : s + CHUNK], LEVELS, axis=0) for s in range(0, values.shape[1], CHUNK)]
+    return np.hstack(found).astype(np.float32)
+
+
+def shared_quantiles(values: np.ndarray, positive: bool) -> np.ndarray:
+    """(levels, genes) float32 quantiles of each gene: its mean and standard deviation, and shapes that genes share.
+
+    The shapes are the mean and the leading principal components of the genes' standardised quantile functions, one
+    component for `PER_SHAPE` patients. A gene whose own distribution lies farther from that than chance allows in one
+    of a hundred samples (Kolmogorov-Smirnov) is drawn in pieces, as clinical numbers are (`generate.quantiles`), where
+    these are nearer. A lowest value that many patients share keeps its share.
+
+    Args:
+        values: (patients, genes). positive: values are at least 0 and compared by their logarithm.
+    """
+    n, genes = values.shape
+    middle, spread, own = np.empty(genes), np.empty(genes), np.empty((len(LEVELS), genes))
+    for start in range(0, genes, CHUNK):
+        part = slice(start, start + CHUNK)
+        logged = _logged(values[:, part], positive)
+        middle[part], spread[part] = logged.mean(axis=0), np.maximum(logged.std(axis=0), 1e-9)
+        own[:, part] = (np.quantile(logged, LEVELS, axis=0) - middle[part]) / spread[part]
+    common = own.mean(axis=1, keepdims=True)
+    count = min(max(1, n // PER_SHAPE), MOST_SHAPES, genes)
+    u, size, vt = np.linalg.svd(own - common, full_matrices=False)
+    shape = np.maximum.accumulate(common + (u[:, :count] * size[:count]) @ vt[:count], axis=0)
+    found = np.asarray(middle + spread * shape)
+    for gene in range(genes):
+        ordered = np.sort(_logged(values[:, gene], positive))
+        if _distance(found[:, gene], ordered) > UNLIKE / np.sqrt(n):
+            pieces = smooth.quantiles(ordered, LEVELS)
+            if _distance(pieces, ordered) < _distance(found[:, gene], ordered):
+                found[:, gene] = pieces
+        lowest = np.searchsorted(ordered, ordered[0], side="right")
+        if lowest > 1:
+            found[:, gene] = np.where(lowest / n >= LEVELS, ordered[0], np.maximum(found[:, gene], ordered[0]))
+    return np.asarray(np.maximum(np.exp(found) - OFFSET, 0) if positive else found, dtype=np.float32)
+
+
+def _logged(values: np.ndarray, positive: bool) -> np.ndarray:
+    return np.log(values.astype(np.float64) + OFFSET) if positive else values.astype(np.float64)
+
+
+def _distance(quantile: np.ndarray, ordered: np.ndarray) -> float:
+    """Largest distance of a quantile function at LEVELS from the distribution of sorted values, ties half."""
+    below = np.searchsorted(ordered, quantile, "left") + np.searchsorted(ordered, quantile, "right")
+    return float(np.abs(below / (2 * len(ordered)) - LEVELS).max())
+
+
+def carried(values: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(patients, genes) values moved from each gene's quantiles `source` to `target`, straight on beyond the ends.
+
+    source: (levels, genes), or (levels,) for all genes.
+    """
+    moved = np.empty(values.shape, dtype=np.float32)
+    for gene in range(values.shape[1]):
+        x, to = values[:, gene], target[:, gene]
+        at = source if source.ndim == 1 else source[:, gene]
+        y = np.interp(x, at, to)
+        for end, inner, beyond in ((0, 1, np.minimum(x - at[0], 0)), (-1, -2, np.maximum(x - at[-1], 0))):
+            y += beyond * (to[end] - to[inner]) / max(at[end] - at[inner], 1e-9, key=abs)
+        moved[:, gene] = y
+    return moved

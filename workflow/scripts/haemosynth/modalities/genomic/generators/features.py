@@ -1,0 +1,148 @@
+"""The clinical record as numbers that genomic models can condition on: a design matrix, and levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from haemosynth.core.cohort import Cohort
+
+Record = list[dict[str, Any]]
+KNOTS = 41  # points that hold the distribution of a number: finer than any effect that a cohort can show
+
+
+def describe_record(train: Cohort, bins: int = 5, least: int | None = None) -> Record:
+    """What is kept of each usable clinical column: plain data, learned from training patients.
+
+    Unusable are derived columns (they stand empty in a synthetic record) and columns with one value. An endpoint is
+    one entry, its time and event together.
+
+    Args:
+        train: training patients.
+        bins: quantile bins of a number when it is entered as levels.
+        least: patients that a level, or missingness, needs to be told apart; None: a fifteenth of them, 4 to 10. Of 70
+            patients levels of five told more of held-out alterations (eight splits) than of ten, of 332 no more.
+    """
+    least = min(10, max(4, len(train) // 15)) if least is None else least
+    entries: Record = []
+    survival = set(train.schema.survival)
+    for name, column in train.schema.columns.items():
+        values = train.clinical[name]
+        if name in survival or column.derived is not None or values.nunique() < 2:
+            continue
+        missing = int(values.isna().sum()) >= least
+        if column.numeric:
+            entries.append({"kind": "number", "column": name, "missing": missing} | _number(values, bins))
+        else:
+            counts = values.astype("object").value_counts()
+            kept = [str(level) for level in values.cat.categories if counts.get(level, 0) >= least]
+            if len(kept) + missing > 1 or (kept and len(counts) > 1):
+                share = [float((values == level).sum() / values.notna().sum()) for level in kept]
+                entries.append(
+                    {"kind": "levels", "column": name, "missing": missing, "levels": kept, "share": share,
+                     "other": len(counts) > len(kept)}
+                )  # fmt: skip
+    for endpoint in train.schema.endpoints:
+        time, event = train.clinical[f"{endpoint}_time"], train.clinical[f"{endpoint}_event"]
+        known = time.notna() & event.notna()
+        if known.sum() < 2 or time[known].nunique() < 2:
+            continue
+        entry = {"kind": "endpoint", "column": endpoint, "missing": bool((~known).sum() >= least)}
+        entry |= _number(time[known], bins)
+        entry["hazard"] = _cumulative_hazard(time[known], event[known], np.asarray(entry["knots"])).tolist()
+        entries.append(entry)
+    return entries
+
+
+def _number(values: pd.Series, bins: int) -> dict[str, Any]:
+    known = values.dropna().to_numpy()
+    knots = np.quantile(known, np.linspace(0.0, 1.0, KNOTS))
+    cuts = np.unique(np.quantile(known, np.arange(1, bins) / bins))
+    return {"knots": knots.tolist(), "cuts": cuts[cuts > known.min()].tolist()}
+
+
+def _cumulative_hazard(time: pd.Series, event: pd.Series, at: np.ndarray) -> np.ndarray:
+    """Nelson-Aalen estimate at the times `at`."""
+    order = np.argsort(time.to_numpy(), kind="stable")
+    steps = event.to_numpy()[order] / np.arange(len(order), 0, -1)
+    position = np.searchsorted(time.to_numpy()[order], at, side="right")
+    return np.concatenate([[0.0], np.cumsum(steps)])[position]
+
+
+def design_matrix(record: Record, clinical: pd.DataFrame) -> np.ndarray:
+    """(patients, features): ranks and their squares of numbers, levels, missing indicators, martingale residuals.
+
+    Numbers enter by their rank among training patients, scaled to variance 1; the squares let an effect bend. Levels
+    are indicators less their training share. An endpoint enters as rank of time, event, and its martingale residual
+    (Therneau et al., Biometrika 1990;77:147) under the training patients' common hazard. A missing entry adds nothing
+    but its indicator.
+    """
+    features: list[np.ndarray] = [np.empty((len(clinical), 0))]
+    for entry in record:
+        values, missing = _values(entry, clinical)
+        if entry["kind"] == "levels":
+            block = np.stack([values == level for level in entry["levels"]], axis=1) - np.asarray(entry["share"])
+            if not entry["other"] and len(entry["levels"]) == 2:
+                block = block[:, 1:]  # the other one is its mirror image
+        else:
+            rank = (_rank(entry, values) - 0.5) * np.sqrt(12.0)
+            block = np.stack([rank, (rank**2 - 1.0) / np.sqrt(0.8)], axis=1)
+            if entry["kind"] == "endpoint":
+                event = clinical[f"{entry['column']}_event"].to_numpy()
+                residual = event - np.interp(values, entry["knots"], entry["hazard"])
+                block = np.column_stack([block, event - 0.5, residual])
+        features.append(np.where(missing[:, None], 0.0, block))
+        if entry["missing"]:
+            features.append(missing[:, None].astype(float))
+    return np.column_stack(features)
+
+
+def record_levels(record: Record, clinical: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The record as levels: (patients, columns) level or -1, and (columns + 1,) offsets of the columns' levels.
+
+    Numbers fall into quantile bins, an endpoint into bins of time by event. Missing is a level of its own where
+    training patients show enough of it, else -1; so is any rare or unknown level.
+    """
+    columns, counts = [], []
+    for entry in record:
+        values, missing = _values(entry, clinical)
+        if entry["kind"] == "levels":
+            level = np.full(len(clinical), -1)
+            for code, name in enumerate(entry["levels"]):
+                level[values == name] = code
+            count = len(entry["levels"])
+        else:
+            level = np.searchsorted(entry["cuts"], values, side="right")
+            count = len(entry["cuts"]) + 1
+            if entry["kind"] == "endpoint":
+                event = np.where(missing, 0, clinical[f"{entry['column']}_event"].to_numpy())
+                level, count = 2 * level + (event > 0.5), 2 * count
+        columns.append(np.where(missing, count if entry["missing"] else -1, level))
+        counts.append(count + entry["missing"])
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return np.stack(columns, axis=1) if columns else np.empty((len(clinical), 0), dtype=np.int64), offsets
+
+
+def _values(entry: Mapping[str, Any], clinical: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    if entry["kind"] == "levels":
+        values = clinical[entry["column"]].astype("object")
+        return values.to_numpy(), values.isna().to_numpy()
+    if entry["kind"] == "number":
+        numbers = clinical[entry["column"]].to_numpy(dtype=float)
+        return numbers, np.isnan(numbers)
+    numbers = clinical[f"{entry['column']}_time"].to_numpy(dtype=float)
+    return numbers, np.isnan(numbers) | clinical[f"{entry['column']}_event"].isna().to_numpy()
+
+
+def _rank(entry: Mapping[str, Any], values: np.ndarray) -> np.ndarray:
+    """Share of training patients below, in 0..1; the middle of a run of equal knots."""
+    knots: Sequence[float] = entry["knots"]
+    low, high = np.searchsorted(knots, values, side="left"), np.searchsorted(knots, values, side="right")
+    share = np.linspace(0.0, 1.0, len(knots))
+    distinct, first = np.unique(knots, return_index=True)
+    between = np.interp(values, distinct, share[first])
+    tied = high - low > 1
+    return np.where(tied, (share[np.minimum(low, KNOTS - 1)] + share[np.maximum(high - 1, 0)]) / 2.0, between)

@@ -1,0 +1,39 @@
+"""How well scores order patients."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import rankdata
+
+from haemosynth.core.arrays import Vector
+
+
+def auc(answer: Vector, score: Vector) -> float:
+    """Area under the ROC curve, from ranks; ties count half (Hanley and McNeil, Radiology 1982;143:29)."""
+
+    positive = answer > 0.5
+    m, k = int(positive.sum()), int((~positive).sum())
+    return float((rankdata(score)[positive].sum() - m * (m + 1) / 2) / (m * k))
+
+
+def area(members: Vector, others: Vector) -> float:
+    """Area under the ROC curve: probability that a member scores higher than a non-member, ties half."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, members, side="left") + np.searchsorted(ordered, members, side="right")
+    return float(below.mean() / (2 * len(others)))
+
+
+def weighted_auc(answer: Vector, score: Vector, weight: Vector) -> float:
+    """Area under the ROC curve of weighted patients; equal scores count half.
+
+    With weights of the inverse probability of censoring it is the time-dependent area of Hung and Chiang (Can J Stat
+    2010;38:8); with equal weights that of Hanley and McNeil (Radiology 1982;143:29).
+
+    Returns:
+        The area, or NaN where one answer has no weight.
+    """
+    level, where = np.unique(score, return_inverse=True)
+    ones = np.bincount(where, weights=weight * answer, minlength=len(level))
+    zeros = np.bincount(where, weights=weight * (1 - answer), minlength=len(level))
+    pairs = ones.sum() * zeros.sum()
+    return float(ones @ (np.cumsum(zeros) - zeros / 2) / pairs) if pairs > 0 else float("nan")
