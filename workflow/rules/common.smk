@@ -137,8 +137,9 @@ def part_file(modality):
 
 
 def written(modality, *paths):
-    """These outputs of a further modality, as folders where it is one."""
-    return [directory(path) if registry.MODALITIES[modality].folder else path for path in paths]
+    """These outputs of a further modality, as folders where it is one; one alone stands for itself."""
+    outputs = [directory(path) if registry.MODALITIES[modality].folder else path for path in paths]
+    return outputs if len(outputs) > 1 else outputs[0]
 
 
 def further_files(cohort, folder):

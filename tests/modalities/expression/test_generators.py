@@ -10,12 +10,14 @@ from fixtures_expression import halves
 from haemosynth import generate
 from haemosynth.core.errors import InputError
 from haemosynth.core.streams import stream
+from haemosynth.encode import conditions
 from haemosynth.learn import loop
-from haemosynth.modalities.expression.generators import factor, negative_binomial_vae, record, regression, scores
+from haemosynth.modalities.expression.generators import factor, negative_binomial_vae, scores
 from haemosynth.modalities.expression.part import Profiles, expression_of
 from haemosynth.modalities.expression.profiles import levels
 from haemosynth.modalities.expression.reference import reference
 from haemosynth.modalities.registry import load_algorithm
+from haemosynth.stats import regression
 
 QUICK = {"factor": {}, "negative_binomial_vae": {"steps": 40, "patience": 40}}
 _FITTED: dict = {}
@@ -261,9 +263,9 @@ def test_rates_and_counts_are_inverse():
 
 def test_what_is_missing_pulls_nowhere():
     train, _ = halves()
-    known = record.learn(train)
+    known = conditions.learn(train)
     blank = replace(train, clinical=train.clinical.mask(np.ones(train.clinical.shape, dtype=bool)))
-    features = pd.DataFrame(record.transform(known, blank), columns=record.names(known))
+    features = pd.DataFrame(conditions.transform(known, blank), columns=conditions.names(known))
     numbers = [name for name in features if name.startswith(("number", "level", "endpoint"))]
     assert numbers
     assert (features[numbers] == 0).all().all()
@@ -290,11 +292,11 @@ def test_the_factor_copula_tells_its_size():
 
 def test_a_method_sees_only_what_it_is_given():
     train, _ = halves()
-    alone = record.names(record.learn(generate.visible(train, ["genomic"], "expression")))
+    alone = conditions.names(conditions.learn(generate.visible(train, ["genomic"], "expression")))
     assert all(name.startswith(("alteration", "sequenced")) for name in alone)
-    assert record.names(record.learn(generate.visible(train, [], "expression"))) == []
+    assert conditions.names(conditions.learn(generate.visible(train, [], "expression"))) == []
     clinical = generate.visible(train, ["clinical"], "expression")
-    assert not any(name.startswith("alteration") for name in record.names(record.learn(clinical)))
+    assert not any(name.startswith("alteration") for name in conditions.names(conditions.learn(clinical)))
     model = factor.fit(generate.visible(train, [], "expression"), factor.DEFAULTS, stream(1), None)
     assert factor.sample(model, train, stream(2)).n_vars == expression_of(train).n_vars
     with pytest.raises(InputError, match="'images' is unknown"):

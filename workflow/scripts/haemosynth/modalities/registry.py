@@ -13,7 +13,7 @@ from typing import Any
 from haemosynth.core.errors import InputError
 from haemosynth.modalities.modality import Modality
 
-NAMES = ("clinical", "genomic", "expression", "images")
+NAMES = ("clinical", "genomic", "expression", "images", "metabolomics")
 PACKAGE = "haemosynth.modalities"
 MODALITIES: dict[str, Modality] = {name: import_module(f"{PACKAGE}.{name}").MODALITY for name in NAMES}
 OF_RECORD = tuple(name for name, modality in MODALITIES.items() if modality.of_record)

@@ -205,9 +205,11 @@ def refusal(checks: pd.DataFrame, smaller: str = "") -> str:
     if verdict(checks):
         return ""
     if checks.empty:
+        own = {check.stage: check.modality for check in CHECKS.values() if check.modality in FURTHER}
+        named = ", ".join(f"{stage} for {modality}" for stage, modality in own.items())
         return (
             "not published: no privacy check was made; run the stages distance, memory, disclosure and audit, and"
-            " image_memorisation for images, expression_memory for expression"
+            f" {named}"
         )
     refused = checks[~checks["passed"].astype(bool)]
     failed = [failure(row) for row in refused.to_dict("records")]

@@ -80,7 +80,7 @@ def check_cohort(config: Mapping[str, Any], name: str, root: Path) -> Checked:
         bare = found.cohort or Cohort(Schema(name, {}), pd.DataFrame(index=pd.Index(patients, name="patient_id")))
         for modality in (further for further in FURTHER if further in asked):
             left = load(modality, "ingest").check(name, whole, bare, mistakes)
-            found.left = left if found.left is None else found.left
+            found.left = left if found.left is None else pd.concat([found.left, left], ignore_index=True)
     if found.cohort is not None and not mistakes.lines:
         _splits(config, name, whole, found.cohort, mistakes)
     found.mistakes = mistakes.lines

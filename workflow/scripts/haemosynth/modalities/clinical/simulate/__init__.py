@@ -13,9 +13,9 @@ import pandas as pd
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError, suggestion
 from haemosynth.core.files import read_table
+from haemosynth.modalities.registry import FURTHER, NAMES
 
 DISEASES = ("myeloma",)
-MODALITIES = ("clinical", "genomic", "expression", "images")
 DEFAULTS: dict[str, Any] = {
     "format": "simulated",
     "disease": "myeloma",
@@ -24,8 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "modalities": ["clinical", "genomic"],
     "missing": True,
     "panel": None,
-    "expression": None,
-    "images": None,
+    **dict.fromkeys(FURTHER),
     "note": None,
 }
 
@@ -36,9 +35,8 @@ def simulate_cohort(
     """Simulate the cohort `name` from the aggregates in `resources/<disease>/`.
 
     source: the study's entry for the cohort: `disease`, `patients` (how many), `endpoint` (OS, PFS or both, OS first),
-    `modalities` (clinical, genomic, expression), `missing` (false: a complete cohort); `expression` is checked by
-    `ingest.expression`. A `panel` is accepted and
-    changes nothing here: panels are chosen after the split, from training patients.
+    `modalities`, `missing` (false: a complete cohort); the keys of further modalities are checked by their `ingest`. A
+    `panel` is accepted and changes nothing here: panels are chosen after the split, from training patients.
 
     Returns:
         The canonical cohort before any split, and the truth behind it as plain data for JSON.
@@ -59,7 +57,7 @@ def simulate_cohort(
     if not isinstance(chosen["missing"], bool):
         raise InputError(f"{where}.missing: {chosen['missing']!r}; expected true or false")
     endpoints = _choice(chosen["endpoint"], ("OS", "PFS"), f"{where}.endpoint")
-    modalities = _choice(chosen["modalities"], MODALITIES, f"{where}.modalities")
+    modalities = _choice(chosen["modalities"], NAMES, f"{where}.modalities")
     if endpoints == ("PFS", "OS"):
         raise InputError(f"{where}.endpoint: OS stands before PFS: no endpoint may be longer than the first")
     if "clinical" not in modalities:

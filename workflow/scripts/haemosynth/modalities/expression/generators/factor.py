@@ -20,9 +20,9 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.streams import torch_seed
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.expression.generators import owners, scores
-from haemosynth.modalities.expression.generators.regression import factors, number_of_factors, ridge
 from haemosynth.modalities.expression.part import expression_of
 from haemosynth.modalities.expression.profiles import made
+from haemosynth.stats.regression import factors, number_of_factors, ridge
 
 if TYPE_CHECKING:
     from anndata import AnnData

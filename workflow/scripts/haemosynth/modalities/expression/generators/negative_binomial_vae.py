@@ -30,9 +30,9 @@ from haemosynth.generate.fitted import Fitted
 from haemosynth.learn import loop, prior
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
 from haemosynth.modalities.expression.generators import owners, scores
-from haemosynth.modalities.expression.generators.regression import factors, number_of_factors, ridge
 from haemosynth.modalities.expression.part import expression_of
 from haemosynth.modalities.expression.profiles import dense, made
+from haemosynth.stats.regression import factors, number_of_factors, ridge
 
 if TYPE_CHECKING:
     import torch

@@ -11,12 +11,12 @@ from scipy.special import ndtri
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError
+from haemosynth.encode import conditions
 from haemosynth.generate.fitted import Fitted
-from haemosynth.modalities.expression.generators import record
-from haemosynth.modalities.expression.generators.regression import ridge
 from haemosynth.modalities.expression.part import expression_of, has_expression
 from haemosynth.modalities.expression.profiles import LEAST_PATIENTS
 from haemosynth.stats import quantiles as smooth
+from haemosynth.stats.regression import ridge
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -33,17 +33,19 @@ def learn(train: Cohort) -> tuple[np.ndarray, np.ndarray]:
     found = 0 if not has_expression(train) else expression_of(train).n_obs
     if found < LEAST_PATIENTS:
         raise InputError(f"{found} training patients have expression; a model needs {LEAST_PATIENTS} or more")
-    return train.patients.get_indexer(expression_of(train).obs_names), record.transform(record.learn(train), train)
+    return train.patients.get_indexer(expression_of(train).obs_names), conditions.transform(
+        conditions.learn(train), train
+    )
 
 
 def description(train: Cohort, seed: int) -> dict[str, Any]:
     """What sampling must know of the training patients, as plain data: features, presence, genes, declarations."""
-    known = record.learn(train)
+    known = conditions.learn(train)
     present = train.patients.isin(expression_of(train).obs_names)
     uns = expression_of(train).uns
     return {
         "record": known,
-        "presence": record.learn_presence(record.transform(known, train), present, seed),
+        "presence": conditions.learn_presence(conditions.transform(known, train), present, seed),
         "values": str(uns["values"]),
         "library": float(uns.get("library", 1.0)),
         "batch": str(uns.get("batch", "")),
@@ -75,8 +77,8 @@ def _quantiles(rest: np.ndarray) -> np.ndarray:
 
 def drawn(known: Mapping[str, Any], given: Cohort, rng: np.random.Generator) -> tuple[pd.Index, np.ndarray]:
     """The patients of `given` who get expression, and their features."""
-    features = record.transform(known["record"], given)
-    chosen = record.drawn_presence(known["presence"], features, rng)
+    features = conditions.transform(known["record"], given)
+    chosen = conditions.drawn_presence(known["presence"], features, rng)
     return given.patients[chosen], features[chosen]
 
 

@@ -13,16 +13,14 @@ import numpy as np
 from scipy.special import ndtri
 
 from haemosynth.modalities.expression.profiles import dense
-from haemosynth.stats import quantiles as smooth
+from haemosynth.stats import shapes
+from haemosynth.stats.shapes import LEVELS as LEVELS
+from haemosynth.stats.shapes import carried as carried
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-LEVELS = np.linspace(0.001, 0.999, 101)  # of the quantiles that describe a gene
 CHUNK = 2000  # genes at once
-PER_SHAPE = 192  # patients behind a shape that genes share
-MOST_SHAPES = 8
-UNLIKE = 1.63  # over the root of patients: distance from its own distribution at which a gene is unlike all others
 OFFSET = 0.5  # added to values of at least 0 before their logarithm
 
 
@@ -63,10 +61,7 @@ def quantiles(values: np.ndarray) -> np.ndarray:
 def shared_quantiles(values: np.ndarray, positive: bool) -> np.ndarray:
     """(levels, genes) float32 quantiles of each gene: its mean and standard deviation, and shapes that genes share.
 
-    The shapes are the mean and the leading principal components of the genes' standardised quantile functions, one
-    component for `PER_SHAPE` patients. A gene whose own distribution lies farther from that than chance allows in one
-    of a hundred samples (Kolmogorov-Smirnov) is drawn in pieces, as clinical numbers are (`generate.quantiles`), where
-    these are nearer. A lowest value that many patients share keeps its share.
+    See `stats.shapes`.
 
     Args:
         values: (patients, genes). positive: values are at least 0 and compared by their logarithm.
@@ -78,44 +73,13 @@ def shared_quantiles(values: np.ndarray, positive: bool) -> np.ndarray:
         logged = _logged(values[:, part], positive)
         middle[part], spread[part] = logged.mean(axis=0), np.maximum(logged.std(axis=0), 1e-9)
         own[:, part] = (np.quantile(logged, LEVELS, axis=0) - middle[part]) / spread[part]
-    common = own.mean(axis=1, keepdims=True)
-    count = min(max(1, n // PER_SHAPE), MOST_SHAPES, genes)
-    u, size, vt = np.linalg.svd(own - common, full_matrices=False)
-    shape = np.maximum.accumulate(common + (u[:, :count] * size[:count]) @ vt[:count], axis=0)
-    found = np.asarray(middle + spread * shape)
-    for gene in range(genes):
-        ordered = np.sort(_logged(values[:, gene], positive))
-        if _distance(found[:, gene], ordered) > UNLIKE / np.sqrt(n):
-            pieces = smooth.quantiles(ordered, LEVELS)
-            if _distance(pieces, ordered) < _distance(found[:, gene], ordered):
-                found[:, gene] = pieces
-        lowest = np.searchsorted(ordered, ordered[0], side="right")
-        if lowest > 1:
-            found[:, gene] = np.where(lowest / n >= LEVELS, ordered[0], np.maximum(found[:, gene], ordered[0]))
+
+    def ordered(gene: int) -> np.ndarray:
+        return np.sort(_logged(values[:, gene], positive))
+
+    found = shapes.shared(middle, spread, own, ordered, n)
     return np.asarray(np.maximum(np.exp(found) - OFFSET, 0) if positive else found, dtype=np.float32)
 
 
 def _logged(values: np.ndarray, positive: bool) -> np.ndarray:
     return np.log(values.astype(np.float64) + OFFSET) if positive else values.astype(np.float64)
-
-
-def _distance(quantile: np.ndarray, ordered: np.ndarray) -> float:
-    """Largest distance of a quantile function at LEVELS from the distribution of sorted values, ties half."""
-    below = np.searchsorted(ordered, quantile, "left") + np.searchsorted(ordered, quantile, "right")
-    return float(np.abs(below / (2 * len(ordered)) - LEVELS).max())
-
-
-def carried(values: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(patients, genes) values moved from each gene's quantiles `source` to `target`, straight on beyond the ends.
-
-    source: (levels, genes), or (levels,) for all genes.
-    """
-    moved = np.empty(values.shape, dtype=np.float32)
-    for gene in range(values.shape[1]):
-        x, to = values[:, gene], target[:, gene]
-        at = source if source.ndim == 1 else source[:, gene]
-        y = np.interp(x, at, to)
-        for end, inner, beyond in ((0, 1, np.minimum(x - at[0], 0)), (-1, -2, np.maximum(x - at[-1], 0))):
-            y += beyond * (to[end] - to[inner]) / max(at[end] - at[inner], 1e-9, key=abs)
-        moved[:, gene] = y
-    return moved

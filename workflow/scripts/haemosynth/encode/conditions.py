@@ -1,4 +1,4 @@
-"""What a expression generator is given: the clinical record and the alterations as numbers, and who has expression.
+"""What the generator of a further modality is given: record and alterations as numbers, and who has the modality.
 
 Every feature is 0 for the average training patient, so a missing value pulls nowhere; where values are missing in a
 fair share of patients, that they are missing is a feature of its own. An endpoint enters as its martingale residual,
@@ -101,7 +101,7 @@ def _hazard(time: pd.Series, event: pd.Series) -> dict[str, Any]:
 
 
 def learn_presence(features: np.ndarray, present: np.ndarray, rng_seed: int) -> dict[str, Any]:
-    """Who has expression, given the record: ridge logistic regression, penalty by cross-validation.
+    """Who has the modality, given the record: ridge logistic regression, penalty by cross-validation.
 
     features: (patients, features); present: (patients,) bool.
     """
@@ -121,7 +121,7 @@ def learn_presence(features: np.ndarray, present: np.ndarray, rng_seed: int) -> 
 
 
 def drawn_presence(known: Mapping[str, Any], features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(patients,) bool: who of these patients has expression."""
+    """(patients,) bool: who of these patients has the modality."""
     n = len(features)
     if known["intercept"] is None:
         return np.full(n, known["share"] > 0.5)

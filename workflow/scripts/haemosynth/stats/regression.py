@@ -1,4 +1,4 @@
-"""Regressions and factors shared by the expression generators.
+"""Regressions and factors of many numbers at once, shared by the generators of measured tables.
 
 ridge    every gene on the record, its penalty chosen by its leave-one-out error (PRESS; Allen, Technometrics 1974;
          16:125), which the singular value decomposition of the record gives for all genes at once

@@ -1,0 +1,17 @@
+"""Measurements of training patients and holdout: scales and recording steps are learned from the former alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from haemosynth.modalities.metabolomics.measured import learned
+from haemosynth.modalities.metabolomics.part import Measurements
+
+
+def divide(
+    train: Measurements, holdout: Measurements, settings: Mapping[str, Any]
+) -> tuple[Measurements, Measurements]:
+    """Both with the analytes that are kept, their scale and their recording steps, as training patients show them."""
+    parts = learned(train.data.copy(), holdout.data.copy())
+    return Measurements(parts[0]), Measurements(parts[1])

@@ -1,0 +1,1 @@
+"""Generators of measured tables; one file per algorithm."""

@@ -1,0 +1,140 @@
+"""Memory of measurements: do synthetic measurements give away whose were learned from?
+
+Three questions: do synthetic profiles repeat the recorded values of a training patient, do they lie nearer to training
+than to unseen patients, and can an attacker who holds a patient's values tell whether the patient was in the training
+data? Patients are points in the space of the principal components of all real patients' levels, where the attacks on
+single records look for them; the attack `values` asks analyte by analyte how dense the release lies round a patient's
+value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from haemosynth.encode.records import Matrix, distinct, some_rows
+from haemosynth.modalities.metabolomics.components import component_space
+from haemosynth.modalities.metabolomics.measured import levels, limits_of, values_of
+from haemosynth.modalities.metabolomics.part import find_measured
+from haemosynth.privacy import profile_memory
+from haemosynth.privacy.profile_memory import Attacked
+from haemosynth.validate import Stage
+from haemosynth.validate.comparisons import unseen_side
+from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
+
+DEFAULTS: dict[str, Any] = {
+    "components": 20,  # principal components of training and unseen patients
+    "rows": 3_000,  # training and unseen patients who are attacked, at most
+    "trees": 400,  # of the attack `classifier`
+    "exchanges": 1_000,  # of training and unseen patients, to see what chance shows
+}
+FEWEST = 10  # patients with measurements on a side
+FEWEST_SHARED = 5  # values that two profiles must both have to be called the same
+SAME = 0.5  # share of these values above which they are
+CHUNK = 20_000_000  # comparisons at once
+STAGE = Stage("privacy", needs=("metabolomics",), environment="expression", memory=4000, runtime=30)
+METRICS = (
+    Metric(
+        "metabolomics_repeats", "error", "share", (0, 1), PRIVACY, "bootstrap",
+        "share of synthetic profiles that have more than half of their recorded values, of at least five, in common"
+        " with one training patient, less the same share of unseen patients, at least 0; values at a limit do not"
+        " count",
+        "this project",
+    ),
+    Metric(
+        "metabolomics_nearer_to_train", "target", "share", (0, 1), PRIVACY, "bootstrap",
+        "in principal components of real levels, s: share of synthetic profiles whose nearest real profile is a"
+        " training patient's (ties half), p = n_train / (n_train + n_unseen); max(0, 1/2 + (s - p) / (2 (1 - p)))",
+        "after Platzer and Reutterer, Front Big Data 2021;4:679939",
+        target=0.5,
+    ),
+    Metric(
+        "metabolomics_membership_auc", "target", "", (0, 1), PRIVACY, "attack",
+        "area under the ROC curve, training against unseen patients, of the worst attack: those on single records of"
+        " disclosure_auc, on the same components, and its values_2 and values_10 on the recorded values",
+        "see disclosure_auc",
+        target=0.5,
+    ),
+    Metric(
+        "metabolomics_memory_chance", "descriptive", "", (0, 1), PRIVACY, "attack",
+        "99.5 % quantile of the metric that is the target, with training and unseen patients exchanged at random",
+        "Fisher, The Design of Experiments, 1935 (randomisation test)",
+    ),
+)  # fmt: skip
+REPEATS, *PAIR, CHANCE = (metric.name for metric in METRICS)
+NAMES = (PAIR[0], PAIR[1])
+
+
+@dataclass(frozen=True)
+class Known:
+    """attacked: what the attacks find. repeated: (synthetic profiles,) whether each repeats a training patient's.
+    coincidence: the same share of unseen patients."""
+
+    attacked: Attacked
+    repeated: pd.Series
+    coincidence: float
+
+
+def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Known | str:
+    """Attack every training and unseen patient once; a reason where there is nothing to attack."""
+    choice, exchange, trees = rng.spawn(3)
+    most = int(settings["rows"])
+    sides = [some_rows(distinct(side), most, choice) for side in (comparison.train, unseen_side(comparison))]
+    known = [data for side in sides if (data := find_measured(side)) is not None and data.n_obs >= FEWEST]
+    released = find_measured(distinct(comparison.candidate))
+    if released is None or released.n_obs < FEWEST or len(known) < len(sides):
+        return f"fewer than {FEWEST} synthetic, training or unseen patients have measurements (metabolomics)"
+    # Of training and unseen patients alike: axes fitted to training patients alone would set them apart.
+    place = component_space(int(settings["components"]), *known)
+    attacked = profile_memory.attacked(
+        pd.Index([name for part in known for name in part.obs_names]),
+        np.repeat([True, False], [part.n_obs for part in known]),
+        np.vstack([place(part) for part in known]),
+        np.vstack([levels(part) for part in known]),
+        released.obs_names, place(released), levels(released), settings, (exchange, trees),
+    )  # fmt: skip
+    train, unseen, made = (
+        np.where(limits_of(part) == 0, values_of(part), np.nan) for part in (known[0], known[1], released)
+    )
+    return Known(attacked, pd.Series(repeats(made, train), released.obs_names), float(repeats(unseen, train).mean()))
+
+
+def repeats(profiles: Matrix, train: Matrix) -> np.ndarray:
+    """(profiles,) whether more than `SAME` of the values that a profile and a training patient both have are equal.
+
+    profiles, train: (patients, analytes) values as recorded within the limits, NaN for all others.
+    """
+    found = np.zeros(len(profiles), dtype=bool)
+    step = max(1, CHUNK // max(1, train.size))
+    known = (~np.isnan(train)).astype(np.float32)
+    for start in range(0, len(profiles), step):
+        part = profiles[start : start + step]
+        equal = (part[:, None, :] == train[None, :, :]).sum(axis=2)
+        both = (~np.isnan(part)).astype(np.float32) @ known.T
+        found[start : start + step] = ((both >= FEWEST_SHARED) & (equal > SAME * both)).any(axis=1)
+    return found
+
+
+def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
+    """Repeated profiles, nearness, and the worst attack with what chance shows; all found by `prepare`."""
+    known: Known | str = comparison.prepared
+    modality = "metabolomics"
+    if isinstance(known, str):
+        return [Value(name, np.nan, modality=modality, reason=known) for name in (REPEATS, *NAMES)]
+    shown = known.repeated.index.get_indexer(comparison.candidate.patients)
+    own = known.repeated.to_numpy()[shown[shown >= 0]]
+    values = profile_memory.measured(known.attacked, comparison, NAMES, CHANCE, modality)
+    if not len(own):
+        return [Value(REPEATS, np.nan, modality=modality, reason="no synthetic patient has measurements"), *values]
+    return [Value(REPEATS, max(0.0, float(own.mean()) - known.coincidence), modality=modality, n=len(own)), *values]
+
+
+def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
+    """How much nearer the nearest real patient is than the next, and both checks beside chance."""
+    known: Known | str = comparison.prepared
+    return profile_memory.figure(known if isinstance(known, str) else known.attacked, values, NAMES, CHANCE, label)
