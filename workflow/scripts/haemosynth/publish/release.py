@@ -26,7 +26,7 @@ from haemosynth.core.files import read_table, without_formulas, write_json, writ
 from haemosynth.core.schema import Column, Schema
 from haemosynth.core.strings import check_strings, own_texts
 from haemosynth.modalities.cohort_files import write_cohort
-from haemosynth.modalities.registry import FURTHER, MODALITIES, load
+from haemosynth.modalities.registry import FURTHER, MODALITIES, load, offers
 from haemosynth.privacy.release_check import refusal, verdict
 from haemosynth.privacy.release_size import advice
 from haemosynth.privacy.tiers import stamped
@@ -72,7 +72,7 @@ def release_config(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     for name in (name for name in FURTHER if isinstance(entry.get(name), Mapping)):
         if "path" in entry[name]:
             entry[name] = {**entry[name], "path": WITHHELD}
-        if hasattr(export := load(name, "export"), "withhold"):
+        if offers(name, "export") and hasattr(export := load(name, "export"), "withhold"):
             entry[name] = export.withhold(entry[name], WITHHELD)
     # Snakemake hands settings to other machines in another order.
     return _in_order({**config, "cohorts": {cohort: entry}})
@@ -250,7 +250,7 @@ def write_release(
     write_cohort(released, part / "cohort")
     for name in (name for name in FURTHER if name in cohort.parts):
         load(name, "part").write(cohort.parts[name], part / "cohort" / MODALITIES[name].files[0])
-        if hasattr(export := load(name, "export"), "export"):
+        if offers(name, "export") and hasattr(export := load(name, "export"), "export"):
             export.export(released, part)
     _write_text_table(
         cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / stamped("clinical.tsv", tier)
