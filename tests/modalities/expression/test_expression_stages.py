@@ -22,6 +22,7 @@ from haemosynth.modalities.expression.stages import (
     expression_survival,
 )
 from haemosynth.privacy.release_check import CHECKS, gate, verdict
+from haemosynth.study.split import halves as halves_of_holdout
 from haemosynth.validate.resampling import evaluate, prepared
 from haemosynth.validate.stage import Comparison
 from haemosynth.validate.stages import coherence
@@ -44,7 +45,7 @@ def streams(*names):
 @cache
 def sides():
     train, holdout = halves(600, 200)
-    return train, holdout, *references.halves(holdout, stream(1, "halves"))
+    return train, holdout, *halves_of_holdout(holdout, stream(1, "halves"))
 
 
 def renamed_genes(cohort, rows):

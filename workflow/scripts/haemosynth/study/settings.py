@@ -13,6 +13,8 @@ from haemosynth.generate import REFERENCES
 from haemosynth.modalities.registry import FURTHER, MODALITIES, NAMES, OF_RECORD, RECORD, algorithms
 from haemosynth.validate import DEFAULT_STAGES, STAGES
 
+DISEASE = "myeloma"  # of a simulated cohort that names none
+
 
 def merged(*settings: Mapping[str, Any]) -> dict[str, Any]:
     """Later settings laid over earlier ones: dictionaries key by key, everything else replaced."""
@@ -283,7 +285,9 @@ def modalities(config: Mapping[str, Any], cohort: str) -> list[str]:
 
 def source(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     """A cohort's entry with the defaults filled in (a panel replaces the default panel)."""
-    return {**config.get("cohort_defaults", {}), **config["cohorts"][cohort]}
+    entry = config["cohorts"][cohort]
+    simulated = {"disease": DISEASE} if entry.get("format") == "simulated" else {}
+    return {**config.get("cohort_defaults", {}), **simulated, **entry}
 
 
 def expanded(entry: Mapping[str, Any], cohort: str) -> dict[str, Any]:

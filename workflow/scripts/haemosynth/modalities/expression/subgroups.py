@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.encode.records import Matrix, Vector
-from haemosynth.modalities.expression.part import expression_of
+from haemosynth.modalities.expression.part import expression_of, find_expression
 from haemosynth.modalities.expression.profiles import levels
 from haemosynth.validate.stage import Comparison
 
@@ -24,7 +23,7 @@ CLEAR = 4.0  # t above which a gene counts when subgroups are chosen
 
 def lacking(comparison: Comparison) -> str:
     """Why the expression of a comparison cannot be read; empty where it can."""
-    train, *sides = (expression_of(side) for side in (comparison.train, comparison.real, comparison.candidate))
+    train, *sides = (find_expression(side) for side in (comparison.train, comparison.real, comparison.candidate))
     if train is None or train.n_obs < 2 * FEWEST:
         return f"fewer than {2 * FEWEST} training patients have expression"
     if any(part is None or part.n_obs < 2 * FEWEST for part in sides):
@@ -43,7 +42,7 @@ def measured(cohort: Cohort) -> Cohort:
             "sequenced": cohort.sequenced.iloc[rows],
             "mutations": cohort.mutations.iloc[:0],
         }
-    return replace(cohort, **parts)
+    return cohort.replaced(**parts)
 
 
 def states(cohort: Cohort, events: tuple[str, ...]) -> Matrix:

@@ -113,7 +113,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     reason = lacking(comparison)
     if reason or learned is None:
         return [Value(metric.name, np.nan, modality="expression", reason=reason) for metric in METRICS]
-    sides = [expression_of(side) for side in (comparison.real, comparison.candidate)]
+    sides = [find_expression(side) for side in (comparison.real, comparison.candidate)]
     n = min(part.n_obs for part in sides if part is not None)
     known, made = (levels(part).astype(float) for part in sides)
     spread = [np.maximum(part.std(axis=0), 0.01) for part in (known, made)]
