@@ -23,8 +23,11 @@ def main() -> int:
 
     from haemosynth.report.reading import what_was_read
     from haemosynth.study.check import check_study, mended, pasted
+    from haemosynth.study.settings import update_names
 
     rules = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    for line in update_names(config):
+        print(f"note: {line}")
     settings, cohorts = check_study(config, rules, ROOT)
     for found in cohorts:
         if found.cohort is not None:

@@ -25,9 +25,11 @@ def settings(studies: list[str]) -> dict:
     """The study's settings over the defaults, checked before Snakemake starts."""
     import yaml
 
-    from haemosynth.study.settings import check, expanded, fill_in, read_settings, source
+    from haemosynth.study.settings import check, expanded, fill_in, read_settings, source, update_names
 
     config = read_settings(Path(), studies)
+    for line in update_names(config):
+        print(f"note: {line}", file=sys.stderr)
     check(config, yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")))
     for cohort in config["cohorts"]:
         expanded(source(config, cohort), cohort)

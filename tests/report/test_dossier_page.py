@@ -392,7 +392,7 @@ def test_a_cohort_of_images_without_a_record_is_shown_with_its_note_and_its_pict
     text = page(
         config={**CONFIG, "cohorts": {content.cohort: {"note": "It stands for the modality, not for myeloma."}}},
         train=bare, holdout=bare, assessment=pd.DataFrame(), models={}, histories={},
-        images={"train": replace(images, info={"unit": "picture"}), "default": images},
+        parts={"images": {"train": replace(images, info={"unit": "picture"}), "default": images}},
     )  # fmt: skip
     outline = Outline(text)
     assert "It stands for the modality, not for myeloma." in outline.text
@@ -400,4 +400,4 @@ def test_a_cohort_of_images_without_a_record_is_shown_with_its_note_and_its_pict
     assert "Imputation" not in outline.text
     assert "Clinical columns" not in outline.text
     assert text.count("data:image/png") == 2
-    assert page(release=True, images={"train": images, "default": images}).count("data:image/png") == 1
+    assert page(release=True, parts={"images": {"train": images, "default": images}}).count("data:image/png") == 1

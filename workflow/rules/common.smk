@@ -21,9 +21,10 @@ from haemosynth.generate import REFERENCES
 from haemosynth.modalities import registry
 from haemosynth.modalities.registry import FURTHER, OF_RECORD, RECORD
 from haemosynth.reading.raw_files import raw_files
-from haemosynth.study.settings import check, expanded, fill_in, modalities, source
+from haemosynth.study.settings import check, expanded, fill_in, modalities, source, update_names
 from haemosynth.validate import STAGES
 
+update_names(config)  # `make run` says which
 try:
     check(config, yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text()))
     fill_in(config)

@@ -20,6 +20,8 @@ OF_RECORD = tuple(name for name, modality in MODALITIES.items() if modality.of_r
 FURTHER = tuple(name for name, modality in MODALITIES.items() if not modality.of_record)
 # Formats of cohorts without a record, each with the modality that they hold.
 ALONE = {kind: name for name, modality in MODALITIES.items() for kind in modality.formats_alone}
+# What modalities were called in settings of earlier versions -> what they are called now.
+FORMER = {modality.formerly: name for name, modality in MODALITIES.items() if modality.formerly}
 RECORD, ALTERED = OF_RECORD  # the table of patients that everything else is keyed by, and their alterations
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from haemosynth.core.errors import InputError, Mistakes, suggestion
 from haemosynth.generate import REFERENCES
-from haemosynth.modalities.registry import FURTHER, MODALITIES, NAMES, OF_RECORD, RECORD, algorithms
+from haemosynth.modalities.registry import FORMER, FURTHER, MODALITIES, NAMES, OF_RECORD, RECORD, algorithms
 from haemosynth.validate import DEFAULT_STAGES, STAGES
 
 DISEASE = "myeloma"  # of a simulated cohort that names none
@@ -81,12 +81,10 @@ def check(config: Mapping[str, Any], rules: Mapping[str, Any]) -> None:
 
     mistakes = Mistakes()
     rules = _with_modalities(rules)
-    mistakes.add(_former_names(config))
-    former = {MODALITIES[name].formerly for name in NAMES}
     # Checked by hand for the wording; everything else by the schema.
     for path, known, content in _objects(rules, rules, config, ()):
         for key in content:
-            if key not in known and key not in former:
+            if key not in known:
                 mistakes.add([f"config: unknown key {'.'.join((*path, str(key)))!r}; {suggestion(key, known)}"])
     for name, entry in (config.get("cohorts") or {}).items():
         named = entry.get("modalities") if isinstance(entry, Mapping) else None
@@ -96,7 +94,7 @@ def check(config: Mapping[str, Any], rules: Mapping[str, Any]) -> None:
                 f"config: cohorts.{name}.modalities: expected a list, found {named!r}; "
                 f"`modalities: [{', '.join(wanted)}]`"
             ])  # fmt: skip
-    misspelt = any("unknown key" in line or "is now called" in line for line in mistakes.lines)
+    misspelt = any("unknown key" in line for line in mistakes.lines)
     for fault in sorted(
         jsonschema.Draft202012Validator(rules).iter_errors(config), key=lambda e: [str(p) for p in e.path]
     ):
@@ -123,21 +121,36 @@ def _with_modalities(rules: Mapping[str, Any]) -> dict[str, Any]:
     return {**rules, "properties": properties}
 
 
-def _former_names(config: Mapping[str, Any]) -> list[str]:
-    """A line for every modality that a study calls by the name it had before."""
-    groups = {"methods": config.get("methods") or {}}
-    groups |= {f"generators.{name}": recipe for name, recipe in (config.get("generators") or {}).items()}
-    groups |= {
-        f"cohorts.{name}.modalities": entry.get("modalities") or []
-        for name, entry in (config.get("cohorts") or {}).items()
-        if isinstance(entry, Mapping)
-    }
-    return [
-        f"config: {where}: {MODALITIES[name].formerly!r} is now called {name!r}"
-        for where, keys in groups.items()
-        for name in NAMES
-        if MODALITIES[name].formerly and isinstance(keys, list | Mapping) and MODALITIES[name].formerly in keys
-    ]
+def update_names(config: dict[str, Any]) -> list[str]:
+    """Put the present names of modalities in place of those of earlier versions in a study's settings.
+
+    Returns:
+        a line for each, that says where it stands and what the modality is called now. Where a study has both names,
+        the entry of the former one is left, and `check` says that it is unknown.
+    """
+    lines = []
+
+    def renamed(keys: Any, where: str) -> Any:
+        for former, name in FORMER.items():
+            if isinstance(keys, list | dict) and former in keys and name not in keys:
+                lines.append(f"{where}: {former!r} is now called {name!r}")
+                words = [name if key == former else key for key in keys]
+                keys = dict(zip(words, keys.values(), strict=True)) if isinstance(keys, dict) else words
+        return keys
+
+    if "methods" in config:
+        config["methods"] = renamed(config["methods"], "methods")
+    for group, inner in (("generators", None), ("cohorts", "modalities")):
+        for name, entry in (config.get(group) or {}).items():
+            if inner is None:
+                config[group][name] = renamed(entry, f"{group}.{name}")
+            elif isinstance(entry, dict) and inner in entry:
+                entry[inner] = renamed(entry[inner], f"{group}.{name}.{inner}")
+    for methods in (config.get("methods") or {}).values():
+        for name, method in methods.items() if isinstance(methods, dict) else ():
+            if isinstance(method, dict) and "given" in method:
+                method["given"] = renamed(method["given"], f"methods.{name}.given")
+    return lines
 
 
 def _objects(

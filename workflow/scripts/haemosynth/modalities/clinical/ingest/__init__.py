@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from haemosynth.core.errors import InputError
-from haemosynth.modalities.registry import ALONE, FURTHER, NAMES, OF_RECORD, RECORD, load
+from haemosynth.modalities.registry import ALONE, FORMER, FURTHER, NAMES, OF_RECORD, RECORD, load
 
 if TYPE_CHECKING:
     from haemosynth.core.cohort import Cohort
@@ -45,6 +45,8 @@ def ingest_with_strings(name: str, source: Mapping[str, Any]) -> tuple[Cohort, d
     from haemosynth.modalities.clinical.ingest.canonical import assemble
     from haemosynth.reading.collect_strings import withheld
 
+    if isinstance(source.get("modalities"), list):
+        source = {**source, "modalities": [FORMER.get(name, name) for name in source["modalities"]]}
     if source.get("format") in ALONE:
         cohort = _bare(name, source)
         return cohort, {"identifier": set(map(str, cohort.patients))}
