@@ -119,7 +119,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         values.append(Value(metric, value, target, n=n, reason=reason))
         means[metric].append(value)
 
-    few = f"fewer than {settings['patients']} patients with a known endpoint on one side"
+    few = f"fewer than {settings['fewest']} patients with a known endpoint on one side"
     for endpoint in real:
         ours, theirs = (_of(course, _known(course)) for course in (real[endpoint], candidate[endpoint]))
         n = min(len(ours.time), len(theirs.time))
