@@ -17,10 +17,10 @@ from haemosynth.modalities.images.image_measures import (
     spectra,
     textures,
 )
-from haemosynth.modalities.images.part import Images
+from haemosynth.modalities.images.part import Images, images_of
 
 
-def images_of(pixels, mask=None, windows=((0.0, 1.0),), spacing=None):
+def images_with(pixels, mask=None, windows=((0.0, 1.0),), spacing=None):
     owners = np.array([f"P{i}" for i in range(len(pixels))])
     names = tuple("abc"[: pixels.shape[1]])
     return Images(owners, pixels.astype(np.float32), mask, names, ("1",) * len(names), windows, spacing)
@@ -54,10 +54,10 @@ def test_histograms_hold_every_pixel_once_and_masks_their_own():
 
 def test_the_spectrum_of_white_noise_is_flat_and_a_wave_stands_in_its_band():
     rng = np.random.default_rng(1)
-    flat = spectra(images_of(0.5 + 0.05 * rng.standard_normal((60, 1, 64, 64))), 16).values.mean(axis=0)[0]
+    flat = spectra(images_with(0.5 + 0.05 * rng.standard_normal((60, 1, 64, 64))), 16).values.mean(axis=0)[0]
     assert flat[1:] == pytest.approx(np.full(15, 0.05**2), rel=0.15)  # Parseval
     wave = 0.5 + 0.2 * np.cos(2 * np.pi * 0.25 * np.arange(64))
-    band = spectra(images_of(np.broadcast_to(wave, (1, 1, 64, 64))), 16).values[0, 0].argmax()
+    band = spectra(images_with(np.broadcast_to(wave, (1, 1, 64, 64))), 16).values[0, 0].argmax()
     assert band in (7, 8)
 
 
@@ -68,7 +68,7 @@ def test_lesions_of_known_shape():
     mask[1, 5, 5] = mask[1, 6, 6] = 1  # connected by a corner
     pixels = np.zeros((2, 1, 20, 20))
     pixels[0, 0, 2:6, 3:11] = np.arange(32).reshape(4, 8)
-    table = lesions(images_of(pixels, mask, ((0.0, 32.0),), (2.0, 3.0)))
+    table = lesions(images_with(pixels, mask, ((0.0, 32.0),), (2.0, 3.0)))
     assert list(table["image"]) == [0, 0, 1]
     assert list(table["area"]) == [32 * 6, 9 * 6, 2 * 6]
     assert table["a mean"][0] == np.arange(32).mean()
@@ -76,7 +76,7 @@ def test_lesions_of_known_shape():
     assert table["roundness"][0] == pytest.approx(0.5)
     assert table["roundness"][1] == pytest.approx(1.0)
     assert table["row"][0] == pytest.approx(3.5 / 19)
-    assert lesions(images_of(pixels, np.zeros_like(mask))).empty
+    assert lesions(images_with(pixels, np.zeros_like(mask))).empty
 
 
 def test_values_follow_their_patients_however_often_they_stand():
