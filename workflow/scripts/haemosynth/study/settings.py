@@ -279,7 +279,8 @@ def with_defaults(recipe: Mapping[str, Any], methods: Mapping[str, Any]) -> dict
     algorithms_of = [methods.get(m, {}).get(method, {}).get("algorithm", "") for m, method in recipe.items()]
     if any(str(algorithm).startswith("private_") for algorithm in algorithms_of):
         return dict(recipe)
-    return {**{name: next(iter(methods[name])) for name in FURTHER if methods.get(name)}, **recipe}
+    first = {name: next(iter(methods[name])) for name in FURTHER if methods.get(name) and name not in recipe}
+    return {**recipe, **first}
 
 
 def fill_in(config: dict[str, Any]) -> None:
