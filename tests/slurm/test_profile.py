@@ -12,7 +12,7 @@ PROFILE = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_tex
 
 def test_every_rule_asks_for_memory_that_grows_at_each_attempt():
     asked = RULES.count("resources:")
-    growing = len(re.findall(r"mem_mb=growing\(|\*\*asked\(", RULES))
+    growing = len(re.findall(r"mem_mb=growing\(|\*\*asked(?:_by)?\(", RULES))
     assert growing == asked > 15
     assert not re.search(r"mem_mb=\d", RULES)
     assert PROFILE["retries"] > 0

@@ -59,6 +59,12 @@ def asked(modality, job):
     return {"mem_mb": growing(needed.memory), "runtime": needed.runtime} | gpus
 
 
+def asked_by(stage):
+    """What a validation job asks for."""
+    gpus = {"gpu": config["gpus"]} if stage.gpu else {}
+    return {"mem_mb": growing(stage.memory), "runtime": stage.runtime} | gpus
+
+
 def environment(modality, job):
     """The conda environment of a job of a modality."""
     return f"../../envs/{registry.MODALITIES[modality].asks(job).environment}.yaml"

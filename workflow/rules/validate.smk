@@ -19,9 +19,7 @@ for name, stage in STAGES.items():
         conda:
             f"../../envs/{stage.environment}.yaml"
         resources:
-            mem_mb=growing(stage.memory),
-            runtime=stage.runtime,
-            gpu=config["gpus"] if stage.gpu else 0,
+            **asked_by(stage),
         params:
             job=job(f"validate_{name}"),
             stage=stage.module,
