@@ -79,9 +79,8 @@ def test_a_job_without_enough_memory_gets_more(tmp_path):
     since = now()
     place = study(tmp_path / "tree")
     profile = place / "workflow/profiles/slurm/config.yaml"
-    profile.write_text(
-        profile.read_text().replace("simulate: {mem_mb: 4000 *", "simulate: {mem_mb: 60 * 20 ** (attempt - 1) *")
-    )
+    asked = "set-resources:\n  simulate: {mem_mb: 60 * 20 ** (attempt - 1) * attempt}\n"
+    profile.write_text(profile.read_text() + asked)
     done = subprocess.run(
         command("slurm", "--", "results/small/raw/clinical.parquet"), cwd=place, capture_output=True, text=True
     )
