@@ -59,10 +59,10 @@ def asked(modality, job):
     return {"mem_mb": growing(needed.memory), "runtime": needed.runtime} | gpus
 
 
-def asked_by(stage):
-    """What a validation job asks for."""
+def asked_by(stage, candidates):
+    """What a validation job of so many candidates asks for; they are measured one after another."""
     gpus = {"gpu": config["gpus"]} if stage.gpu else {}
-    return {"mem_mb": growing(stage.memory), "runtime": stage.runtime} | gpus
+    return {"mem_mb": growing(stage.memory), "runtime": stage.runtime * max(candidates, 1)} | gpus
 
 
 def environment(modality, job):
@@ -288,24 +288,46 @@ def modalities_read(stage):
     return lambda wildcards: [modality for modality in FURTHER if modality in modalities(config, wildcards.cohort)]
 
 
-def comparison(stage):
-    """A candidate, the holdout it is compared with, and for privacy the training patients and a control."""
+def candidates(stage):
+    """Who is validated: for privacy also `fresh`, real patients that nobody has learned from."""
+    if stage.of_published:
+        return config["publish"]
+    return config["compare"] + (["fresh"] if stage.pillar == "privacy" else [])
 
-    def further(folder):
+
+def compared(stage, references):
+    """The candidates of one job: all references, or one recipe, which its wildcard names."""
+    return [name for name in candidates(stage) if name in REFERENCES] if references else ["{generator}"]
+
+
+def comparison(stage, references):
+    """The candidates of a job, the holdout they are compared with, and for privacy training patients and a control."""
+
+    def further(folders):
         if stage.all_modalities:
-            return lambda wildcards: further_files(wildcards.cohort, f"{SEED_FOLDER}/{folder}".format(**wildcards))
-        return [f"{SEED_FOLDER}/{folder}/{part_file(modality)}" for modality in modalities_read(stage)]
+            return lambda wildcards: [
+                file
+                for folder in folders
+                for file in further_files(wildcards.cohort, f"{SEED_FOLDER}/{folder}".format(**wildcards))
+            ]
+        return [f"{SEED_FOLDER}/{folder}/{part_file(m)}" for folder in folders for m in modalities_read(stage)]
 
-    folders = {"candidate": "synthetic/{generator}", "holdout": "holdout", "train": "train", "control": "control"}
+    sides = {"candidates": [f"synthetic/{name}" for name in compared(stage, references)]}
+    sides |= {side: [side] for side in ("holdout", "train", "control")}
     return (
-        {name: list(cohort_files(f"{SEED_FOLDER}/{folder}").values()) for name, folder in folders.items()}
-        | {f"further_{name}": further(folder) for name, folder in folders.items()}
+        {
+            side: [file for f in folders for file in cohort_files(f"{SEED_FOLDER}/{f}").values()]
+            for side, folders in sides.items()
+        }
+        | {f"further_{side}": further(folders) for side, folders in sides.items()}
         | {"number": release_size}
     )
 
 
-def further_inputs(stage):
-    """What some stages read besides: the long draw of the release, and models that measure a tree of pairs."""
+def further_inputs(stage, references):
+    """What some stages read of a recipe besides: the long draw of the release, and models that measure a tree of pairs."""
+    if references:
+        return {}
     return ({"pool": pool} if stage.pool else {}) | ({"models": tree_models} if stage.models else {})
 
 
@@ -324,19 +346,25 @@ def stage_code(stage):
     return lambda wildcards: package("validate.py", stage.path, *readers, *refitted_code(wildcards))
 
 
-def stage_outputs(name, stage):
-    base = f"{SEED_FOLDER}/validation/{{generator}}/{stage.pillar}/{name}"
-    beside = {"beside": [f"{base}.{ending}" for ending in stage.beside]} if stage.beside else {}
-    return beside | {
-        "metrics": f"{base}.tsv",
-        "replicates": f"{base}.replicates.parquet",
-        "figure": report(
-            f"{base}.svg",
+def stage_outputs(name, stage, references):
+    """What a stage writes of each candidate of a job."""
+    names = compared(stage, references)
+    base = {candidate: f"{SEED_FOLDER}/validation/{candidate}/{stage.pillar}/{name}" for candidate in names}
+    drawn = {
+        candidate: report(
+            f"{base[candidate]}.svg",
             caption=f"../scripts/{stage.caption}",
             category=stage.pillar,
             subcategory=name,
-            labels={"cohort": "{cohort}", "generator": "{generator}", "seed": "{seed}"},
-        ),
+            labels={"cohort": "{cohort}", "generator": candidate, "seed": "{seed}"},
+        )
+        for candidate in names
+    }
+    return {
+        "metrics": [f"{base[candidate]}.tsv" for candidate in names],
+        "replicates": [f"{base[candidate]}.replicates.parquet" for candidate in names],
+        "figures": list(drawn.values()),
+        "beside": [f"{base[candidate]}.{ending}" for candidate in names for ending in stage.beside],
     }
 
 
@@ -356,13 +384,6 @@ def stages_of(cohort, pillar=""):
     ]
 
 
-def candidates(stage):
-    """Who is validated: for privacy also `fresh`, real patients that nobody has learned from."""
-    if STAGES[stage].of_published:
-        return config["publish"]
-    return config["compare"] + (["fresh"] if STAGES[stage].pillar == "privacy" else [])
-
-
 def validated(ending, cohorts=SOURCES, seeds=config["seeds"], pillar="", only=""):
     """The results of all stages (of a pillar, or one stage `only`) over cohorts, seeds and candidates."""
     return [
@@ -371,7 +392,7 @@ def validated(ending, cohorts=SOURCES, seeds=config["seeds"], pillar="", only=""
         for seed in seeds
         for stage in stages_of(cohort, pillar)
         if only in ("", stage)
-        for generator in candidates(stage)
+        for generator in candidates(STAGES[stage])
     ]
 
 

@@ -1,4 +1,4 @@
-"""A candidate and real patients -> one stage's metrics, replicates and figure."""
+"""Candidates and real patients -> one stage's metrics, replicates and figure of each."""
 
 from importlib import import_module
 from pathlib import Path
@@ -18,26 +18,32 @@ with job(snakemake) as work:
     if snakemake.input.number:
         settings["released"] = released_patients(None, snakemake.input.number, 0)
 
-    def patients(files):
-        return read_cohort(Path(files[0]).parent, snakemake.params.get("modalities", ()))
-
-    comparison = Comparison(
-        real=patients(snakemake.input.holdout),
-        candidate=patients(snakemake.input.candidate),
-        train=patients(snakemake.input.train),
-        control=patients(snakemake.input.control),
-        pool=patients(pool) if (pool := snakemake.input.get("pool")) else None,
-        models=stage.read_models(models) if (models := snakemake.input.get("models")) else {},
-    )
+    def patients(folder):
+        return read_cohort(folder, snakemake.params.get("modalities", ()))
 
     # The streams leave the generator out: all candidates meet the same real patients.
     def streams(*names):
         return work.stream(*names, without="generator")
 
-    comparison = prepared(stage, comparison, settings, streams)
-    values, replicates = evaluate(stage, comparison, settings, streams)
-    write_table(values, snakemake.output.metrics)
-    write_table(replicates, snakemake.output.replicates)
-    save_figure(stage.figure(comparison, values, settings, snakemake.wildcards.generator), snakemake.output.figure)
-    if beside := snakemake.output.get("beside"):
-        stage.write_beside(comparison, settings, beside)
+    holdout, train, control = (
+        patients(Path(snakemake.input[side][0]).parent) for side in ("holdout", "train", "control")
+    )
+    folders = dict.fromkeys(Path(file).parent for file in snakemake.input.candidates)
+    output, beside = snakemake.output, list(snakemake.output.beside)
+    for number, (name, folder) in enumerate(zip(snakemake.params.candidates, folders, strict=True)):
+        comparison = Comparison(
+            real=holdout,
+            candidate=patients(folder),
+            train=train,
+            control=control,
+            pool=patients(Path(pool[0]).parent) if (pool := snakemake.input.get("pool")) else None,
+            models=stage.read_models(models) if (models := snakemake.input.get("models")) else {},
+        )
+        comparison = prepared(stage, comparison, settings, streams)
+        values, replicates = evaluate(stage, comparison, settings, streams)
+        write_table(values, output.metrics[number])
+        write_table(replicates, output.replicates[number])
+        save_figure(stage.figure(comparison, values, settings, name), output.figures[number])
+        if beside:
+            each = len(beside) // len(folders)
+            stage.write_beside(comparison, settings, beside[number * each : (number + 1) * each])

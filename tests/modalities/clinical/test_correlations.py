@@ -8,6 +8,7 @@ from scipy import stats
 
 from haemosynth.encode.design import coded
 from haemosynth.modalities.clinical.stages import correlations
+from haemosynth.stats.association import association_matrix
 from haemosynth.validate.resampling import prepared
 
 
@@ -68,7 +69,10 @@ def test_coefficients_equal_scipys(comparison):
     settings = correlations.DEFAULTS
     ready = prepared(correlations, comparison, settings, lambda *names: np.random.default_rng(0))
     design = coded(ready.real.schema, ready.real.clinical, ready.candidate.clinical)
-    found = correlations.coefficients(design, ready, settings["kendall_rows"], np.random.default_rng(0))
+    real, candidate = (association_matrix(matrix, design.nominal) for matrix in design.matrices)
+    found = correlations.coefficients(
+        design, ready, settings["kendall_rows"], np.random.default_rng(0), (real, candidate)
+    )
     names = [name for name in design.columns if name in ready.prepared]
     for first, second in (("age", "haemoglobin"), ("creatinine", "beta2_microglobulin"), ("OS_time", "PFS_time")):
         known = ready.real.clinical[[first, second]].dropna()

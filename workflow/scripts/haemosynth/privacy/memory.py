@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.encode.records import Matrix, Vector, fit_encoder, some_rows
@@ -163,7 +163,8 @@ def by_chance(
     total, trained = k + others, float(member[rows].sum())
     ours, theirs = found.released * trained, found.pooled * (len(rows) - trained)
     # The largest number that is reached or exceeded with a probability of at least 1 - RARE.
-    most = float(binom.isf(1 - RARE, total, ours / (ours + theirs))) if total else 0.0
+    beyond = bdtrc(np.arange(total + 1), int(total), ours / (ours + theirs)) if total else np.zeros(1)
+    most = float(np.argmax(beyond <= 1 - RARE))
     explained = max(0.0, _excess(found, member, rows, most, total - most))
     labels = exchanged(member[rows], int(settings["exchanges"]), rng)
     null = exposed_of(found.largest[rows], labels, float(settings["rate"]))

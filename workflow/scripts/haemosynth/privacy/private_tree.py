@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from haemosynth.privacy.accountant import Noise, variance_of
 
@@ -187,7 +187,7 @@ def denoised(noisy: np.ndarray, domain: Domain, variance: float, total: float) -
     energy = float((deviation**2).sum())
     spread = variance * float((size * (1.0 - size / size.sum())).sum())
     # What nine in ten draws of noise alone stay below: at small budgets a column is even, not all in one level.
-    spread *= float(chi2.ppf(SURE, len(sums) - 1)) / (len(sums) - 1) if len(sums) > 1 else 1.0
+    spread *= float(chdtri(len(sums) - 1, 1 - SURE)) / (len(sums) - 1) if len(sums) > 1 else 1.0
     keep = max(0.0, 1.0 - spread / energy) if energy > 0 else 0.0
     sums = onto_simplex(total / len(sums) + keep * deviation, total)
     out = np.zeros(domain.size)

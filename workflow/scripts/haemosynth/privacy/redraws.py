@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, rankdata
+from scipy.special import ndtri
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
@@ -31,6 +31,7 @@ from haemosynth.privacy.likelihood import log_ratio
 from haemosynth.privacy.membership_attacks import attack
 from haemosynth.stats.neighbours import neighbours
 from haemosynth.stats.null_distribution import Labels, exchanged, rank_statistics
+from haemosynth.stats.ranking import ranks_of
 
 RATE = 0.01  # false positives at which true ones are counted
 OUTLYING = 0.2  # share of real patients, the farthest from their fifth neighbour, who stand out
@@ -129,12 +130,12 @@ def attack_redraws(
 def _statistics(scores: Matrix, member: Labels, outlying: Labels) -> Matrix:
     """(releases, STATISTICS)"""
     found = np.empty((len(scores), len(STATISTICS)))
-    found[:, 0] = areas(rankdata(scores, axis=1), member[None, :])[:, 0]
+    found[:, 0] = areas(ranks_of(scores, axis=1), member[None, :])[:, 0]
     for row, score in enumerate(scores):
         found[row, 1] = rank_statistics(score, member[None, :], (RATE,))[1][0, 0]
     found[:, 2] = 0.5
     if 0 < member[outlying].sum() < outlying.sum():
-        found[:, 2] = areas(rankdata(scores[:, outlying], axis=1), member[None, outlying])[:, 0]
+        found[:, 2] = areas(ranks_of(scores[:, outlying], axis=1), member[None, outlying])[:, 0]
     return found
 
 
@@ -154,10 +155,10 @@ def by_chance(targets: Targets, scores: Scores) -> Matrix:
     labels, outlying = targets.labels, targets.outlying
     worst = np.full((len(labels), len(STATISTICS)), -np.inf)
     for of_attack in scores.of.values():
-        whole = areas(rankdata(of_attack, axis=1).mean(axis=0)[None], labels)[0]
+        whole = areas(ranks_of(of_attack, axis=1).mean(axis=0)[None], labels)[0]
         rate = np.mean([rank_statistics(score, labels, (RATE,))[1][:, 0] for score in of_attack], axis=0)
         inside = labels[:, outlying]
-        far = areas(rankdata(of_attack[:, outlying], axis=1).mean(axis=0)[None], inside)[0]
+        far = areas(ranks_of(of_attack[:, outlying], axis=1).mean(axis=0)[None], inside)[0]
         some = (inside.sum(axis=1) > 0) & (inside.sum(axis=1) < inside.shape[1])
         worst = np.maximum(worst, np.column_stack([whole, rate, np.where(some, far, 0.5)]))
     return worst
@@ -222,14 +223,18 @@ def _normal(points: Matrix, number: Labels, mean: Vector, spread: Vector) -> Vec
     middle = own.mean(axis=0)
     others = (n * middle - own) / (n - 1)
     width = np.maximum(own.std(axis=0), 1e-6)
-    table = norm.logpdf(own, mean[number], np.maximum(spread[number], 1e-6))
-    return np.asarray((table - norm.logpdf(own, others, width)).sum(axis=1))
+    table = _log_normal(own, mean[number], np.maximum(spread[number], 1e-6))
+    return np.asarray((table - _log_normal(own, others, width)).sum(axis=1))
+
+
+def _log_normal(values: Matrix, mean: Matrix, spread: Vector) -> Matrix:
+    return np.asarray(-(((values - mean) / spread) ** 2) / 2 - np.log(spread) - np.log(2 * np.pi) / 2)
 
 
 def table_area(targets: Targets, member: Labels | None = None, rows: Any = slice(None)) -> float:
     """Area under the ROC curve of the worst attack on the printed table."""
     labels = targets.member if member is None else member
-    found = [areas(rankdata(score[rows])[None], labels[None, :])[0, 0] for score in table_scores(targets).values()]
+    found = [areas(ranks_of(score[rows])[None], labels[None, :])[0, 0] for score in table_scores(targets).values()]
     return float(max(found))
 
 
@@ -239,7 +244,7 @@ def told(auc: float, table: float) -> float:
     (d' of the release / d' of the table)^2 with d' = sqrt(2) Phi^-1(AUC), the distance of two normal scores that have
     this area; 0 where the attack finds nothing, infinite where the table tells nothing.
     """
-    release, printed = (norm.ppf(min(max(area, 0.5), 1 - 1e-9)) for area in (auc, table))
+    release, printed = (float(ndtri(min(max(area, 0.5), 1 - 1e-9))) for area in (auc, table))
     if release == 0:
         return 0.0
     return float((release / printed) ** 2) if printed > 0 else float("inf")

@@ -27,6 +27,7 @@ from haemosynth.privacy.redraws import Targets, attack_redraws, by_chance, find_
 from haemosynth.privacy.release_check import CHECKS
 from haemosynth.privacy.tiers import TIERS, disclosure_limits
 from haemosynth.stats.cox import concordance, fit_cox
+from haemosynth.stats.distributions import distances
 from haemosynth.stats.null_distribution import RARE, quantile
 
 METRICS = ("disclosure_auc", "disclosure_tpr_1", "disclosure_outlying_auc")
@@ -88,15 +89,13 @@ class Usefulness:
 
     def of(self, release: Cohort) -> dict[str, float]:
         """margin_distance and c_index of a release; NaN where a column or an event is missing."""
-        from scipy.stats import ks_2samp
-
-        distances = []
+        gaps = []
         for name in self.numbers:
             sides = [side.clinical[name].dropna().to_numpy(float) for side in (release, self.unseen)]
             if all(len(side) for side in sides):
-                distances.append(float(ks_2samp(sides[0], sides[1]).statistic))
+                gaps.append(distances(sides[0], sides[1])[1])
         return {
-            "margin_distance": float(np.mean(distances)) if distances else np.nan,
+            "margin_distance": float(np.mean(gaps)) if gaps else np.nan,
             "c_index": self._concordance(release),
         }
 

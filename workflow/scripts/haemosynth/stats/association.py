@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+
+from haemosynth.stats.ranking import ranks_of
 
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+PAIRS = 50_000  # of patients, compared at once
 FEWEST = 10  # patients in whom both columns are known that an association needs
 
 
@@ -66,7 +68,7 @@ def correlation_ratio(groups: Matrix, values: Matrix) -> float:
     """
     _, group = np.unique(groups, return_inverse=True)
     k, n = int(group.max()) + 1, len(group)
-    ranks = rankdata(values)
+    ranks = ranks_of(values)
     ranks -= ranks.mean()
     total = float(ranks @ ranks)
     if k < 2 or k >= n or total == 0:
@@ -117,11 +119,14 @@ def kendall_tau(values: Matrix) -> Matrix:
     n, columns = values.shape
     concordant, untied = np.zeros((columns, columns)), np.zeros((columns, columns))
     known = (~np.isnan(values)).astype(np.float64)
-    for i in range(n - 1):
-        difference = np.sign(values[i + 1 :] - values[i])
-        sign = np.nan_to_num(difference)
+    first, second = np.triu_indices(n, 1)
+    for start in range(0, len(first), PAIRS):
+        block = slice(start, start + PAIRS)
+        difference = values[second[block]] - values[first[block]]
+        told = ~np.isnan(difference)
+        sign = np.sign(np.where(told, difference, 0.0))
         concordant += sign.T @ sign
-        untied += np.abs(sign).T @ (~np.isnan(difference)).astype(np.float64)
+        untied += np.abs(sign).T @ told
     product = untied * untied.T
     readable = (known.T @ known >= FEWEST) & (product > 0)
     return np.where(readable, concordant / np.sqrt(np.where(readable, product, 1.0)), np.nan)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from haemosynth.stats.ranking import ranks_of
+
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
@@ -214,8 +216,6 @@ def hazard_trends(model: CoxModel, covariates: Matrix, time: Vector, event: Vect
     Args:
         covariates, time, event: the patients the model was fitted on.
     """
-    from scipy.stats import rankdata
-
     order = np.argsort(-time, kind="stable")
     x, time, event = covariates[order], time[order], event[order]
     risk = x @ model.log_hazard
@@ -224,7 +224,7 @@ def hazard_trends(model: CoxModel, covariates: Matrix, time: Vector, event: Vect
     last = np.searchsorted(-time, -time[rows], side="right") - 1  # the last row of the risk set
     mean = np.cumsum(weight[:, None] * x, axis=0)[last] / np.cumsum(weight)[last][:, None]
     scaled = len(rows) * (x[rows] - mean) @ model.covariance
-    rank = rankdata(time[rows])
+    rank = ranks_of(time[rows])
     rank -= rank.mean()
     z: Vector = rank @ scaled / np.sqrt(len(rows) * np.diag(model.covariance) * (rank @ rank))
     return z

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from haemosynth.stats.ranking import ranks_of
+
 Vector = NDArray[np.float64]
 
 
@@ -85,9 +87,7 @@ def mixed_distance(first: Vector, second: Vector, masses: Vector) -> float:
 
 def rank_correlations(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Spearman correlations of the columns of (rows, columns) without missing values; 0 where a column is constant."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(values, axis=0)
+    ranks = ranks_of(values)
     ranks -= ranks.mean(axis=0)
     ranks /= np.maximum(np.sqrt((ranks**2).sum(axis=0)), 1e-12)
     return np.asarray(ranks.T @ ranks)

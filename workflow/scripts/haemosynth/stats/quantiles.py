@@ -69,7 +69,7 @@ def stands_out(distinct: np.ndarray, counts: np.ndarray, grain: float | None) ->
     Args:
         distinct: (values,) sorted. counts: (values,) patients who share each. grain: recording resolution.
     """
-    from scipy.stats import poisson
+    from scipy.special import pdtrc
 
     if not grain:
         return np.asarray(counts > 1)
@@ -82,4 +82,4 @@ def stands_out(distinct: np.ndarray, counts: np.ndarray, grain: float | None) ->
             first, last = (first - 1, last) if left <= right else (first, last + 1)
             others = int(counts[first : last + 1].sum() - counts[i])
         expected[i] = others / max(1.0, round((distinct[last] - distinct[first]) / grain))
-    return np.asarray(poisson.sf(counts - 1, expected) < STANDS_OUT)
+    return np.asarray(pdtrc(counts - 1, expected) < STANDS_OUT)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
+from numpy.typing import NDArray
 
 from haemosynth.core.arrays import Vector
+
+
+def ranks_of(values: NDArray[np.float64], axis: int = 0) -> NDArray[np.float64]:
+    """Ranks from 1 along an axis of one or two; equal values share their mean rank, and NaN has none (NaN)."""
+    if np.ndim(values) == 1:
+        return pd.Series(values).rank().to_numpy(np.float64, copy=True)
+    return pd.DataFrame(values).rank(axis=axis).to_numpy(np.float64, copy=True)  # type: ignore[call-overload,no-any-return]
 
 
 def auc(answer: Vector, score: Vector) -> float:
@@ -13,7 +21,7 @@ def auc(answer: Vector, score: Vector) -> float:
 
     positive = answer > 0.5
     m, k = int(positive.sum()), int((~positive).sum())
-    return float((rankdata(score)[positive].sum() - m * (m + 1) / 2) / (m * k))
+    return float((ranks_of(score)[positive].sum() - m * (m + 1) / 2) / (m * k))
 
 
 def area(members: Vector, others: Vector) -> float:

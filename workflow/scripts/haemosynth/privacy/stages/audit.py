@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, VERMILION, new_figure
@@ -171,7 +171,7 @@ def enough(ground: Ground, offered: Offer, settings: Mapping[str, Any]) -> int:
     share = released * trained / (released * trained + pooled * others)
     needed, power = int(np.log(1 - RARE) // np.log(share)) + 1, 1 - float(memory.DEFAULTS["missed"])
     copies = max(needed, int(settings["fewest"]))
-    while binom.sf(needed - 1, copies, power) < 0.99:
+    while bdtrc(needed - 1, copies, power) < 0.99:
         copies += 1
     return copies
 

@@ -23,6 +23,7 @@ from haemosynth.core.streams import torch_seed
 from haemosynth.encode.records import Matrix, Vector
 from haemosynth.modalities.registry import ALTERED, RECORD
 from haemosynth.modalities.summaries import Blocks, summary
+from haemosynth.stats.ranking import ranks_of
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -179,9 +180,7 @@ def rank_correlations(first: Matrix, second: Matrix) -> tuple[Matrix, Matrix]:
 
     Ranks are those among all known values of a column; a pair uses the patients who have both.
     """
-    from scipy.stats import rankdata
-
-    (a, known_a), (b, known_b) = ((rankdata(m, axis=0, nan_policy="omit"), np.isfinite(m)) for m in (first, second))
+    (a, known_a), (b, known_b) = ((ranks_of(m), np.isfinite(m)) for m in (first, second))
     a, b = np.nan_to_num(a), np.nan_to_num(b)
     one_a, one_b = known_a.astype(float), known_b.astype(float)
     n = np.maximum(one_a.T @ one_b, 1.0)

@@ -118,7 +118,8 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     for i, j in zip(*np.nonzero(read & ~np.isnan(candidate)), strict=True):
         pair = f"{design.columns[i]}~{design.columns[j]}"
         values.append(Value("association_difference", float(candidate[i, j] - real[i, j]), pair, n=n))
-    for name, (real, candidate) in coefficients(design, comparison, int(settings["kendall_rows"]), rng).items():
+    found = coefficients(design, comparison, int(settings["kendall_rows"]), rng, (real, candidate))
+    for name, (real, candidate) in found.items():
         read = np.triu(~np.isnan(real), 1)
         values += _summary(real[read], np.nan_to_num(candidate[read]), "clinical", n, (f"{name}_error",))
     values += _spreads(comparison, design, settings)
@@ -152,11 +153,12 @@ def _summary(
 
 
 def coefficients(
-    design: Design, comparison: Comparison, most: int, rng: np.random.Generator
+    design: Design, comparison: Comparison, most: int, rng: np.random.Generator, associations: tuple[Matrix, Matrix]
 ) -> dict[str, tuple[Matrix, Matrix]]:
     """Pearson's, Spearman's and Kendall's coefficients of all numbers that are not events, in real and candidate.
 
-    Kendall's on `most` patients of a side at most. Each is (numbers, numbers) with NaN where it cannot be read.
+    Kendall's on `most` patients of a side at most; Spearman's are among the `associations` of all columns already.
+    Each is (numbers, numbers) with NaN where it cannot be read.
     """
     columns = [i for i, name in enumerate(design.columns) if name in comparison.prepared]
     numbers = [matrix[:, columns] for matrix in design.matrices]
@@ -165,13 +167,9 @@ def coefficients(
     winsorised = [np.clip(side, low, high) for side in numbers]
     return {
         "pearson": (cross_correlation(winsorised[0], winsorised[0]), cross_correlation(winsorised[1], winsorised[1])),
-        "spearman": (_spearman(numbers[0]), _spearman(numbers[1])),
+        "spearman": (associations[0][np.ix_(columns, columns)], associations[1][np.ix_(columns, columns)]),
         "kendall": (kendall_tau(some[0]), kendall_tau(some[1])),
     }
-
-
-def _spearman(values: Matrix) -> Matrix:
-    return association_matrix(values, np.zeros(values.shape[1], dtype=bool))
 
 
 def _groups(comparison: Comparison, design: Design) -> list[tuple[str, list[str], list[Matrix]]]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit, ndtr, ndtri
-from scipy.stats import rankdata
 
 from haemosynth.core.cohort import MUTATION_COLUMNS, Alterations, Cohort
 from haemosynth.core.streams import one_of_each
@@ -16,6 +15,7 @@ from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.genomic.cell_fraction import copies, male, x_linked
 from haemosynth.modalities.genomic.generators.missingness import sample_missingness
 from haemosynth.stats.quantiles import LEAST_PIECE, quantiles
+from haemosynth.stats.ranking import ranks_of
 
 LEVELS = np.linspace(0.01, 0.99, 33)  # where quantile functions are held: the extremes stay with their owners
 LEAST_RESIDUAL = 1e-6  # where every patient has values of one size, the factor alone would tell them
@@ -205,7 +205,7 @@ def _fit_effects(
         quantile[g] = np.clip(quantile[g], low, high)
         if len(own):
             # Ranks among the gene's own mutations, exact where these are many: only what is drawn is smoothed.
-            ranked = (rankdata(own) - 0.5) / len(own)
+            ranked = (ranks_of(own) - 0.5) / len(own)
             placed = trust * ranked + (1.0 - trust) * np.interp(own, quantile[g], LEVELS)
             score[gene == g] = ndtri(np.clip(placed, LEVELS[0], LEVELS[-1]))
             spread = np.var(own) if len(own) > 5 else np.var(value)
