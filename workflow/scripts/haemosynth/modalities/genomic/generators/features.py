@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core.cohort import Cohort
+from haemosynth.stats.hazards import estimate_hazard
 
 Record = list[dict[str, Any]]
 KNOTS = 41  # points that hold the distribution of a number: finer than any effect that a cohort can show
@@ -66,10 +67,8 @@ def _number(values: pd.Series, bins: int) -> dict[str, Any]:
 
 def _cumulative_hazard(time: pd.Series, event: pd.Series, at: np.ndarray) -> np.ndarray:
     """Nelson-Aalen estimate at the times `at`."""
-    order = np.argsort(time.to_numpy(), kind="stable")
-    steps = event.to_numpy()[order] / np.arange(len(order), 0, -1)
-    position = np.searchsorted(time.to_numpy()[order], at, side="right")
-    return np.concatenate([[0.0], np.cumsum(steps)])[position]
+    times, hazard = estimate_hazard(time.to_numpy(), event.to_numpy(), ties="in_turn")
+    return np.concatenate([[0.0], hazard])[np.searchsorted(times, at, side="right")]
 
 
 def design_matrix(record: Record, clinical: pd.DataFrame) -> np.ndarray:
