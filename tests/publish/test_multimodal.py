@@ -45,8 +45,8 @@ def test_a_release_with_expression_is_the_same_bytes_twice_and_opens_with_scanpy
 
 
 def test_the_data_card_tells_how_many_have_expression():
-    from haemosynth.publish.data_card import further_lines
+    from haemosynth.publish.data_card import describe_further
 
     cohort, _ = halves()
-    assert f"of {expression_of(cohort).n_obs} patients" in further_lines(cohort)[0]
-    assert further_lines(small_cohort(60)) == []
+    assert f"of {expression_of(cohort).n_obs} patients" in describe_further(cohort)[0]
+    assert describe_further(small_cohort(60)) == []

@@ -33,7 +33,7 @@ from haemosynth.privacy.tiers import stamped
 from haemosynth.privacy.words import disclosure_sentences
 from haemosynth.publish.cbioportal import write_study
 from haemosynth.publish.crate import write_crate
-from haemosynth.publish.data_card import data_card
+from haemosynth.publish.data_card import Account, write_card
 from haemosynth.publish.multimodal import annotated, write_mudata
 from haemosynth.report.content import Content, note_of
 from haemosynth.report.dossier import render
@@ -182,19 +182,21 @@ def publish(
             **({"size": content.size_figures[generator]} if generator in content.size_figures else {}),
         },
         dossier=render(content, config, [generator], release=True, template=template),
-        data_card=data_card(
+        data_card=write_card(
             cohort,
-            content.cohort,
-            generator,
-            recipe,
-            models,
-            len(content.train),
-            gate,
-            composites,
-            note=note_of(config, content.cohort),
-            tier=tier,
-            disclosure=disclosure_sentences(own, len(content.train), config["release"], curve),
-            curve=curve,
+            Account(
+                content.cohort,
+                generator,
+                recipe,
+                models,
+                len(content.train),
+                gate,
+                composites,
+                note=note_of(config, content.cohort),
+                tier=tier,
+                disclosure=disclosure_sentences(own, len(content.train), config["release"], curve),
+                curve=curve,
+            ),
         ),
         config=config,
         root=template.resolve().parents[2],
