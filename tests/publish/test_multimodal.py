@@ -50,3 +50,19 @@ def test_the_data_card_tells_how_many_have_expression():
     cohort, _ = halves()
     assert f"of {expression_of(cohort).n_obs} patients" in describe_further(cohort)[0]
     assert describe_further(small_cohort(60)) == []
+
+
+@pytest.mark.parametrize("tier", ["open", "agreement"])
+def test_every_exported_table_says_to_whom_it_may_go(tmp_path, tier):
+    from fixtures_pictures import pictures
+
+    from haemosynth.modalities.images.export import export_images
+    from haemosynth.publish.data_card import describe_further
+
+    export_images(pictures(), tmp_path, tier)
+    stamp = "" if tier == "open" else f".{tier}"
+    assert {file.name for file in tmp_path.glob("images*") if file.is_file()} == {
+        f"images{stamp}.tsv",
+        f"images{stamp}.json",
+    }
+    assert f"`cohort{stamp}.h5mu`" in describe_further(halves()[0], tier)[0]

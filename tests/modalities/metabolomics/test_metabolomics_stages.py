@@ -232,7 +232,10 @@ def test_the_pictures_of_the_dossier_are_the_same_twice_and_the_release_shows_no
 def test_a_release_holds_the_table_as_people_write_it(tmp_path):
     cohort = candidate("factor")
     export.export(cohort, tmp_path)
+    export.export(cohort, tmp_path, "agreement")
+    stamped = (tmp_path / "tables/metabolomics.agreement.tsv").read_text()
     text = (tmp_path / "tables/metabolomics.tsv").read_text()
+    assert stamped == text
     assert "\t<" in text
     assert "Glucose (mmol/L)" in text
     entry = {"format": "tables", "path": str(tmp_path), "metabolomics": {"path": "tables/metabolomics.tsv"}}

@@ -44,7 +44,7 @@ def write_card(cohort: Cohort, account: Account) -> str:
     """The data card of a synthetic cohort as Markdown."""
     lines = [
         *_open(cohort, account),
-        *_list_content(cohort),
+        *_list_content(cohort, account.tier),
         *_say_how_made(account),
         *_guarantee(account.models),
         *_rate_distances(account.composites),
@@ -69,7 +69,7 @@ def _open(cohort: Cohort, account: Account) -> list[str]:
     ]
 
 
-def _list_content(cohort: Cohort) -> list[str]:
+def _list_content(cohort: Cohort, tier: str) -> list[str]:
     schema = cohort.schema
     return [
         "## Content",
@@ -78,7 +78,7 @@ def _list_content(cohort: Cohort) -> list[str]:
         f"- endpoints: {', '.join(schema.endpoints) or 'none'} (months; event 1, censored 0)",
         f"- alterations: {len(schema.alterations)} ({len(schema.genes)} genes)",
         "- missing values mean: not recorded. Genes of patients who were not sequenced are missing, not absent.",
-        *describe_further(cohort),
+        *describe_further(cohort, tier),
         "",
     ]
 
@@ -176,10 +176,10 @@ def _sizes(curve: pd.DataFrame | None) -> list[str]:
     return lines
 
 
-def describe_further(cohort: Cohort) -> list[str]:
+def describe_further(cohort: Cohort, tier: str = "open") -> list[str]:
     """What is said of the further modalities that the cohort has."""
     having = [name for name in FURTHER if name in cohort.parts and offers(name, "export")]
-    return [line for name in having for line in load(name, "export").describe(cohort)]
+    return [line for name in having for line in load(name, "export").describe(cohort, tier)]
 
 
 def _guarantee(models: Mapping[str, Mapping[str, Any]]) -> list[str]:

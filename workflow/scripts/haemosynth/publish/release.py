@@ -253,7 +253,7 @@ def write_release(
     for name in (name for name in FURTHER if name in cohort.parts):
         load(name, "part").write(cohort.parts[name], part / "cohort" / MODALITIES[name].files[0])
         if offers(name, "export") and hasattr(export := load(name, "export"), "export"):
-            export.export(released, part)
+            export.export(released, part, tier)
     _write_text_table(
         cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / stamped("clinical.tsv", tier)
     )
@@ -265,7 +265,7 @@ def write_release(
         )
         _write_text_table(cohort.mutations, part / "tables" / stamped("mutations.tsv", tier))
     if annotated(cohort):
-        write_mudata(released, part / "cohort.h5mu")
+        write_mudata(released, part / stamped("cohort.h5mu", tier))
     write_study(
         released,
         part / "cbioportal",

@@ -69,16 +69,6 @@ def simulate_cohort(
     return cohort, truth
 
 
-def mutation_priors(resources: Path, disease: str = "myeloma") -> pd.DataFrame:
-    """Published frequencies of alterations, to serve as priors of a mutation model.
-
-    Columns: `alteration`, `frequency` (0-1), `patients` (how many the frequency rests on: the strength of a beta prior;
-    small where it is an assumption), `source`.
-    """
-    table = read_table(resources / disease / "alterations.tsv")
-    return table[["alteration", "frequency", "patients", "source"]]
-
-
 def _choice(values: Any, known: tuple[str, ...], where: str) -> tuple[str, ...]:
     chosen = (values,) if isinstance(values, str) else tuple(values or ())
     wrong = [value for value in chosen if value not in known]

@@ -99,32 +99,6 @@ def design_matrix(record: Record, clinical: pd.DataFrame) -> np.ndarray:
     return np.column_stack(features)
 
 
-def record_levels(record: Record, clinical: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The record as levels: (patients, columns) level or -1, and (columns + 1,) offsets of the columns' levels.
-
-    Numbers fall into quantile bins, an endpoint into bins of time by event. Missing is a level of its own where
-    training patients show enough of it, else -1; so is any rare or unknown level.
-    """
-    columns, counts = [], []
-    for entry in record:
-        values, missing = _values(entry, clinical)
-        if entry["kind"] == "levels":
-            level = np.full(len(clinical), -1)
-            for code, name in enumerate(entry["levels"]):
-                level[values == name] = code
-            count = len(entry["levels"])
-        else:
-            level = np.searchsorted(entry["cuts"], values, side="right")
-            count = len(entry["cuts"]) + 1
-            if entry["kind"] == "endpoint":
-                event = np.where(missing, 0, clinical[f"{entry['column']}_event"].to_numpy())
-                level, count = 2 * level + (event > 0.5), 2 * count
-        columns.append(np.where(missing, count if entry["missing"] else -1, level))
-        counts.append(count + entry["missing"])
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return np.stack(columns, axis=1) if columns else np.empty((len(clinical), 0), dtype=np.int64), offsets
-
-
 def _values(entry: Mapping[str, Any], clinical: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     if entry["kind"] == "levels":
         values = clinical[entry["column"]].astype("object")
