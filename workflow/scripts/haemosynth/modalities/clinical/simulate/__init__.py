@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError, suggestion
-from haemosynth.core.files import read_table
 from haemosynth.modalities.registry import FURTHER, NAMES
 
 DISEASES = ("myeloma",)
