@@ -19,7 +19,7 @@ from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.modalities.clinical.simulate import simulate_cohort
 from haemosynth.modalities.expression.ingest import ingest_expression
-from haemosynth.modalities.expression.part import Profiles, expression_of
+from haemosynth.modalities.expression.part import expression_of, keep_profiles
 from haemosynth.modalities.expression.profiles import learned, levels
 from haemosynth.modalities.expression.reference import reference
 from haemosynth.modalities.expression.simulate import simulate_expression
@@ -51,7 +51,7 @@ def divided(cohort: Cohort, expression, panel, variable: int, seed: int) -> tupl
     parts = split(cohort, train_fraction=0.6, stratify=None, panel=panel, rng=stream(seed, "s"))
     own = [expression[expression.obs_names.isin(part.patients)].copy() for part in parts]
     train, holdout = learned(*own, genes=None, variable=variable)
-    return parts[0].replaced(expression=Profiles(train)), parts[1].replaced(expression=Profiles(holdout))
+    return parts[0].replaced(expression=keep_profiles(train)), parts[1].replaced(expression=keep_profiles(holdout))
 
 
 def measured(made, train: Cohort, holdout: Cohort, events: list[str], rng: np.random.Generator) -> dict[str, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core.cohort import Cohort, typed
-from haemosynth.modalities.expression.part import Profiles, find_expression
+from haemosynth.modalities.expression.part import find_expression, keep_profiles
 from haemosynth.modalities.images.part import find_images
 from haemosynth.validate.stage import Comparison
 
@@ -35,7 +35,7 @@ def renamed(cohort: Cohort) -> Cohort:
     if images is not None:
         images = replace(images, patient_id=np.array([named(owner) for owner in images.patient_id.tolist()], dtype=str))
     return cohort.replaced(
-        expression=None if expression is None else Profiles(expression),
+        expression=None if expression is None else keep_profiles(expression),
         images=images,
         clinical=cohort.clinical.set_axis(ids),
         alterations=cohort.alterations.set_axis(ids),

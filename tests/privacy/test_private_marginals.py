@@ -20,7 +20,7 @@ from haemosynth.modalities.registry import load_algorithm
 from haemosynth.privacy.accountant import KEY, Noise, composed, rho_of
 from haemosynth.privacy.private_tree import Domain, denoised, fitted_pair, gain
 from haemosynth.privacy.release_check import COLUMNS
-from haemosynth.publish.data_card import data_card
+from haemosynth.publish.data_card import Account, write_card
 from haemosynth.study.split import split
 
 CLINICAL, GENOMIC = (load_algorithm(modality, "private_marginals") for modality in ("clinical", "genomic"))
@@ -317,7 +317,7 @@ def card(models: dict[str, Fitted]) -> str:
     recipe = dict.fromkeys(models, "private_marginals")
     gate = pd.DataFrame(columns=COLUMNS)
     composites = pd.DataFrame(columns=["pillar", "modality", "relative", "low", "high"])
-    return data_card(train, "small", "private", recipe, told, len(train), gate, composites)
+    return write_card(train, Account("small", "private", recipe, told, len(train), gate, composites))
 
 
 def test_the_data_card_states_the_guarantee_of_both_modalities():

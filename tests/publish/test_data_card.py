@@ -5,15 +5,15 @@ import pytest
 from fixtures_small import small_cohort
 
 from haemosynth.privacy.release_check import COLUMNS
-from haemosynth.publish.data_card import data_card
+from haemosynth.publish.data_card import Account, write_card
 
 
 def card(model):
     composites = pd.DataFrame(columns=["pillar", "modality", "relative", "low", "high"])
-    return data_card(
-        small_cohort(60), "small", "default", {"clinical": "vae"}, {"clinical": model}, 1000,
-        pd.DataFrame(columns=COLUMNS), composites,
-    )  # fmt: skip
+    account = Account(
+        "small", "default", {"clinical": "vae"}, {"clinical": model}, 1000, pd.DataFrame(columns=COLUMNS), composites
+    )
+    return write_card(small_cohort(60), account)
 
 
 @pytest.mark.parametrize("patients", [1000, 400])

@@ -45,8 +45,25 @@ def test_a_release_with_expression_is_the_same_bytes_twice_and_opens_with_scanpy
 
 
 def test_the_data_card_tells_how_many_have_expression():
-    from haemosynth.publish.data_card import further_lines
+    from haemosynth.publish.data_card import describe_further
 
     cohort, _ = halves()
-    assert f"of {expression_of(cohort).n_obs} patients" in further_lines(cohort)[0]
-    assert further_lines(small_cohort(60)) == []
+    assert f"of {expression_of(cohort).n_obs} patients" in describe_further(cohort)[0]
+    assert describe_further(small_cohort(60)) == []
+
+
+@pytest.mark.parametrize("tier", ["open", "agreement"])
+def test_every_exported_table_says_to_whom_it_may_go(tmp_path, tier):
+    from fixtures_pictures import pictured
+
+    from haemosynth.modalities.images.export import export_images
+    from haemosynth.modalities.images.part import images_of
+    from haemosynth.publish.data_card import describe_further
+
+    export_images(images_of(pictured(20)), tmp_path, tier)
+    stamp = "" if tier == "open" else f".{tier}"
+    assert {file.name for file in tmp_path.glob("images*") if file.is_file()} == {
+        f"images{stamp}.tsv",
+        f"images{stamp}.json",
+    }
+    assert f"`cohort{stamp}.h5mu`" in describe_further(halves()[0], tier)[0]

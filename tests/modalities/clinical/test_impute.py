@@ -227,16 +227,6 @@ def test_a_column_never_seen_stays_missing_and_is_named(algorithm):
     assert not draw[["x", "level"]].isna().any().any()
 
 
-def test_nelson_aalen_equals_lifelines():
-    import lifelines
-
-    rng = np.random.default_rng(9)
-    time, event = rng.integers(1, 30, 200).astype(float), rng.integers(0, 2, 200).astype(float)
-    other = lifelines.NelsonAalenFitter(nelson_aalen_smoothing=False).fit(time, event).cumulative_hazard_
-    steps = coding.nelson_aalen(time, event)
-    assert np.allclose(steps[1], other.iloc[:, 0].loc[steps[0]])
-
-
 def test_rubins_rules_known_answer():
     # W = 2, B = 1, m = 3: T = 2 + (4/3) 1
     estimate, variance = pool([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])

@@ -11,7 +11,7 @@ from fixtures_small import small_cohort
 from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical import reference as references
 from haemosynth.modalities.expression import subgroups
-from haemosynth.modalities.expression.part import Profiles, expression_of
+from haemosynth.modalities.expression.part import expression_of, keep_profiles
 from haemosynth.modalities.expression.reference import reference
 from haemosynth.modalities.expression.stages import (
     expression,
@@ -71,14 +71,14 @@ def candidate(kind):
     if kind == "profiles of others":
         profiles = expression_of(train)[stream(1, kind).permutation(expression_of(train).n_obs)].copy()
         profiles.obs_names = expression_of(train).obs_names
-        return train.replaced(expression=Profiles(profiles))
+        return train.replaced(expression=keep_profiles(profiles))
     if kind == "few profiles":
         rows = stream(1, kind).permutation(expression_of(train).n_obs)[:6]
         profiles = expression_of(train)[np.resize(rows, expression_of(train).n_obs)].copy()
         profiles.obs_names = expression_of(train).obs_names
-        return train.replaced(expression=Profiles(profiles))
+        return train.replaced(expression=keep_profiles(profiles))
     made = references.reference(kind, train, len(train), stream(1, kind))
-    return made.replaced(expression=Profiles(reference(kind, train, made, stream(1, kind, "expression"))))
+    return made.replaced(expression=keep_profiles(reference(kind, train, made, stream(1, kind, "expression"))))
 
 
 @cache
@@ -282,7 +282,7 @@ def test_a_signature_that_decides_survival_is_found_and_given_to_others_it_is_lo
     real, known = lived_by_expression(holdout, place, rng), lived_by_expression(train, place, rng)
     exchanged = expression_of(candidate("profiles of others"))
     numbers = {}
-    for kind, made in (("real", known), ("others", known.replaced(expression=Profiles(exchanged)))):
+    for kind, made in (("real", known), ("others", known.replaced(expression=keep_profiles(exchanged)))):
         comparison = Comparison(real, made, known, control)
         comparison = prepared(expression_survival, comparison, expression_survival.DEFAULTS, streams)
         values = expression_survival.measure(comparison, expression_survival.DEFAULTS, streams("measure"))
@@ -380,7 +380,7 @@ def test_copied_profiles_among_others_are_told():
     profiles.obs["library_size"] = np.r_[
         expression_of(train).obs["library_size"].to_numpy()[rows], profiles.obs["library_size"].to_numpy()[len(rows) :]
     ]
-    comparison = Comparison(holdout, made.replaced(expression=Profiles(profiles)), train, control)
+    comparison = Comparison(holdout, made.replaced(expression=keep_profiles(profiles)), train, control)
     comparison = prepared(expression_memory, comparison, expression_memory.DEFAULTS, streams)
     values = expression_memory.measure(comparison, expression_memory.DEFAULTS, streams("measure"))
     numbers = {(value.metric, value.target): value.value for value in values}

@@ -13,7 +13,7 @@ from haemosynth.core.streams import stream
 from haemosynth.encode import conditions
 from haemosynth.learn import loop
 from haemosynth.modalities.expression.generators import factor, negative_binomial_vae, scores
-from haemosynth.modalities.expression.part import Profiles, expression_of
+from haemosynth.modalities.expression.part import expression_of, keep_profiles
 from haemosynth.modalities.expression.profiles import levels
 from haemosynth.modalities.expression.reference import reference
 from haemosynth.modalities.registry import load_algorithm
@@ -115,7 +115,7 @@ def as_logs(cohort):
     expression.X = levels(expression)
     expression.uns = {"values": "log", "batch": ""}
     expression.obs = expression.obs[[]]
-    return cohort.replaced(expression=Profiles(expression))
+    return cohort.replaced(expression=keep_profiles(expression))
 
 
 @pytest.mark.parametrize("name", list(QUICK))
@@ -123,7 +123,7 @@ def test_continuous_values_of_few_patients_and_no_genomic_modality(name):
     train = as_logs(halves()[0])
     train = train.take(np.flatnonzero(train.patients.isin(expression_of(train).obs_names))[:40]).record()
     expression = expression_of(as_logs(halves()[0]))
-    train = train.replaced(expression=Profiles(expression[expression.obs_names.isin(train.patients)].copy()))
+    train = train.replaced(expression=keep_profiles(expression[expression.obs_names.isin(train.patients)].copy()))
     module = load_algorithm("expression", name)
     model = module.fit(train, {**module.DEFAULTS, **QUICK[name]}, stream(1), None)
     made = module.sample(model, train.replaced(expression=None), stream(2))

@@ -8,7 +8,7 @@ import numpy as np
 from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.simulate import simulate_cohort
 from haemosynth.modalities.metabolomics.divide import divide
-from haemosynth.modalities.metabolomics.part import Measurements, measured_of
+from haemosynth.modalities.metabolomics.part import keep_measurements, measured_of
 from haemosynth.modalities.metabolomics.simulate import simulate
 from haemosynth.study.split import split
 
@@ -29,7 +29,7 @@ def halves(n=700):
     """Train and holdout with measurements; treat both as read-only."""
     cohort, data, _ = simulated(n)
     parts = split(cohort, 0.6, None, {"recurrent": {"min_carriers": 5}}, stream(1, "split"))
-    own = [Measurements(data[data.obs_names.isin(part.patients)].copy()) for part in parts]
+    own = [keep_measurements(data[data.obs_names.isin(part.patients)].copy()) for part in parts]
     return tuple(part.replaced(metabolomics=one) for part, one in zip(parts, divide(*own, {}), strict=True))
 
 

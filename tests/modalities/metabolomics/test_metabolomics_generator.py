@@ -13,7 +13,7 @@ from haemosynth.generate import fitted
 from haemosynth.modalities.metabolomics import measured, myeloma
 from haemosynth.modalities.metabolomics.generators import absence, factor, margins
 from haemosynth.modalities.metabolomics.measured import levels, limits_of, made, values_of
-from haemosynth.modalities.metabolomics.part import Measurements, measured_of, read, write
+from haemosynth.modalities.metabolomics.part import keep_measurements, measured_of, read, write
 from haemosynth.modalities.metabolomics.reference import reference
 from haemosynth.modalities.metabolomics.simulate import FIELDS, simulate
 from haemosynth.modalities.metabolomics.summary import summarise
@@ -135,7 +135,7 @@ def test_the_same_stream_draws_the_same_and_the_saved_model_too(tmp_path):
     again = factor.sample(fitted.load(*files), train.replaced(metabolomics=None), stream(2)).data
     np.testing.assert_array_equal(again.X, made_.X)
     for name in ("a.h5ad", "b.h5ad"):
-        write(Measurements(again if name == "a.h5ad" else made_), tmp_path / name)
+        write(keep_measurements(again if name == "a.h5ad" else made_), tmp_path / name)
     back = read(tmp_path / "a.h5ad").data
     assert (tmp_path / "a.h5ad").read_bytes() == (tmp_path / "b.h5ad").read_bytes()
     np.testing.assert_array_equal(back.X, made_.X)
@@ -263,7 +263,7 @@ def test_few_patients_and_no_genomic_modality_are_enough():
     train = (
         train.take(np.flatnonzero(train.patients.isin(measured_of(train).obs_names))[:14])
         .record()
-        .replaced(metabolomics=Measurements(measured_of(train)[:14].copy()))
+        .replaced(metabolomics=keep_measurements(measured_of(train)[:14].copy()))
     )
     model = factor.fit(train, factor.DEFAULTS, stream(1), None)
     made_ = factor.sample(model, train.replaced(metabolomics=None), stream(2)).data

@@ -19,7 +19,7 @@ from haemosynth.modalities.metabolomics.checks import CHECKS
 from haemosynth.modalities.metabolomics.generators import factor
 from haemosynth.modalities.metabolomics.ingest import ingest
 from haemosynth.modalities.metabolomics.measured import levels, made, values_of
-from haemosynth.modalities.metabolomics.part import Measurements, measured_of
+from haemosynth.modalities.metabolomics.part import keep_measurements, measured_of
 from haemosynth.modalities.metabolomics.reference import reference
 from haemosynth.modalities.metabolomics.stages import metabolomics, metabolomics_memory
 from haemosynth.privacy.release_check import gate, verdict
@@ -53,15 +53,15 @@ def candidate(kind):
     data = measured_of(train)
     if kind == "unlimited":  # values at a limit are shown as values a little within them
         return train.replaced(
-            metabolomics=Measurements(made(values_of(data) * 1.0, np.zeros(data.shape), data, data.obs_names))
+            metabolomics=keep_measurements(made(values_of(data) * 1.0, np.zeros(data.shape), data, data.obs_names))
         )
     if kind == "moved":
         return train.replaced(
-            metabolomics=Measurements(made(values_of(data) * 2, data.layers["limit"], data, data.obs_names))
+            metabolomics=keep_measurements(made(values_of(data) * 2, data.layers["limit"], data, data.obs_names))
         )
     if kind == "complete":
         filled = np.where(np.isnan(values_of(data)), np.nanmedian(values_of(data), axis=0), values_of(data))
-        return train.replaced(metabolomics=Measurements(made(filled, data.layers["limit"], data, data.obs_names)))
+        return train.replaced(metabolomics=keep_measurements(made(filled, data.layers["limit"], data, data.obs_names)))
     raise ValueError(kind)
 
 
@@ -121,7 +121,7 @@ def test_coherence_tells_measurements_of_other_patients():
     data = measured_of(train)
     order = np.random.default_rng(1).permutation(data.n_obs)
     others = made(values_of(data)[order], data.layers["limit"][order], data, data.obs_names)
-    spoilt = Comparison(halves()[1], train.replaced(metabolomics=Measurements(others)), sides()[0], sides()[2])
+    spoilt = Comparison(halves()[1], train.replaced(metabolomics=keep_measurements(others)), sides()[0], sides()[2])
     spoilt = prepared(coherence, spoilt, coherence.DEFAULTS, streams)
     pair = "clinical~metabolomics"
     told = {
@@ -167,7 +167,7 @@ def test_a_few_copies_among_others_are_told():
     train, _, control = sides()
     data, own = measured_of(candidate("factor")).copy(), measured_of(train)
     data.X[:5], data.layers["limit"][:5] = own.X[:5], own.layers["limit"][:5]
-    mixed = Comparison(halves()[1], candidate("factor").replaced(metabolomics=Measurements(data)), train, control)
+    mixed = Comparison(halves()[1], candidate("factor").replaced(metabolomics=keep_measurements(data)), train, control)
     mixed = prepared(metabolomics_memory, mixed, settings(metabolomics_memory), streams)
     told = {v.metric: v.value for v in metabolomics_memory.measure(mixed, {}, streams()) if v.target == "all"}
     assert told["metabolomics_repeats"] == pytest.approx(5 / data.n_obs)
@@ -232,7 +232,10 @@ def test_the_pictures_of_the_dossier_are_the_same_twice_and_the_release_shows_no
 def test_a_release_holds_the_table_as_people_write_it(tmp_path):
     cohort = candidate("factor")
     export.export(cohort, tmp_path)
+    export.export(cohort, tmp_path, "agreement")
+    stamped = (tmp_path / "tables/metabolomics.agreement.tsv").read_text()
     text = (tmp_path / "tables/metabolomics.tsv").read_text()
+    assert stamped == text
     assert "\t<" in text
     assert "Glucose (mmol/L)" in text
     entry = {"format": "tables", "path": str(tmp_path), "metabolomics": {"path": "tables/metabolomics.tsv"}}

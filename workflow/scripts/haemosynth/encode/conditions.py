@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.special import expit, ndtri
 
 from haemosynth.core.cohort import Cohort
+from haemosynth.stats.hazards import estimate_hazard
 
 FEWEST = 5  # patients on either side of a feature
 GRID = 21  # quantiles that carry a number to its normal score
@@ -91,13 +92,12 @@ def _raw(feature: Mapping[str, Any], cohort: Cohort) -> np.ndarray:
 
 def _hazard(time: pd.Series, event: pd.Series) -> dict[str, Any]:
     """Nelson-Aalen cumulative hazard at up to 50 times."""
-    table = pd.DataFrame({"time": time, "event": event}).dropna().sort_values("time", kind="stable")
+    table = pd.DataFrame({"time": time, "event": event}).dropna()
     if table.empty:
         return {"times": [0.0, 1.0], "hazard": [0.0, 0.0]}
-    at_risk = np.arange(len(table), 0, -1)
-    hazard = np.cumsum(table["event"].to_numpy(dtype=float) / at_risk)
+    times, hazard = estimate_hazard(table["time"].to_numpy(), table["event"].to_numpy(dtype=float), ties="in_turn")
     at = np.unique(np.linspace(0, len(table) - 1, 50).astype(int))
-    return {"times": [0.0, *table["time"].to_numpy()[at].tolist()], "hazard": [0.0, *hazard[at].tolist()]}
+    return {"times": [0.0, *times[at].tolist()], "hazard": [0.0, *hazard[at].tolist()]}
 
 
 def learn_presence(features: np.ndarray, present: np.ndarray, rng_seed: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ modality it is:
     figure.py      draw (synthetic, real or None) -> a figure of the dossier
     gallery.py     figures (parts by name, generators, release) -> (title, text, figure) of the dossier
     panel.py       panels of single patients (report/patients.py)
-    export.py      export (cohort, folder); describe (cohort) -> lines of the data card; withhold (entry)
+    export.py      export (cohort, folder, tier); describe (cohort, tier) -> lines of the data card; withhold (entry)
     checks.py      CHECKS of a release (privacy/release_check.py)
 Modalities of the record are read, drawn and split together, since either may be drawn given the other. The further ones
 are drawn for patients who exist, in files of their own, so that only what reads them depends on them. `simulate.py`,

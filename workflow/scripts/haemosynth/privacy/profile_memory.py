@@ -5,24 +5,64 @@ Patients are points in one space and rows of recorded numbers; a modality says w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
-from haemosynth.encode.records import Matrix, Vector
+from haemosynth.encode.records import Matrix, Vector, distinct, some_rows
 from haemosynth.privacy.aggregate_attacks import attack_values
 from haemosynth.privacy.membership_attacks import attack
 from haemosynth.privacy.nearness import as_at_equal_n, nearer_share
 from haemosynth.stats.neighbours import neighbours
 from haemosynth.stats.null_distribution import RARE, Labels, exchanged, quantile, rank_statistics
 from haemosynth.validate.comparisons import unseen_side
-from haemosynth.validate.stage import Comparison, Value
+from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+DEFAULTS: Mapping[str, Any] = {
+    "components": 20,  # principal components of training and unseen patients
+    "rows": 3_000,  # training and unseen patients who are attacked, at most
+    "trees": 400,  # of the attack `classifier`
+    "exchanges": 1_000,  # of training and unseen patients, to see what chance shows
+}
+FEWEST = 10  # patients with profiles on a side
+
+
+def declare_metrics(prefix: str, recorded: str) -> tuple[Metric, Metric, Metric]:
+    """The metrics of nearness, of the worst attack, and of what chance shows.
+
+    prefix: of their names. recorded: the numbers that the attacks `values` read.
+    """
+    return (
+        Metric(
+            f"{prefix}_nearer_to_train", "target", "share", (0, 1), PRIVACY, "bootstrap",
+            "in principal components of real levels, s: share of synthetic profiles whose nearest real profile is a"
+            " training patient's (ties half), p = n_train / (n_train + n_unseen); max(0, 1/2 + (s - p) / (2 (1 - p)))",
+            "after Platzer and Reutterer, Front Big Data 2021;4:679939",
+            target=0.5,
+        ),
+        Metric(
+            f"{prefix}_membership_auc", "target", "", (0, 1), PRIVACY, "attack",
+            "area under the ROC curve, training against unseen patients, of the worst attack: those on single records"
+            f" of disclosure_auc, on the same components, and its values_2 and values_10 on {recorded}",
+            "see disclosure_auc",
+            target=0.5,
+        ),
+        Metric(
+            f"{prefix}_memory_chance", "descriptive", "", (0, 1), PRIVACY, "attack",
+            "99.5 % quantile of the metric that is the target, with training and unseen patients exchanged at random",
+            "Fisher, The Design of Experiments, 1935 (randomisation test)",
+        ),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,6 +118,47 @@ def attacked(
         (quantile(shares, RARE), quantile(areas, RARE)),
         near[:, 0] / np.maximum(near[:, 1], 1e-12), among[:, 0] / np.maximum(among[:, 1], 1e-12),
     )  # fmt: skip
+
+
+def attack_sides(
+    comparison: Comparison,
+    settings: Mapping[str, Any],
+    rng: np.random.Generator,
+    find: Callable[[Cohort], AnnData | None],
+    space: Callable[..., Callable[[AnnData], Matrix]],
+    numbers: Callable[[AnnData], Matrix],
+) -> tuple[Attacked, Sequence[AnnData]] | None:
+    """Attack every training and unseen patient of a modality once; None where a side has too few profiles.
+
+    Args:
+        settings: `components`, `rows` at most on a side, `exchanges` and `trees`.
+        find: the profiles of a cohort. space: what makes places out of a number of components and tables of real
+            profiles. numbers: (patients, columns) of profiles as recorded.
+
+    Returns:
+        What the attacks find, and the profiles: of training, of unseen and of synthetic patients.
+    """
+    choice, exchange, trees = rng.spawn(3)
+    most = int(settings["rows"])
+    sides = [some_rows(distinct(side), most, choice) for side in (comparison.train, unseen_side(comparison))]
+    known = [data for side in sides if (data := find(side)) is not None and data.n_obs >= FEWEST]
+    released = find(distinct(comparison.candidate))
+    if released is None or released.n_obs < FEWEST or len(known) < len(sides):
+        return None
+    # Of training and unseen patients alike: axes fitted to training patients alone would set them apart.
+    place = space(int(settings["components"]), *known)
+    found = attacked(
+        pd.Index([name for part in known for name in part.obs_names]),
+        np.repeat([True, False], [part.n_obs for part in known]),
+        np.vstack([place(part) for part in known]),
+        np.vstack([numbers(part) for part in known]),
+        released.obs_names,
+        place(released),
+        numbers(released),
+        settings,
+        (exchange, trees),
+    )
+    return found, (*known, released)
 
 
 def _to_sides(profiles: Matrix, points: Matrix, member: Labels) -> Matrix:

@@ -19,7 +19,6 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.encode.records import Matrix, Vector, distinct, fit_encoder, some_rows
 from haemosynth.privacy.aggregate_attacks import (
-    NEAREST,
     Attacked,
     Coded,
     Coder,
@@ -248,8 +247,3 @@ def told(auc: float, table: float) -> float:
     if release == 0:
         return 0.0
     return float((release / printed) ** 2) if printed > 0 else float("inf")
-
-
-def fine_attacks() -> tuple[str, ...]:
-    """The names of the attacks on how dense numbers lie."""
-    return tuple(f"values_{k}" for k in NEAREST)

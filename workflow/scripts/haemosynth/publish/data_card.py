@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -15,73 +16,111 @@ from haemosynth.privacy.tiers import TIERS
 from haemosynth.report.content import rows
 
 
-def data_card(
-    cohort: Cohort,
-    study: str,
-    generator: str,
-    recipe: Mapping[str, str],
-    models: Mapping[str, Mapping[str, Any]],
-    training_patients: int,
-    gate: pd.DataFrame,
-    composites: pd.DataFrame,
-    note: str = "",
-    tier: str = "open",
-    disclosure: Sequence[str] = (),
-    curve: pd.DataFrame | None = None,
-) -> str:
-    """The data card as Markdown.
+@dataclass(frozen=True)
+class Account:
+    """What the data card says of a release beside its patients.
 
-    Args:
-        models: modality -> description of its fitted model; `parameters` is the number of fitted numbers.
-        composites: mean relative score per pillar and modality, as `scorecard` makes them.
-        note: what the study says of its cohort.
-        tier: to whom the release may go. disclosure: what attackers learn, in sentences.
-        curve: what each number of patients tells and is good for (`publish.size`).
+    study: the real cohort that was learned from; training_patients: of it. recipe: modality -> method. models: modality
+    -> description of its fitted model; `parameters` is the number of fitted numbers. gate: the checks. composites: mean
+    relative score per pillar and modality, as `scorecard` makes them. note: what the study says of its cohort. tier: to
+    whom the release may go. disclosure: what attackers learn, in sentences. curve: what each number of patients tells
+    and is good for (`publish.size`).
     """
-    schema = cohort.schema
+
+    study: str
+    generator: str
+    recipe: Mapping[str, str]
+    models: Mapping[str, Mapping[str, Any]]
+    training_patients: int
+    gate: pd.DataFrame
+    composites: pd.DataFrame
+    note: str = ""
+    tier: str = "open"
+    disclosure: Sequence[str] = ()
+    curve: pd.DataFrame | None = None
+
+
+def write_card(cohort: Cohort, account: Account) -> str:
+    """The data card of a synthetic cohort as Markdown."""
     lines = [
-        f"# Synthetic patients after {study}",
+        *_open(cohort, account),
+        *_list_content(cohort, account.tier),
+        *_say_how_made(account),
+        *_guarantee(account.models),
+        *_rate_distances(account.composites),
+        *_say_what_attackers_learn(account.disclosure),
+        *_sizes(account.curve),
+        *_list_checks(account.gate, account.tier),
+        *_say_what_it_is_not(account.training_patients),
+    ]
+    return "\n".join(lines)
+
+
+def _open(cohort: Cohort, account: Account) -> list[str]:
+    return [
+        f"# Synthetic patients after {account.study}",
         "",
-        f"{len(cohort)} synthetic patients, made by the generator `{generator}` from {training_patients} real ones. "
-        "No row is a real patient. Identifiers were made up.",
+        f"{len(cohort)} synthetic patients, made by the generator `{account.generator}` from "
+        f"{account.training_patients} real ones. No row is a real patient. Identifiers were made up.",
         "",
-        f"**Tier {tier}: {TIERS[tier].stamp}.**",
+        f"**Tier {account.tier}: {TIERS[account.tier].stamp}.**",
         "",
-        *([f"**{note}**", ""] if note else []),
+        *([f"**{account.note}**", ""] if account.note else []),
+    ]
+
+
+def _list_content(cohort: Cohort, tier: str) -> list[str]:
+    schema = cohort.schema
+    return [
         "## Content",
         "",
         f"- clinical columns: {len(schema.columns)}",
         f"- endpoints: {', '.join(schema.endpoints) or 'none'} (months; event 1, censored 0)",
         f"- alterations: {len(schema.alterations)} ({len(schema.genes)} genes)",
         "- missing values mean: not recorded. Genes of patients who were not sequenced are missing, not absent.",
-        *further_lines(cohort),
-        "",
-        "## How it was made",
+        *describe_further(cohort, tier),
         "",
     ]
-    for modality, method in recipe.items():
-        if modality in models:
-            parameters = int(models[modality].get("parameters", 0))
-            patients = int(models[modality].get("patients", training_patients))
-            per = f", {patients / parameters:.2g} training patients per parameter" if parameters else ""
-            some = f", learned from {patients} of them drawn at random" if patients < training_patients else ""
-            lines.append(f"- {modality}: {method}, {parameters} fitted numbers{per}{some}")
-            left_out = ", ".join(models[modality].get("left_out", []))
-            lines += [f"  Too few patients, neither learned nor released: {left_out}"] * bool(left_out)
-    lines += _guarantee(models)
-    lines += [
+
+
+def _say_how_made(account: Account) -> list[str]:
+    """A line for each model, with what it did not learn."""
+    lines = ["## How it was made", ""]
+    for modality, method in account.recipe.items():
+        if modality not in account.models:
+            continue
+        model = account.models[modality]
+        parameters = int(model.get("parameters", 0))
+        patients = int(model.get("patients", account.training_patients))
+        per = f", {patients / parameters:.2g} training patients per parameter" if parameters else ""
+        some = f", learned from {patients} of them drawn at random" if patients < account.training_patients else ""
+        lines.append(f"- {modality}: {method}, {parameters} fitted numbers{per}{some}")
+        if left_out := ", ".join(model.get("left_out", [])):
+            lines.append(f"  Too few patients, neither learned nor released: {left_out}")
+    return lines
+
+
+def _rate_distances(composites: pd.DataFrame) -> list[str]:
+    return [
         "",
         "## Distance from real patients",
         "",
         "1 is as near as other real patients, 0 is without structure.",
         "",
+        *(
+            f"- {row.pillar}, {row.modality}: {row.relative:.2f} ({row.low:.2f} to {row.high:.2f})"
+            for row in rows(composites)
+        ),
     ]
-    for row in composites.itertuples():
-        lines.append(f"- {row.pillar}, {row.modality}: {row.relative:.2f} ({row.low:.2f} to {row.high:.2f})")
-    if disclosure:
-        lines += ["", "## What attackers learn", "", *disclosure]
-    lines += _sizes(curve)
-    lines += [
+
+
+def _say_what_attackers_learn(disclosure: Sequence[str]) -> list[str]:
+    return ["", "## What attackers learn", "", *disclosure] if disclosure else []
+
+
+def _list_checks(gate: pd.DataFrame, tier: str) -> list[str]:
+    """The table of the checks, and who overruled them."""
+    lines = [
         "",
         "## Privacy gate",
         "",
@@ -97,7 +136,11 @@ def data_card(
         lines.append(f"| {row.check} | {value or 'not measured'} | {row.limit:.3g} | {chance} | {passed} | {open_} |")
     if overridden(gate):
         lines += ["", f"**The gate was overruled:** {overridden(gate)}"]
-    lines += [
+    return lines
+
+
+def _say_what_it_is_not(training_patients: int) -> list[str]:
+    return [
         "",
         "## What it is not",
         "",
@@ -110,7 +153,6 @@ def data_card(
         "`manifest.tsv`, every metric in `metrics.tsv` with its definition in `metrics_dictionary.tsv`.",
         "",
     ]
-    return "\n".join(lines)
 
 
 def _sizes(curve: pd.DataFrame | None) -> list[str]:
@@ -134,10 +176,10 @@ def _sizes(curve: pd.DataFrame | None) -> list[str]:
     return lines
 
 
-def further_lines(cohort: Cohort) -> list[str]:
+def describe_further(cohort: Cohort, tier: str = "open") -> list[str]:
     """What is said of the further modalities that the cohort has."""
     having = [name for name in FURTHER if name in cohort.parts and offers(name, "export")]
-    return [line for name in having for line in load(name, "export").describe(cohort)]
+    return [line for name in having for line in load(name, "export").describe(cohort, tier)]
 
 
 def _guarantee(models: Mapping[str, Mapping[str, Any]]) -> list[str]:

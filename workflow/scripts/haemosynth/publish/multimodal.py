@@ -24,8 +24,8 @@ def annotated(cohort: Cohort) -> dict[str, Any]:
 def as_mudata(cohort: Cohort) -> MuData:
     """The cohort as MuData: obs is the clinical record of all patients; tables of alterations and of what is measured.
 
-    A patient without expression, for example, stands in obs and in `alterations` (0, 1, NaN for unknown) and not in
-    `rna`.
+    Every patient is in obs and in `alterations` (0, 1, NaN for unknown); a table of what is measured holds those alone
+    who have it.
     """
     import anndata
     import mudata

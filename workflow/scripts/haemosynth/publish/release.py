@@ -33,7 +33,7 @@ from haemosynth.privacy.tiers import stamped
 from haemosynth.privacy.words import disclosure_sentences
 from haemosynth.publish.cbioportal import write_study
 from haemosynth.publish.crate import write_crate
-from haemosynth.publish.data_card import data_card
+from haemosynth.publish.data_card import Account, write_card
 from haemosynth.publish.multimodal import annotated, write_mudata
 from haemosynth.report.content import Content, note_of
 from haemosynth.report.dossier import render
@@ -182,19 +182,21 @@ def publish(
             **({"size": content.size_figures[generator]} if generator in content.size_figures else {}),
         },
         dossier=render(content, config, [generator], release=True, template=template),
-        data_card=data_card(
+        data_card=write_card(
             cohort,
-            content.cohort,
-            generator,
-            recipe,
-            models,
-            len(content.train),
-            gate,
-            composites,
-            note=note_of(config, content.cohort),
-            tier=tier,
-            disclosure=disclosure_sentences(own, len(content.train), config["release"], curve),
-            curve=curve,
+            Account(
+                content.cohort,
+                generator,
+                recipe,
+                models,
+                len(content.train),
+                gate,
+                composites,
+                note=note_of(config, content.cohort),
+                tier=tier,
+                disclosure=disclosure_sentences(own, len(content.train), config["release"], curve),
+                curve=curve,
+            ),
         ),
         config=config,
         root=template.resolve().parents[2],
@@ -251,7 +253,7 @@ def write_release(
     for name in (name for name in FURTHER if name in cohort.parts):
         load(name, "part").write(cohort.parts[name], part / "cohort" / MODALITIES[name].files[0])
         if offers(name, "export") and hasattr(export := load(name, "export"), "export"):
-            export.export(released, part)
+            export.export(released, part, tier)
     _write_text_table(
         cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / stamped("clinical.tsv", tier)
     )
@@ -263,7 +265,7 @@ def write_release(
         )
         _write_text_table(cohort.mutations, part / "tables" / stamped("mutations.tsv", tier))
     if annotated(cohort):
-        write_mudata(released, part / "cohort.h5mu")
+        write_mudata(released, part / stamped("cohort.h5mu", tier))
     write_study(
         released,
         part / "cbioportal",

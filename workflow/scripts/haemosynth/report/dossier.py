@@ -62,33 +62,34 @@ def render(
         release: the edition that leaves: counts under five withheld, nothing of single patients.
         template: the jinja2 template.
     """
-    import jinja2
-
     recipes = [name for name in config["generators"] if name in set(content.scorecard["generator"])]
     shown = [*generators, *(name for name in recipes if name not in generators)]
     summary = overview(content.train, content.holdout, release)
-    gates = content.gate[content.gate["generator"].isin(generators)]
-    seeds = sorted(set(content.metrics["seed"]))
-    size = pd.concat([summary.size, _released(content, config, generators)])
-    first = content.metrics[content.metrics["seed"] == seeds[0]]
-    sections = [
-        {
-            "name": pillar,
-            "question": question,
-            "figures": [
-                {
-                    "stage": f.stage,
-                    "generator": f.generator,
-                    "image": _data(f.svg),
-                    "caption": _caption(content.captions[f.stage], content.cohort, f.generator, seeds[0]),
-                }
-                for f in content.figures
-                if f.pillar == pillar and f.generator in generators
-            ],
-        }
-        for pillar, question in PILLARS.items()
-    ]
-    contest = _contest(content.baseline, generators)
+    page: str = _open_template(template).render(
+        cohort=content.cohort,
+        edition="release" if release else "working",
+        version=__version__,
+        generators=list(generators),
+        questions=PILLARS,
+        warnings=_warnings(content, summary, generators, release),
+        baseline=config.get("baseline"),
+        note=note_of(config, content.cohort),
+        train=len(content.train),
+        seeds=sorted(set(content.metrics["seed"])),
+        software=[f"{name} {metadata.version(name)}" for name in SOFTWARE],
+        **_describe_checks(content, config, generators),
+        **_describe_cohort(content, config, summary, generators, release),
+        **_describe_models(content, config, generators),
+        **_describe_single_patients(content, generators, release),
+        **_show_modalities(content, generators, release),
+        **_compare_recipes(content, generators, shown),
+    )
+    return page
+
+
+def _open_template(template: Path) -> Any:
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),
         autoescape=True,
@@ -96,98 +97,143 @@ def render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    page = environment.get_template(template.name)
-    return page.render(
-        cohort=content.cohort,
-        edition="release" if release else "working",
-        version=__version__,
-        generators=list(generators),
-        shut=_shut(gates, generators),
-        tier=f"Tier {config['release']['tier']}: {TIERS[config['release']['tier']].stamp}.",
-        disclosure=[
-            {
-                "generator": generator,
-                "sentences": disclosure_sentences(
-                    first[first["generator"] == generator],
-                    len(content.train),
-                    config["release"],
-                    content.sizes.get(generator),
-                ),
-            }
-            for generator in generators
+    return environment.get_template(template.name)
+
+
+def _describe_checks(content: Content, config: Mapping[str, Any], generators: Sequence[str]) -> dict[str, Any]:
+    """What the release check says, what attackers learn, and the number of patients."""
+    gates = content.gate[content.gate["generator"].isin(generators)]
+    tier = config["release"]["tier"]
+    first = content.metrics[content.metrics["seed"] == content.metrics["seed"].min()]
+    disclosure = [
+        {
+            "generator": name,
+            "sentences": disclosure_sentences(
+                first[first["generator"] == name], len(content.train), config["release"], content.sizes.get(name)
+            ),
+        }
+        for name in generators
+    ]
+    sizes = [
+        {
+            "generator": name,
+            "image": _data(content.size_figures[name]),
+            "caption": SIZES,
+            "table": _table(_tried(content.sizes[name])),
+        }
+        for name in generators
+        if name in content.sizes and "told" in content.sizes[name]
+    ]
+    return {
+        "shut": _shut(gates, generators),
+        "tier": f"Tier {tier}: {TIERS[tier].stamp}.",
+        "disclosure": disclosure,
+        "sizes": sizes,
+        "overridden": overridden(gates),
+        "gate": _table(_gate(gates)),
+    }
+
+
+def _describe_cohort(
+    content: Content, config: Mapping[str, Any], summary: Overview, generators: Sequence[str], release: bool
+) -> dict[str, Any]:
+    """The real cohort, what was read of it, and how many synthetic patients there are."""
+    followed = None if release else survival_figure(content.train, content.holdout)
+    return {
+        "read": released_reading(content.train.schema) if release else list(content.read),
+        "size": _table(pd.concat([summary.size, _released(content, config, generators)])),
+        "followed": "" if followed is None else _picture(followed),
+        "columns": _table(summary.columns),
+        "alterations": _table(summary.alterations),
+        "excluded": _table(summary.excluded),
+        "notes": [] if release else list(content.train.schema.notes),
+    }
+
+
+def _describe_models(content: Content, config: Mapping[str, Any], generators: Sequence[str]) -> dict[str, Any]:
+    """Recipes, their curves of learning, and imputation."""
+    curves = [
+        {"name": f"{modality}: {method}", "image": _picture(history_figure(history, f"{modality}: {method}"))}
+        for (modality, method), history in content.histories.items()
+        if len(history)
+    ]
+    assessed = len(content.assessment) > 0
+    return {
+        "recipe": _table(_recipes(content, config, generators)),
+        "curves": curves,
+        "assessment": _table(content.assessment),
+        "assessment_image": _picture(load(RECORD, "impute.assess").figure(content.assessment)) if assessed else "",
+    }
+
+
+def _describe_single_patients(content: Content, generators: Sequence[str], release: bool) -> dict[str, Any]:
+    """Single patients, which no release shows."""
+    shown = [] if release else generators
+    return {
+        "patients": [
+            {"generator": name, "image": _data(svg)} for name, svg in content.patients.items() if name in shown
         ],
-        sizes=[
-            {
-                "generator": generator,
-                "image": _data(content.size_figures[generator]),
-                "caption": SIZES,
-                "table": _table(_tried(content.sizes[generator])),
-            }
-            for generator in generators
-            if generator in content.sizes and "told" in content.sizes[generator]
+        "at_risk": [
+            {"generator": name, "table": _table(table)}
+            for name, table in content.at_risk.items()
+            if name in shown and len(table)
         ],
-        overridden=overridden(gates),
-        verdicts=_verdicts(content.composites, generators),
-        questions=PILLARS,
-        read=released_reading(content.train.schema) if release else list(content.read),
-        warnings=_warnings(content, summary, generators, release),
-        size=_table(size),
-        followed=""
-        if release or (followed := survival_figure(content.train, content.holdout)) is None
-        else _picture(followed),
-        columns=_table(summary.columns),
-        alterations=_table(summary.alterations),
-        excluded=_table(summary.excluded),
-        notes=[] if release else list(content.train.schema.notes),
-        recipe=_table(_recipes(content, config, generators)),
-        curves=[
-            {"name": f"{modality}: {method}", "image": _picture(history_figure(history, f"{modality}: {method}"))}
-            for (modality, method), history in content.histories.items()
-            if len(history)
-        ],
-        drawings=[
-            {
-                "modality": modality,
-                "title": load(modality, "figure").TITLE,
-                "caption": load(modality, "figure").CAPTIONS["release" if release else "working"],
-                "generator": generator,
-                "image": _data(svg),
-            }
-            for (modality, generator, edition), svg in content.drawings.items()
-            if generator in generators and edition == ("release" if release else "working")
-        ],
-        patients=[
-            {"generator": generator, "image": _data(svg)}
-            for generator, svg in content.patients.items()
-            if generator in generators and not release
-        ],
-        at_risk=[
-            {"generator": generator, "table": _table(table)}
-            for generator, table in content.at_risk.items()
-            if generator in generators and not release and len(table)
-        ],
-        scorecard_image=_picture(scorecard_figure(content.stages, content.scorecard, shown)),
-        scorecard=_table(_scores(content.scorecard, shown)),
-        contest=_table(contest),
-        tally=_tally(contest),
-        baseline=config.get("baseline"),
-        sections=[section for section in sections if section["figures"]],
-        gate=_table(_gate(gates)),
-        assessment=_table(content.assessment),
-        assessment_image=_picture(load(RECORD, "impute.assess").figure(content.assessment))
-        if len(content.assessment)
-        else "",
-        note=note_of(config, content.cohort),
-        galleries=[
-            {"modality": modality, "image": _picture(figure, "png"), "title": title, "caption": caption}
-            for modality, parts in content.parts.items()
-            for title, caption, figure in load(modality, "gallery").galleries(parts, generators, release)
-        ],
-        dictionary=_table(_glossary(content.dictionary)),
-        train=len(content.train),
-        seeds=seeds,
-        software=[f"{name} {metadata.version(name)}" for name in SOFTWARE],
-    )
+    }
+
+
+def _show_modalities(content: Content, generators: Sequence[str], release: bool) -> dict[str, Any]:
+    """The figures and galleries of further modalities."""
+    edition = "release" if release else "working"
+    drawings = [
+        {
+            "modality": modality,
+            "title": load(modality, "figure").TITLE,
+            "caption": load(modality, "figure").CAPTIONS[edition],
+            "generator": generator,
+            "image": _data(svg),
+        }
+        for (modality, generator, drawn_for), svg in content.drawings.items()
+        if generator in generators and drawn_for == edition
+    ]
+    galleries = [
+        {"modality": modality, "image": _picture(figure, "png"), "title": title, "caption": caption}
+        for modality, parts in content.parts.items()
+        for title, caption, figure in load(modality, "gallery").galleries(parts, generators, release)
+    ]
+    return {"drawings": drawings, "galleries": galleries}
+
+
+def _compare_recipes(content: Content, generators: Sequence[str], shown: Sequence[str]) -> dict[str, Any]:
+    """Verdicts, the scorecard, the contest with the baseline, and the figures of every pillar."""
+    contest = _contest(content.baseline, generators)
+    sections = [
+        {"name": pillar, "question": question, "figures": _show_figures(content, pillar, generators)}
+        for pillar, question in PILLARS.items()
+    ]
+    return {
+        "verdicts": _verdicts(content.composites, generators),
+        "scorecard_image": _picture(scorecard_figure(content.stages, content.scorecard, shown)),
+        "scorecard": _table(_scores(content.scorecard, shown)),
+        "contest": _table(contest),
+        "tally": _tally(contest),
+        "sections": [section for section in sections if section["figures"]],
+        "dictionary": _table(_glossary(content.dictionary)),
+    }
+
+
+def _show_figures(content: Content, pillar: str, generators: Sequence[str]) -> list[dict[str, Any]]:
+    """The figures of the published recipes' stages of one pillar, with their captions."""
+    seed = content.metrics["seed"].min()
+    return [
+        {
+            "stage": f.stage,
+            "generator": f.generator,
+            "image": _data(f.svg),
+            "caption": _caption(content.captions[f.stage], content.cohort, f.generator, seed),
+        }
+        for f in content.figures
+        if f.pillar == pillar and f.generator in generators
+    ]
 
 
 def _released(content: Content, config: Mapping[str, Any], generators: Sequence[str]) -> pd.DataFrame:

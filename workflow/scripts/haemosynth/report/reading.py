@@ -40,11 +40,11 @@ def count(number: float, release: bool) -> str:
     return f"under {MIN_CELL_COUNT}" if release and 0 < number < MIN_CELL_COUNT else f"{int(number)}"
 
 
-def what_was_read(cohort: Cohort, left: pd.DataFrame | None = None, place: str = "") -> list[str]:
+def what_was_read(cohort: Cohort, left: Mapping[str, pd.DataFrame] | None = None, place: str = "") -> list[str]:
     """The account of a cohort for those who hold it, at most 30 lines.
 
     Args:
-        cohort: as ingested. left: what ingestion of expression left out (`expression_left.tsv`), where there is any.
+        cohort: as ingested. left: further modality -> what its ingestion left out (`MODALITY_left.tsv`).
         place: where the rest is written.
     """
     schema, patients = cohort.schema, len(cohort)
@@ -69,9 +69,10 @@ def what_was_read(cohort: Cohort, left: pd.DataFrame | None = None, place: str =
     for name, reason in schema.excluded.items():
         groups.setdefault(category(reason), []).append(name)
     lines += [f"left out: {_some(names, NAMES)} ({reason})" for reason, names in _largest(groups, 8)]
-    if left is not None and len(left):
-        reasons = Counter(f"{what}: {why}" for what, why in zip(left["what"], left["reason"], strict=True))
-        lines.append(f"expression: {_some([f'{n} x {why}' for why, n in reasons.most_common()], 4)}")
+    for modality, table in (left or {}).items():
+        if len(table):
+            reasons = Counter(f"{what}: {why}" for what, why in zip(table["what"], table["reason"], strict=True))
+            lines.append(f"{modality}: {_some([f'{n} x {why}' for why, n in reasons.most_common()], 4)}")
     notes = [note for note in schema.notes if not TOLD.search(note)]
     notes = sorted(notes, key=lambda note: "`" not in note)  # first what asks for a decision
     room = MOST - len(lines) - (1 if place else 0)
@@ -163,9 +164,10 @@ def read_summary(folder: Path) -> list[str]:
     """The account of the cohort in a folder `raw` of the results; empty where none was read there."""
     from haemosynth.core.files import read_table
     from haemosynth.modalities.cohort_files import read_cohort
+    from haemosynth.modalities.registry import FURTHER
 
     if not (folder / "schema.yaml").is_file() or not (folder / "clinical.parquet").is_file():
         return []
-    left = folder / "expression_left.tsv"
-    cohort = read_cohort(folder)
-    return what_was_read(cohort, read_table(left) if left.is_file() else None, str(folder / "schema.yaml"))
+    files = {modality: folder / f"{modality}_left.tsv" for modality in FURTHER}
+    left = {modality: read_table(file) for modality, file in files.items() if file.is_file()}
+    return what_was_read(read_cohort(folder), left, str(folder / "schema.yaml"))

@@ -31,7 +31,7 @@ class Checked:
     entry: Mapping[str, Any]
     mistakes: list[str] = field(default_factory=list)
     cohort: Cohort | None = None
-    left: pd.DataFrame | None = None
+    left: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def check_study(config: Mapping[str, Any], rules: Mapping[str, Any], root: Path) -> tuple[list[str], list[Checked]]:
@@ -80,7 +80,8 @@ def check_cohort(config: Mapping[str, Any], name: str, root: Path) -> Checked:
         bare = found.cohort or Cohort(Schema(name, {}), pd.DataFrame(index=pd.Index(patients, name="patient_id")))
         for modality in (further for further in FURTHER if further in asked):
             left = load(modality, "ingest").check(name, whole, bare, mistakes)
-            found.left = left if found.left is None else pd.concat([found.left, left], ignore_index=True)
+            if left is not None:
+                found.left[modality] = left
     if found.cohort is not None and not mistakes.lines:
         _splits(config, name, whole, found.cohort, mistakes)
     found.mistakes = mistakes.lines

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from haemosynth.modalities.expression.part import Profiles
+from haemosynth.modalities.expression.part import Quantities, keep_profiles
 from haemosynth.modalities.expression.profiles import learned
 
 
-def divide(train: Profiles, holdout: Profiles, settings: Mapping[str, Any]) -> tuple[Profiles, Profiles]:
+def divide(train: Quantities, holdout: Quantities, settings: Mapping[str, Any]) -> tuple[Quantities, Quantities]:
     """Both with library size, genes kept and genes that vary most, as training patients show them."""
     parts = learned(train.data.copy(), holdout.data.copy(), genes=settings["genes"], variable=settings["variable"])
-    return Profiles(parts[0]), Profiles(parts[1])
+    return keep_profiles(parts[0]), keep_profiles(parts[1])

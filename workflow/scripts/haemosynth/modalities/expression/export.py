@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.modalities.expression.part import expression_of, has_expression
+from haemosynth.privacy.tiers import stamped
 
 
-def describe(cohort: Cohort) -> list[str]:
+def describe(cohort: Cohort, tier: str = "open") -> list[str]:
     """The line of the data card, where the cohort has expression."""
     if not has_expression(cohort):
         return []
@@ -14,5 +15,5 @@ def describe(cohort: Cohort) -> list[str]:
     patients, genes = own.shape
     return [
         f"- gene expression ({own.uns['values']}): {genes} genes of {patients} patients; the others have none. "
-        "`cohort.h5mu` holds record, alterations and expression together."
+        f"`{stamped('cohort.h5mu', tier)}` holds record, alterations and expression together."
     ]

@@ -18,8 +18,9 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError, Mistakes
-from haemosynth.modalities.expression.part import Profiles
+from haemosynth.modalities.expression.part import NAME, Quantities, keep_profiles
 from haemosynth.modalities.expression.profiles import VALUES
+from haemosynth.modalities.quantitative import LEFT, Left, fill_matrix, keep_one_each, read_settings
 from haemosynth.reading.genes import DATE, NO_GENE
 from haemosynth.reading.numbers import plain_matrix
 from haemosynth.reading.source import Table, read, suffix, suggestion
@@ -41,7 +42,6 @@ DEFAULTS: dict[str, Any] = {
 # Columns of a matrix that name or describe its genes; the first that is there names them.
 SYMBOLS = ("hugo_symbol", "gene_symbol", "symbol", "gene_name", "genename")
 BESIDE = (*SYMBOLS, "entrez_gene_id", "entrez", "gene_id", "ensembl", "ensembl_id", "gene", "description", "name")
-LEFT = ("what", "name", "reason")
 
 
 def settings(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,14 +50,7 @@ def settings(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: a key or value that is not known.
     """
-    chosen = entry.get("expression") or {}
-    where = f"cohorts.{name}.expression"
-    if not isinstance(chosen, Mapping):
-        raise InputError(f"{where}: expected a mapping such as {{path: expression.tsv, values: counts}}")
-    for key in chosen:
-        if key not in DEFAULTS:
-            raise InputError(f"{where}: unknown key {key!r}; {suggestion(str(key), list(DEFAULTS))}")
-    result = {**DEFAULTS, **chosen}
+    result, where = read_settings(NAME, name, entry, DEFAULTS, "path: expression.tsv, values: counts")
     if result["values"] not in (None, *VALUES):
         raise InputError(f"{where}.values: {result['values']!r} is unknown; expected one of {', '.join(VALUES)}")
     for key in ("genes", "variable"):
@@ -80,7 +73,7 @@ def ingest_expression(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tu
 
     chosen = settings(name, entry)
     path, declared = _file(name, entry, chosen)
-    left: list[tuple[str, str, str]] = []
+    left: Left = []
     if suffix(path) == ".h5ad":
         found = _h5ad(path, chosen, cohort, left)
     else:
@@ -158,7 +151,7 @@ def _samples(entry: Mapping[str, Any]) -> dict[str, str]:
     return samples_in_order(entry) if entry["format"] == "cbioportal" else {}
 
 
-def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: list[tuple[str, str, str]]) -> AnnData:
+def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> AnnData:
     """One row per patient; several rows of a patient (cells) are summed where they are counts, else averaged."""
     import anndata
     import scanpy as sc
@@ -211,7 +204,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: list[tupl
     values = chosen["values"] or _told(whole)
     patients = pd.Categorical(owners)
     if most == 1:
-        made = anndata.AnnData(_full(whole.X), pd.DataFrame(index=owners), whole.var[[]])
+        made = anndata.AnnData(fill_matrix(whole.X, np.float32), pd.DataFrame(index=owners), whole.var[[]])
     else:
         function = "sum" if values == "counts" else "mean"
         # Of rows and genes with names that are unique; repeated names of genes are told below, not here.
@@ -220,7 +213,9 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: list[tupl
         )
         sums = sc.get.aggregate(plain, by="patient", func=function)
         made = anndata.AnnData(
-            _full(sums.layers[function]), pd.DataFrame(index=sums.obs_names), pd.DataFrame(index=whole.var_names)
+            fill_matrix(sums.layers[function], np.float32),
+            pd.DataFrame(index=sums.obs_names),
+            pd.DataFrame(index=whole.var_names),
         )
         cells = pd.Series(owners).value_counts().sort_index()
         left += [("cells", str(patient), f"{n} cells: {function} taken") for patient, n in cells.items()]
@@ -265,13 +260,7 @@ def _plain(value: Any) -> str:
     return str(int(value)) if isinstance(value, float | np.floating) and value == int(value) else str(value).strip()
 
 
-def _full(matrix: Any) -> np.ndarray:
-    return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float32)
-
-
-def _matrix(
-    path: Path, quoted: bool, samples: Mapping[str, str], cohort: Cohort, left: list[tuple[str, str, str]]
-) -> AnnData:
+def _matrix(path: Path, quoted: bool, samples: Mapping[str, str], cohort: Cohort, left: Left) -> AnnData:
     """A matrix of genes by patients or of patients by genes: the side that holds the patients is found by itself."""
     import anndata
 
@@ -307,15 +296,7 @@ def _matrix(
     unknown = [n for n in names if n not in owner]
     if unknown:
         raise InputError(f"{path}: {unknown[0]!r} is no patient or sample of the cohort ({len(unknown)} such)")
-    at = {sample: i for i, sample in enumerate(owner)}  # patients, then samples as they are chosen
-    order = sorted(range(len(names)), key=lambda i: at[names[i]])
-    taken: dict[str, int] = {}
-    for i in order:
-        patient = owner[names[i]]
-        if patient in taken:
-            left.append(("sample", str(names[i]), f"another sample of {patient} is kept: {names[taken[patient]]}"))
-        else:
-            taken[patient] = i
+    taken = keep_one_each(names, owner, left)  # patients, then samples as they are chosen
     _known(list(taken), cohort, path)
     genes = ["" if gene is None else str(gene) for gene in genes]
     return anndata.AnnData(
@@ -339,7 +320,7 @@ def _numbers(frame: pd.DataFrame, table: Table, rows: list[Any]) -> np.ndarray:
     return np.asarray(numbers, dtype=np.float64)
 
 
-def _with_values(found: AnnData, left: list[tuple[str, str, str]]) -> AnnData:
+def _with_values(found: AnnData, left: Left) -> AnnData:
     """The patients who have any value at all; the others would take every gene with them."""
     nothing = np.isnan(np.asarray(found.X)).all(axis=1)
     left += [("patient", str(patient), "no value") for patient in found.obs_names[nothing]]
@@ -352,7 +333,7 @@ def _known(patients: Any, cohort: Cohort, path: Path) -> None:
         raise InputError(f"{path}: patient {unknown[0]!r} is not in the clinical record ({len(unknown)} such)")
 
 
-def _genes(found: AnnData, left: list[tuple[str, str, str]]) -> AnnData:
+def _genes(found: AnnData, left: Left) -> AnnData:
     """Genes with a usable name and no missing value; of several rows of a gene the one with the highest mean."""
     names = [str(name).strip() for name in found.var_names]
     mean = np.nan_to_num(np.asarray(found.X).mean(axis=0), nan=-np.inf)
@@ -398,10 +379,10 @@ def _check_values(found: AnnData, values: str, path: Path) -> None:
         raise InputError(f"{path}: patient {found.obs_names[i]}, gene {found.var_names[j]}: {x[i, j]:g} {told}")
 
 
-def ingest(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tuple[Profiles, pd.DataFrame]:
+def ingest(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tuple[Quantities, pd.DataFrame]:
     """The expression of a cohort as its part, and what was left out with its reason (see `ingest_expression`)."""
     expression, left = ingest_expression(name, entry, cohort)
-    return Profiles(expression), left
+    return keep_profiles(expression), left
 
 
 def check(name: str, entry: Mapping[str, Any], cohort: Cohort, mistakes: Mistakes) -> pd.DataFrame | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import BLACK, NEUTRAL, SYNTHETIC, shortened
 from haemosynth.encode.records import Matrix, Vector
-from haemosynth.modalities.expression.components import LEAST, standard_components
-from haemosynth.modalities.expression.part import expression_of, has_expression
+from haemosynth.modalities.expression.components import standard_components
+from haemosynth.modalities.expression.part import NAME, expression_of, has_expression
 from haemosynth.modalities.expression.profiles import LEAST_PATIENTS, levels
+from haemosynth.modalities.quantitative import LEAST, place_for_archetypes
 
 WIDTH = 2.8  # inches
 COMPONENTS = 5  # in the space in which archetypes are found
@@ -27,18 +29,7 @@ def space(train: Cohort) -> Callable[[Cohort], Matrix | None] | None:
 
     None where too few training patients have expression. A patient without expression stands in the middle.
     """
-    if not has_expression(train) or (known := expression_of(train)).n_obs < LEAST_PATIENTS:
-        return None
-    place = standard_components(COMPONENTS, known)
-
-    def points(cohort: Cohort) -> Matrix | None:
-        if not has_expression(cohort):
-            return None
-        own = expression_of(cohort)
-        table = pd.DataFrame(place(own) / 2, index=own.obs_names)
-        return np.asarray(table.reindex(cohort.patients).fillna(0.0).to_numpy())
-
-    return points
+    return place_for_archetypes(NAME, train, LEAST_PATIENTS, partial(standard_components, COMPONENTS))
 
 
 def prepare(synthetic: Cohort, train: Cohort) -> Callable[[Any, int, Cohort], None] | None:

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
 from haemosynth.core.cohort import Cohort
-from haemosynth.core.errors import InputError
-from haemosynth.core.files import replacing
+from haemosynth.modalities.quantitative import Quantities, data_of, find_data, read_data, write_data
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+__all__ = ["Quantities", "expression_of", "find_expression", "has_expression", "keep_profiles", "read", "write"]
 NAME = "expression"
+TABLE = "rna"  # in a MuData file
+write = write_data
 
 
-@dataclass(frozen=True)
-class Profiles:
-    """Profiles of patients: data has one row for each patient whose expression was measured, in table order."""
-
-    data: AnnData
-    table = "rna"  # its name in a MuData file
-
-    @property
-    def owners(self) -> pd.Index:
-        """The patient of each profile."""
-        owners: pd.Index = self.data.obs_names
-        return owners
-
-    def take(self, rows: np.ndarray, positions: np.ndarray) -> Profiles:
-        """These profiles, in this order."""
-        return Profiles(self.data[rows])
+def keep_profiles(data: AnnData) -> Quantities:
+    """Profiles as the part of a cohort."""
+    return Quantities(data, TABLE)
 
 
 def has_expression(cohort: Cohort) -> bool:
@@ -48,35 +33,18 @@ def expression_of(cohort: Cohort) -> AnnData:
     Raises:
         KeyError: it has none.
     """
-    part = cohort.parts[NAME]
-    assert isinstance(part, Profiles)
-    return part.data
+    return data_of(cohort, NAME)
 
 
 def find_expression(cohort: Cohort) -> AnnData | None:
     """The expression of a cohort; None where it has none."""
-    return expression_of(cohort) if has_expression(cohort) else None
+    return find_data(cohort, NAME)
 
 
-def read(path: str | Path) -> Profiles:
+def read(path: str | Path) -> Quantities:
     """Read gene expression: one row per patient.
 
     Raises:
         InputError: the file is missing, or a patient stands twice.
     """
-    import anndata
-
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file")
-    expression = anndata.read_h5ad(path)
-    if expression.obs_names.has_duplicates:
-        repeated = expression.obs_names[expression.obs_names.duplicated()][0]
-        raise InputError(f"{path}: patient {repeated} stands more than once")
-    return Profiles(expression)
-
-
-def write(profiles: Profiles | AnnData, path: str | Path) -> None:
-    """Write gene expression as h5ad: a part, or what generators and references draw."""
-    data = profiles.data if isinstance(profiles, Profiles) else profiles
-    with replacing(path) as temporary:
-        data.write_h5ad(temporary, compression="gzip")
+    return keep_profiles(read_data(path))

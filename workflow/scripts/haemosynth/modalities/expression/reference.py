@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core.cohort import Cohort
-from haemosynth.core.errors import InputError
 from haemosynth.modalities.expression.generators import scores
 from haemosynth.modalities.expression.generators.owners import batches
 from haemosynth.modalities.expression.part import find_expression
 from haemosynth.modalities.expression.profiles import made
+from haemosynth.modalities.quantitative import choose_owners
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -35,10 +35,7 @@ def reference(kind: str, train: Cohort, given: Cohort, rng: np.random.Generator)
     assert real is not None
     if kind == "real":
         return real
-    if kind not in ("independent", "uniform"):
-        raise InputError(f"no reference {kind!r}; expected one of real, independent, uniform")
-    share = real.n_obs / len(train) if kind == "independent" else 0.5
-    patients = given.patients[rng.random(len(given)) < share]
+    patients = choose_owners(kind, real, train, given, rng)
     n, rate = len(patients), scores.rates(real, rng)
     if kind == "independent":
         values = np.take_along_axis(rate, rng.integers(real.n_obs, size=(n, real.n_vars)), axis=0)

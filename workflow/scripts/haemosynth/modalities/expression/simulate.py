@@ -21,7 +21,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError
 from haemosynth.core.files import read_table
 from haemosynth.modalities.expression.ingest import settings
-from haemosynth.modalities.expression.part import Profiles
+from haemosynth.modalities.expression.part import Quantities, keep_profiles
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -169,8 +169,8 @@ def _activity(
 
 def simulate(
     name: str, entry: Mapping[str, Any], cohort: Cohort, truth: dict[str, Any], folder: Path, rng: np.random.Generator
-) -> tuple[Profiles, dict[str, Any]]:
+) -> tuple[Quantities, dict[str, Any]]:
     """The expression of a simulated cohort as its part, and its truth (see `simulate_expression`)."""
     genes = settings(name, entry)["genes"] or GENES
     expression, known = simulate_expression(cohort, truth, genes, folder, rng)
-    return Profiles(expression), known
+    return keep_profiles(expression), known

@@ -9,12 +9,10 @@ import numpy as np
 
 from haemosynth.encode.records import Matrix
 from haemosynth.modalities.metabolomics.measured import levels
+from haemosynth.modalities.quantitative import FARTHEST, fit_components, standardise_components
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-LEAST = 1e-9  # standard deviation below which a component is constant
-FARTHEST = 10.0  # standard deviations that an analyte counts at most
 
 
 def filled(data: AnnData) -> Matrix:
@@ -27,15 +25,9 @@ def component_space(most: int, *known: AnnData) -> Callable[[AnnData], Matrix]:
 
     The components keep their scale, so that distances are those between standardised profiles.
     """
-    from sklearn.decomposition import PCA
+    return fit_components(most, known, filled, limit=np.inf)
 
-    seen = np.vstack([filled(part) for part in known])
-    middle, spread = seen.mean(axis=0), np.maximum(seen.std(axis=0), LEAST)
-    number = min(most, len(seen) - 1, seen.shape[1])
-    # The full decomposition draws nothing, and the largest weight of a component is positive.
-    axes = PCA(number, svd_solver="full").fit((seen - middle) / spread).components_.T
 
-    def place(data: AnnData) -> Matrix:
-        return np.asarray(((filled(data) - middle) / spread).clip(-FARTHEST, FARTHEST) @ axes)
-
-    return place
+def standard_components(most: int, known: AnnData) -> Callable[[AnnData], Matrix]:
+    """As `component_space`, each component on the scale of one standard deviation among the known patients."""
+    return standardise_components(component_space(most, known), known)

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from haemosynth.modalities.metabolomics.measured import learned
-from haemosynth.modalities.metabolomics.part import Measurements
+from haemosynth.modalities.metabolomics.part import Quantities, keep_measurements
 
 
-def divide(
-    train: Measurements, holdout: Measurements, settings: Mapping[str, Any]
-) -> tuple[Measurements, Measurements]:
+def divide(train: Quantities, holdout: Quantities, settings: Mapping[str, Any]) -> tuple[Quantities, Quantities]:
     """Both with the analytes that are kept, their scale and their recording steps, as training patients show them."""
     parts = learned(train.data.copy(), holdout.data.copy())
-    return Measurements(parts[0]), Measurements(parts[1])
+    return keep_measurements(parts[0]), keep_measurements(parts[1])

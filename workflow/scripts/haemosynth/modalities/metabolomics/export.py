@@ -11,15 +11,20 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.files import write_table
 from haemosynth.modalities.metabolomics.measured import HIGH, LOW, limits_of, texts, values_of
 from haemosynth.modalities.metabolomics.part import find_measured
+from haemosynth.privacy.tiers import stamped
 
+NAMED = "metabolomics.tsv"
 SIGNS = {LOW: "<", 0: "", HIGH: ">"}
 
 
-def export(cohort: Cohort, folder: Path) -> None:
-    """Write `tables/metabolomics.tsv`: units in the header, values beyond a limit of detection as <0.6."""
+def export(cohort: Cohort, folder: Path, tier: str = "open") -> None:
+    """Write `tables/metabolomics.tsv`: units in the header, values beyond a limit of detection as <0.6.
+
+    tier: to whom the release may go, which its name says.
+    """
     data = find_measured(cohort)
     if data is not None:
-        write_table(as_text(data), folder / "tables/metabolomics.tsv")
+        write_table(as_text(data), folder / "tables" / stamped(NAMED, tier))
 
 
 def as_text(data: object) -> pd.DataFrame:
@@ -35,7 +40,7 @@ def as_text(data: object) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def describe(cohort: Cohort) -> list[str]:
+def describe(cohort: Cohort, tier: str = "open") -> list[str]:
     """The line of the data card, where the cohort has measurements."""
     data = find_measured(cohort)
     if data is None:
@@ -44,5 +49,6 @@ def describe(cohort: Cohort) -> list[str]:
     return [
         f"- measurements (metabolites, proteins, cells): {analytes} analytes of {patients} patients; the others have "
         f"none. {np.isnan(values_of(data)).mean():.0%} of their values are missing, "
-        f"{(limits_of(data) != 0).mean():.0%} stand at a limit of detection (`tables/metabolomics.tsv` writes <0.6)."
+        f"{(limits_of(data) != 0).mean():.0%} stand at a limit of detection "
+        f"(`tables/{stamped(NAMED, tier)}` writes <0.6)."
     ]

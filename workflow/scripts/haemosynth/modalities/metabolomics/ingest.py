@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.arrays import Matrix
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError, Mistakes
 from haemosynth.modalities.metabolomics.measured import HIGH, LOW, SCALES, made
-from haemosynth.modalities.metabolomics.part import Measurements
+from haemosynth.modalities.metabolomics.part import NAME, Quantities, keep_measurements
+from haemosynth.modalities.quantitative import LEFT, Left, fill_matrix, keep_one_each, read_settings
 from haemosynth.reading.genes import DATE
 from haemosynth.reading.numbers import NUMERIC, header_unit, known_unit, marks, plain, value_of
 from haemosynth.reading.source import Table, read, suffix, suggestion
@@ -38,12 +38,10 @@ DEFAULTS: dict[str, Any] = {
     "decimal": None,  # "." or ",", where the file leaves it open; null: that of the cohort
     "min_known": 0.05,  # least share of the table's patients in whom an analyte is known
 }
-LEFT = ("what", "name", "reason")
 UNITS = ("unit", "units", "einheit")  # columns that hold the units, where analytes are rows
 FEWEST_WITHIN = 3  # different values within the limits, below which an analyte shows nothing but its limits
 # What stands in brackets at the end of a name and is a unit, beside what can be converted: PC(34:1) has none.
 UNIT = re.compile(r".*[/%\u2030].*|[mun\u00b5\u03bcp]?M|a\.?u\.?|MFI|NPX|log2|ratio|kDa|fold", re.IGNORECASE)
-Left = list[tuple[str, str, str]]
 
 
 def settings(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,14 +50,7 @@ def settings(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: a key or value that is not known.
     """
-    chosen = entry.get("metabolomics") or {}
-    where = f"cohorts.{name}.metabolomics"
-    if not isinstance(chosen, Mapping):
-        raise InputError(f"{where}: expected a mapping such as {{path: metabolites.tsv, scale: log}}")
-    for key in chosen:
-        if key not in DEFAULTS:
-            raise InputError(f"{where}: unknown key {key!r}; {suggestion(str(key), list(DEFAULTS))}")
-    result = {**DEFAULTS, **chosen}
+    result, where = read_settings(NAME, name, entry, DEFAULTS, "path: metabolites.tsv, scale: log")
     if result["scale"] not in SCALES:
         raise InputError(f"{where}.scale: {result['scale']!r} is unknown; expected one of {', '.join(SCALES)}")
     if result["decimal"] not in (None, ".", ","):
@@ -73,7 +64,7 @@ def settings(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def ingest(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tuple[Measurements, pd.DataFrame]:
+def ingest(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tuple[Quantities, pd.DataFrame]:
     """Measurements of those patients of the cohort who have any, in table order, and what left with its reason.
 
     Args:
@@ -84,7 +75,7 @@ def ingest(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tuple[Measure
     """
     mistakes = Mistakes()
     data, left = _read(name, entry, cohort, mistakes)
-    return Measurements(data), left
+    return keep_measurements(data), left
 
 
 def check(name: str, entry: Mapping[str, Any], cohort: Cohort, mistakes: Mistakes) -> pd.DataFrame | None:
@@ -307,16 +298,10 @@ def _sides(table: Table, chosen: Mapping[str, Any], owner: Mapping[str, str], le
             "the clinical table"
         )
     text.index = pd.Index(people, dtype=object)
-    rank = {sample: i for i, sample in enumerate(owner)}  # patients, then samples as they are chosen
-    taken: dict[str, str] = {}
-    for word in sorted(people, key=lambda word: rank[word]):
-        if owner[word] in taken:
-            left.append(("sample", word, f"another sample of {owner[word]} is kept: {taken[owner[word]]}"))
-        else:
-            taken[owner[word]] = word
-    text = text.loc[list(taken.values())]
+    taken = keep_one_each(people, owner, left)  # patients, then samples as they are chosen
+    text = text.iloc[list(taken.values())]
     text.index = pd.Index(list(taken), dtype=object)
-    return _Cells(text, told, table, where, len(across) > down, taken)
+    return _Cells(text, told, table, where, len(across) > down, {patient: people[i] for patient, i in taken.items()})
 
 
 def _named(columns: pd.Index, told: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -374,7 +359,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
     names = pd.Index(whole.var_names, dtype=object)
     limits = whole.layers["limit"] if "limit" in whole.layers else np.zeros(whole.shape)
     frame = pd.DataFrame({"unit": [str(u) for u in units]}, index=names)
-    found = made(_full(values), _full(limits), frame, pd.Index(owners))
+    found = made(fill_matrix(values, np.float64), fill_matrix(limits, np.float64), frame, pd.Index(owners))
     wrong = np.isinf(np.asarray(found.X))
     if wrong.any():
         i, j = (int(k[0]) for k in np.nonzero(wrong))
@@ -388,10 +373,6 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
                 f"as it is: `metabolomics: {{linear: [{names[j]}]}}`"
             )
     return found
-
-
-def _full(matrix: Any) -> Matrix:
-    return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float64)
 
 
 def _usable(found: AnnData, chosen: Mapping[str, Any], path: Path, left: Left, mistakes: Mistakes) -> AnnData:

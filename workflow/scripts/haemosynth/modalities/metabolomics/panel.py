@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import BLACK, NEUTRAL, SYNTHETIC, shortened
 from haemosynth.encode.records import Matrix
-from haemosynth.modalities.metabolomics.components import LEAST, component_space, filled
+from haemosynth.modalities.metabolomics.components import filled, standard_components
 from haemosynth.modalities.metabolomics.measured import HIGH, LEAST_PATIENTS, LOW, levels, limits_of
-from haemosynth.modalities.metabolomics.part import find_measured
+from haemosynth.modalities.metabolomics.part import NAME, find_measured
+from haemosynth.modalities.quantitative import LEAST, place_for_archetypes
 
 WIDTH = 2.8  # inches
 COMPONENTS = 5  # in the space in which archetypes are found
@@ -27,20 +29,7 @@ def space(train: Cohort) -> Callable[[Cohort], Matrix | None] | None:
 
     None where too few training patients have measurements. A patient without any stands in the middle.
     """
-    known = find_measured(train)
-    if known is None or known.n_obs < LEAST_PATIENTS:
-        return None
-    place = component_space(COMPONENTS, known)
-    spread = np.maximum(place(known).std(axis=0), LEAST)
-
-    def points(cohort: Cohort) -> Matrix | None:
-        own = find_measured(cohort)
-        if own is None:
-            return None
-        table = pd.DataFrame(place(own) / spread / 2, index=own.obs_names)
-        return np.asarray(table.reindex(cohort.patients).fillna(0.0).to_numpy())
-
-    return points
+    return place_for_archetypes(NAME, train, LEAST_PATIENTS, partial(standard_components, COMPONENTS))
 
 
 def prepare(synthetic: Cohort, train: Cohort) -> Callable[[Any, int, Cohort], None] | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from haemosynth.core.cohort import Cohort
-from haemosynth.core.errors import InputError
 from haemosynth.modalities.metabolomics.measured import limits_of, logged, made, recorded, scaled, values_of
-from haemosynth.modalities.metabolomics.part import Measurements, measured_of
+from haemosynth.modalities.metabolomics.part import Quantities, keep_measurements, measured_of
+from haemosynth.modalities.quantitative import choose_owners
 
 
-def reference(kind: str, train: Cohort, given: Cohort, rng: np.random.Generator) -> Measurements:
+def reference(kind: str, train: Cohort, given: Cohort, rng: np.random.Generator) -> Quantities:
     """A reference's measurements.
 
     real         the training patients' as they are
@@ -25,16 +25,13 @@ def reference(kind: str, train: Cohort, given: Cohort, rng: np.random.Generator)
     """
     real = measured_of(train)
     if kind == "real":
-        return Measurements(real)
-    if kind not in ("independent", "uniform"):
-        raise InputError(f"no reference {kind!r}; expected one of real, independent, uniform")
-    share = real.n_obs / len(train) if kind == "independent" else 0.5
-    patients = given.patients[rng.random(len(given)) < share]
+        return keep_measurements(real)
+    patients = choose_owners(kind, real, train, given, rng)
     n, values = len(patients), values_of(real)
     if kind == "independent":
         rows = rng.integers(real.n_obs, size=(n, real.n_vars))
         drawn, sides = (np.take_along_axis(table, rows, axis=0) for table in (values, limits_of(real)))
-        return Measurements(made(drawn, sides, real, patients))
+        return keep_measurements(made(drawn, sides, real, patients))
     log = logged(real)
     low, high = np.nanquantile(scaled(values, log), [0.01, 0.99], axis=0)
     drawn_values = low + (high - low) * rng.random((n, real.n_vars))
@@ -44,4 +41,4 @@ def reference(kind: str, train: Cohort, given: Cohort, rng: np.random.Generator)
         drawn_values[:, j] = recorded(drawn_values[:, j], float(grain), int(digits))
     # A step may carry the lowest values to 0, which has no logarithm.
     drawn_values[:, log] = np.maximum(drawn_values[:, log], np.nanmin(values[:, log], axis=0))
-    return Measurements(made(drawn_values, np.zeros(drawn_values.shape, dtype=np.int8), real, patients))
+    return keep_measurements(made(drawn_values, np.zeros(drawn_values.shape, dtype=np.int8), real, patients))

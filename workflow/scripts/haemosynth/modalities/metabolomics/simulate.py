@@ -21,7 +21,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.modalities.metabolomics import myeloma
 from haemosynth.modalities.metabolomics.ingest import settings
 from haemosynth.modalities.metabolomics.measured import HIGH, LOW, made, recorded
-from haemosynth.modalities.metabolomics.part import Measurements
+from haemosynth.modalities.metabolomics.part import Quantities, keep_measurements
 
 PLANTED = {"myeloma": myeloma}
 FIELDS = ("name", "unit", "panel", "module", "loading", "median", "spread", "low", "high", "step")
@@ -30,7 +30,7 @@ LEAST_NOISE = 0.5  # of an analyte, in its standard deviations
 
 def simulate(
     name: str, entry: Mapping[str, Any], cohort: Cohort, truth: dict[str, Any], folder: Path, rng: np.random.Generator
-) -> tuple[Measurements, dict[str, Any]]:
+) -> tuple[Quantities, dict[str, Any]]:
     """The measurements of a part of the patients, and their truth as plain data for JSON.
 
     Args:
@@ -90,7 +90,7 @@ def simulate(
         "presence_log_odds": dict(zip(names.tolist(), lean.tolist(), strict=True)),
         "missing": {panel: list(row) for panel, row in planted.PANELS.items()},
     }
-    return Measurements(made(values[present], sides[present], var, cohort.patients[present])), told
+    return keep_measurements(made(values[present], sides[present], var, cohort.patients[present])), told
 
 
 def _drivers(effects: Any) -> list[str]:

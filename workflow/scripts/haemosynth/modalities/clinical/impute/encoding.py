@@ -18,6 +18,7 @@ import pandas as pd
 from haemosynth.core import derive
 from haemosynth.core.cohort import Cohort, typed
 from haemosynth.core.errors import InputError
+from haemosynth.stats.hazards import estimate_hazard
 
 SCALES = ("normal_scores", "recorded")
 KNOTS = 1001  # quantiles kept of a column's training values; smaller cohorts keep every value
@@ -76,16 +77,6 @@ def imputable(cohort: Cohort) -> list[str]:
     return [name for name, column in schema.columns.items() if column.derived is None and name not in outside]
 
 
-def nelson_aalen(time: np.ndarray, event: np.ndarray) -> np.ndarray:
-    """(2, steps) distinct event times and the cumulative hazard from each on: sum of deaths / patients at risk.
-
-    Nelson, Technometrics 1972;14:945; Aalen, Ann Stat 1978;6:701. `time` in months, `event` 1/0, no missing values.
-    """
-    steps, deaths = np.unique(time[event == 1], return_counts=True)
-    at_risk = len(time) - np.searchsorted(np.sort(time), steps, side="left")
-    return np.stack([steps, np.cumsum(deaths / at_risk)])
-
-
 def fit_encoding(train: Cohort, min_carriers: int, scale: str = "normal_scores") -> Encoding:
     """Learn the coding from training patients; alterations with at least `min_carriers` of them are predictors.
 
@@ -112,7 +103,7 @@ def fit_encoding(train: Cohort, min_carriers: int, scale: str = "normal_scores")
         pair = train.clinical[[f"{endpoint}_time", f"{endpoint}_event"]].dropna().to_numpy()
         if not (pair[:, 1] == 1).any():
             continue
-        steps = nelson_aalen(pair[:, 0], pair[:, 1])
+        steps = np.stack(estimate_hazard(pair[:, 0], pair[:, 1], ties="together"))
         hazard = _step(steps, pair[:, 0])
         hazards[endpoint] = steps
         scales[endpoint] = (float(hazard.mean()), float(hazard.std()) or 1.0)

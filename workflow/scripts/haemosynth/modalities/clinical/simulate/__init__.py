@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError, suggestion
-from haemosynth.core.files import read_table
 from haemosynth.modalities.registry import FURTHER, NAMES
 
 DISEASES = ("myeloma",)
@@ -67,16 +65,6 @@ def simulate_cohort(
         name, patients, endpoints, "genomic" in modalities, chosen["missing"], resources / chosen["disease"], rng
     )
     return cohort, truth
-
-
-def mutation_priors(resources: Path, disease: str = "myeloma") -> pd.DataFrame:
-    """Published frequencies of alterations, to serve as priors of a mutation model.
-
-    Columns: `alteration`, `frequency` (0-1), `patients` (how many the frequency rests on: the strength of a beta prior;
-    small where it is an assumption), `source`.
-    """
-    table = read_table(resources / disease / "alterations.tsv")
-    return table[["alteration", "frequency", "patients", "source"]]
 
 
 def _choice(values: Any, known: tuple[str, ...], where: str) -> tuple[str, ...]:

@@ -281,11 +281,3 @@ def log_likelihood(fitted: Fitted, cohort: Cohort) -> np.ndarray:
         p = np.clip(chain.probability(g, expected, design, odds[:, g]), 1e-9, 1.0 - 1e-9)
         total += np.where(np.isnan(events[:, g]), 0.0, np.log(np.where(events[:, g] == 1, p, 1.0 - p)))
     return total
-
-
-def most_likely_classes(fitted: Fitted, cohort: Cohort) -> np.ndarray:
-    """(patients,) most likely class of each patient in the last posterior draw, given record and alterations."""
-    mixture = Mixture.from_arrays(fitted.arrays, "mixture")
-    design = design_matrix(fitted.description["record"], cohort.clinical)
-    probability = mixture.posterior(design, training_events(cohort))
-    return np.asarray(np.where(mixture.draw == mixture.draw[-1], probability, -1.0).argmax(axis=1))

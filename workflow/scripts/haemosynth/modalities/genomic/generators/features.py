@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core.cohort import Cohort
+from haemosynth.stats.hazards import estimate_hazard
 
 Record = list[dict[str, Any]]
 KNOTS = 41  # points that hold the distribution of a number: finer than any effect that a cohort can show
@@ -66,10 +67,8 @@ def _number(values: pd.Series, bins: int) -> dict[str, Any]:
 
 def _cumulative_hazard(time: pd.Series, event: pd.Series, at: np.ndarray) -> np.ndarray:
     """Nelson-Aalen estimate at the times `at`."""
-    order = np.argsort(time.to_numpy(), kind="stable")
-    steps = event.to_numpy()[order] / np.arange(len(order), 0, -1)
-    position = np.searchsorted(time.to_numpy()[order], at, side="right")
-    return np.concatenate([[0.0], np.cumsum(steps)])[position]
+    times, hazard = estimate_hazard(time.to_numpy(), event.to_numpy(), ties="in_turn")
+    return np.concatenate([[0.0], hazard])[np.searchsorted(times, at, side="right")]
 
 
 def design_matrix(record: Record, clinical: pd.DataFrame) -> np.ndarray:
@@ -98,32 +97,6 @@ def design_matrix(record: Record, clinical: pd.DataFrame) -> np.ndarray:
         if entry["missing"]:
             features.append(missing[:, None].astype(float))
     return np.column_stack(features)
-
-
-def record_levels(record: Record, clinical: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The record as levels: (patients, columns) level or -1, and (columns + 1,) offsets of the columns' levels.
-
-    Numbers fall into quantile bins, an endpoint into bins of time by event. Missing is a level of its own where
-    training patients show enough of it, else -1; so is any rare or unknown level.
-    """
-    columns, counts = [], []
-    for entry in record:
-        values, missing = _values(entry, clinical)
-        if entry["kind"] == "levels":
-            level = np.full(len(clinical), -1)
-            for code, name in enumerate(entry["levels"]):
-                level[values == name] = code
-            count = len(entry["levels"])
-        else:
-            level = np.searchsorted(entry["cuts"], values, side="right")
-            count = len(entry["cuts"]) + 1
-            if entry["kind"] == "endpoint":
-                event = np.where(missing, 0, clinical[f"{entry['column']}_event"].to_numpy())
-                level, count = 2 * level + (event > 0.5), 2 * count
-        columns.append(np.where(missing, count if entry["missing"] else -1, level))
-        counts.append(count + entry["missing"])
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return np.stack(columns, axis=1) if columns else np.empty((len(clinical), 0), dtype=np.int64), offsets
 
 
 def _values(entry: Mapping[str, Any], clinical: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -113,6 +113,81 @@ def _pick(logp: np.ndarray) -> int:
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
+def _list(events: np.ndarray, code: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of each patient's events that are this code, and how many: most events are absent."""
+    n, n_events = events.shape
+    places = np.empty((n, n_events), np.int64)
+    counts = np.zeros(n, np.int64)
+    for i in range(n):
+        for g in range(n_events):
+            if events[i, g] == code:
+                places[i, counts[i]] = g
+                counts[i] += 1
+    return places, counts
+
+
+@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+def _move(row: np.ndarray, by: int, k: int, sizes: np.ndarray, ones: np.ndarray, seen: np.ndarray) -> None:
+    """Take a patient with these events into class k (by 1) or out of it (by -1)."""
+    sizes[k] += by
+    for g in range(row.size):
+        if row[g] >= 0:
+            seen[k, g] += by
+            ones[k, g] += by * row[g]
+
+
+@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+def _score(
+    carried: np.ndarray,
+    unknown: np.ndarray,
+    sizes: np.ndarray,
+    alpha: float,
+    present: np.ndarray,
+    absent: np.ndarray,
+    all_absent: np.ndarray,
+    logp: np.ndarray,
+) -> None:
+    """Log probability of each class for a patient with these events; the first empty class is all unopened ones."""
+    opened = False
+    for c in range(sizes.size):
+        if sizes[c] > 0:
+            value = log(sizes[c]) + all_absent[c]
+        elif not opened:
+            value = log(alpha) + all_absent[c]
+            opened = True
+        else:
+            logp[c] = -1e300
+            continue
+        for g in unknown:
+            value -= absent[c, g]
+        for g in carried:
+            value += present[c, g]
+        logp[c] = value
+
+
+@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+def _column(strength: float, base: float, ones: np.ndarray, seen: np.ndarray) -> float:
+    """Log beta-binomial likelihood of an event's column given the partition."""
+    a = strength * base
+    b = strength - a
+    value = 0.0
+    for k in range(seen.size):
+        if seen[k] > 0:
+            value += lgamma(a + ones[k]) - lgamma(a) + lgamma(b + seen[k] - ones[k]) - lgamma(b)
+            value += lgamma(a + b) - lgamma(a + b + seen[k])
+    return value
+
+
+@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+def _draw_alpha(alpha: float, occupied: int, n: int) -> float:
+    """The concentration, given how many classes n patients occupy (Escobar and West)."""
+    eta = np.random.beta(alpha + 1.0, n)
+    odds = occupied / (n * (1.0 - log(eta)))
+    shape = 1.0 + occupied if np.random.random() < odds / (1.0 + odds) else 1.0 * occupied
+    return np.random.gamma(shape, 1.0 / (1.0 - log(eta)))
+
+
+@nb.njit(cache=True)  # type: ignore[untyped-decorator]
 def _sample(
     events: np.ndarray,
     base: np.ndarray,
@@ -127,11 +202,8 @@ def _sample(
 ) -> tuple[np.ndarray, ...]:
     np.random.seed(seed)  # numba's own stream, not numpy's
     n, n_events = events.shape
-    # carriers and unknown events of each patient as lists: most events are absent
-    carried = np.empty((n, n_events), np.int64)
-    unknown = np.empty((n, n_events), np.int64)
-    n_carried = np.zeros(n, np.int64)
-    n_unknown = np.zeros(n, np.int64)
+    carried, n_carried = _list(events, 1)
+    unknown, n_unknown = _list(events, -1)
     assignment = np.zeros(n, np.int64)
     sizes = np.zeros(max_classes)
     ones = np.zeros((max_classes, n_events))
@@ -139,17 +211,7 @@ def _sample(
     for i in range(n):
         k = np.random.randint(min(10, max_classes))
         assignment[i] = k
-        sizes[k] += 1
-        for g in range(n_events):
-            if events[i, g] == 1:
-                carried[i, n_carried[i]] = g
-                n_carried[i] += 1
-            if events[i, g] < 0:
-                unknown[i, n_unknown[i]] = g
-                n_unknown[i] += 1
-            else:
-                seen[k, g] += 1
-                ones[k, g] += events[i, g]
+        _move(events[i], 1, k, sizes, ones, seen)
 
     strength = np.full(n_events, strengths[strengths.size // 3])
     alpha = fixed_alpha if fixed_alpha > 0 else 1.0
@@ -171,34 +233,13 @@ def _sample(
             _refresh(k, ones, seen, base, strength, present, absent, all_absent)
         for i in range(n):
             k = assignment[i]
-            sizes[k] -= 1
-            for g in range(n_events):
-                if events[i, g] >= 0:
-                    seen[k, g] -= 1
-                    ones[k, g] -= events[i, g]
+            _move(events[i], -1, k, sizes, ones, seen)
             _refresh(k, ones, seen, base, strength, present, absent, all_absent)
-            opened = False  # the first empty class stands for all classes not yet opened
-            for c in range(max_classes):
-                if sizes[c] > 0:
-                    value = log(sizes[c]) + all_absent[c]
-                elif not opened:
-                    value = log(alpha) + all_absent[c]
-                    opened = True
-                else:
-                    logp[c] = -1e300
-                    continue
-                for h in range(n_unknown[i]):
-                    value -= absent[c, unknown[i, h]]
-                for h in range(n_carried[i]):
-                    value += present[c, carried[i, h]]
-                logp[c] = value
+            own, without = carried[i, : n_carried[i]], unknown[i, : n_unknown[i]]
+            _score(own, without, sizes, alpha, present, absent, all_absent, logp)
             k = _pick(logp)
             assignment[i] = k
-            sizes[k] += 1
-            for g in range(n_events):
-                if events[i, g] >= 0:
-                    seen[k, g] += 1
-                    ones[k, g] += events[i, g]
+            _move(events[i], 1, k, sizes, ones, seen)
             _refresh(k, ones, seen, base, strength, present, absent, all_absent)
 
         occupied = 0
@@ -209,15 +250,7 @@ def _sample(
                 joint += lgamma(sizes[k])
         for g in range(n_events):
             for s in range(strengths.size):
-                # Beta-binomial likelihood of the event's column given the partition
-                a = strengths[s] * base[g]
-                b = strengths[s] - a
-                value = 0.0
-                for k in range(max_classes):
-                    if seen[k, g] > 0:
-                        value += lgamma(a + ones[k, g]) - lgamma(a) + lgamma(b + seen[k, g] - ones[k, g]) - lgamma(b)
-                        value += lgamma(a + b) - lgamma(a + b + seen[k, g])
-                grid[s] = value
+                grid[s] = _column(strengths[s], base[g], ones[:, g], seen[:, g])
             chosen = _pick(grid)
             strength[g] = strengths[chosen]
             joint += grid[chosen]
@@ -233,8 +266,5 @@ def _sample(
             alpha_d[drawn] = alpha
             drawn += 1
         if fixed_alpha <= 0:
-            eta = np.random.beta(alpha + 1.0, n)
-            odds = occupied / (n * (1.0 - log(eta)))
-            shape = 1.0 + occupied if np.random.random() < odds / (1.0 + odds) else 1.0 * occupied
-            alpha = np.random.gamma(shape, 1.0 / (1.0 - log(eta)))
+            alpha = _draw_alpha(alpha, occupied, n)
     return assignment_d, sizes_d, ones_d, seen_d, strength_d, alpha_d, trace

@@ -26,7 +26,7 @@ from haemosynth.encode import conditions
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.metabolomics.generators import absence, margins
 from haemosynth.modalities.metabolomics.measured import LEAST_PATIENTS, logged, made
-from haemosynth.modalities.metabolomics.part import Measurements, find_measured, measured_of
+from haemosynth.modalities.metabolomics.part import Quantities, find_measured, keep_measurements, measured_of
 from haemosynth.stats.regression import factors, number_of_factors, ridge
 
 DEFAULTS: dict[str, Any] = {
@@ -133,7 +133,7 @@ def _between(mean: Matrix, sd: Matrix, low: Matrix, high: Matrix, rng: np.random
     return np.asarray(np.clip(mean + sd * ndtri(np.clip(rank, 1e-12, 1 - 1e-12)), low, high))
 
 
-def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Measurements:
+def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Quantities:
     """Draw measurements for those patients of `given` who get them, given the record."""
     known, a = fitted.description, fitted.arrays
     features = conditions.transform(known["record"], given)
@@ -151,4 +151,4 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Measureme
     missing[missing.all(axis=1)] = False
     values[missing], sides[missing] = np.nan, 0
     var = pd.DataFrame(declared, index=pd.Index(known["analytes"], dtype=object))
-    return Measurements(made(values, sides, var, given.patients[chosen]))
+    return keep_measurements(made(values, sides, var, given.patients[chosen]))

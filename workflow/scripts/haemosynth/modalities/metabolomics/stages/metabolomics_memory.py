@@ -17,23 +17,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from haemosynth.encode.records import Matrix, distinct, some_rows
+from haemosynth.encode.records import Matrix
 from haemosynth.modalities.metabolomics.components import component_space
 from haemosynth.modalities.metabolomics.measured import levels, limits_of, values_of
 from haemosynth.modalities.metabolomics.part import find_measured
 from haemosynth.privacy import profile_memory
 from haemosynth.privacy.profile_memory import Attacked
 from haemosynth.validate import Stage
-from haemosynth.validate.comparisons import unseen_side
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
-DEFAULTS: dict[str, Any] = {
-    "components": 20,  # principal components of training and unseen patients
-    "rows": 3_000,  # training and unseen patients who are attacked, at most
-    "trees": 400,  # of the attack `classifier`
-    "exchanges": 1_000,  # of training and unseen patients, to see what chance shows
-}
-FEWEST = 10  # patients with measurements on a side
+DEFAULTS = dict(profile_memory.DEFAULTS)
 FEWEST_SHARED = 5  # values that two profiles must both have to be called the same
 SAME = 0.5  # share of these values above which they are
 CHUNK = 20_000_000  # comparisons at once
@@ -46,25 +39,7 @@ METRICS = (
         " count",
         "this project",
     ),
-    Metric(
-        "metabolomics_nearer_to_train", "target", "share", (0, 1), PRIVACY, "bootstrap",
-        "in principal components of real levels, s: share of synthetic profiles whose nearest real profile is a"
-        " training patient's (ties half), p = n_train / (n_train + n_unseen); max(0, 1/2 + (s - p) / (2 (1 - p)))",
-        "after Platzer and Reutterer, Front Big Data 2021;4:679939",
-        target=0.5,
-    ),
-    Metric(
-        "metabolomics_membership_auc", "target", "", (0, 1), PRIVACY, "attack",
-        "area under the ROC curve, training against unseen patients, of the worst attack: those on single records of"
-        " disclosure_auc, on the same components, and its values_2 and values_10 on the recorded values",
-        "see disclosure_auc",
-        target=0.5,
-    ),
-    Metric(
-        "metabolomics_memory_chance", "descriptive", "", (0, 1), PRIVACY, "attack",
-        "99.5 % quantile of the metric that is the target, with training and unseen patients exchanged at random",
-        "Fisher, The Design of Experiments, 1935 (randomisation test)",
-    ),
+    *profile_memory.declare_metrics("metabolomics", "the recorded values"),
 )  # fmt: skip
 REPEATS, *PAIR, CHANCE = (metric.name for metric in METRICS)
 NAMES = (PAIR[0], PAIR[1])
@@ -82,26 +57,14 @@ class Known:
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Known | str:
     """Attack every training and unseen patient once; a reason where there is nothing to attack."""
-    choice, exchange, trees = rng.spawn(3)
-    most = int(settings["rows"])
-    sides = [some_rows(distinct(side), most, choice) for side in (comparison.train, unseen_side(comparison))]
-    known = [data for side in sides if (data := find_measured(side)) is not None and data.n_obs >= FEWEST]
-    released = find_measured(distinct(comparison.candidate))
-    if released is None or released.n_obs < FEWEST or len(known) < len(sides):
-        return f"fewer than {FEWEST} synthetic, training or unseen patients have measurements (metabolomics)"
-    # Of training and unseen patients alike: axes fitted to training patients alone would set them apart.
-    place = component_space(int(settings["components"]), *known)
-    attacked = profile_memory.attacked(
-        pd.Index([name for part in known for name in part.obs_names]),
-        np.repeat([True, False], [part.n_obs for part in known]),
-        np.vstack([place(part) for part in known]),
-        np.vstack([levels(part) for part in known]),
-        released.obs_names, place(released), levels(released), settings, (exchange, trees),
-    )  # fmt: skip
-    train, unseen, made = (
-        np.where(limits_of(part) == 0, values_of(part), np.nan) for part in (known[0], known[1], released)
-    )
-    return Known(attacked, pd.Series(repeats(made, train), released.obs_names), float(repeats(unseen, train).mean()))
+    found = profile_memory.attack_sides(comparison, settings, rng, find_measured, component_space, levels)
+    if found is None:
+        few = profile_memory.FEWEST
+        return f"fewer than {few} synthetic, training or unseen patients have measurements (metabolomics)"
+    attacked, profiles = found
+    train, unseen, made = (np.where(limits_of(part) == 0, values_of(part), np.nan) for part in profiles)
+    owners = profiles[-1].obs_names
+    return Known(attacked, pd.Series(repeats(made, train), owners), float(repeats(unseen, train).mean()))
 
 
 def repeats(profiles: Matrix, train: Matrix) -> np.ndarray:
