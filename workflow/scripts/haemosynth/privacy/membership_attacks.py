@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from haemosynth.core.streams import torch_seed
 from haemosynth.encode.records import Matrix, Vector
 from haemosynth.privacy.likelihood import log_ratio
 from haemosynth.stats.neighbours import neighbours, squared_distances
+from haemosynth.stats.trees import out_of_bag_votes
 
 ATTACKS = {
     "distance": "minus the distance to the nearest released record",
@@ -99,11 +99,8 @@ def _matched(points: Matrix, released: Matrix) -> Vector:
 
 def _classified(points: Matrix, released: Matrix, trees: int, rng: np.random.Generator) -> Vector:
     """Logit that a record is a released one, from the trees whose bootstrap sample the patient is not in."""
-    from sklearn.ensemble import ExtraTreesClassifier
-
     released = released[rng.permutation(len(released))[: 2 * len(points)]]
-    model = ExtraTreesClassifier(trees, bootstrap=True, oob_score=True, random_state=torch_seed(rng))
-    model.fit(np.vstack([points, released]), np.repeat([0, 1], [len(points), len(released)]))
-    votes: Vector = np.nan_to_num(model.oob_decision_function_[: len(points), 1], nan=0.5)
+    answer = np.repeat([0.0, 1.0], [len(points), len(released)])
+    votes = out_of_bag_votes(np.vstack([points, released]), answer, trees, rng)[: len(points)]
     share = np.clip(votes, 0.5 / trees, 1 - 0.5 / trees)
     return np.asarray(np.log(share) - np.log1p(-share))

@@ -29,6 +29,7 @@ def association_matrix(values: Matrix, nominal: Flags) -> Matrix:
     rho = pd.DataFrame(values[:, ordered]).corr(method="spearman", min_periods=FEWEST).to_numpy(np.float64)
     result[np.ix_(ordered, ordered)] = rho
     known = ~np.isnan(values)
+    ranks = ranks_of(values)
     for i in np.flatnonzero(nominal):
         for j in range(values.shape[1]):
             if j == i or (nominal[j] and j < i):
@@ -36,8 +37,13 @@ def association_matrix(values: Matrix, nominal: Flags) -> Matrix:
             both = known[:, i] & known[:, j]
             if both.sum() < FEWEST:
                 continue
-            measure = cramers_v if nominal[j] else correlation_ratio
-            result[i, j] = result[j, i] = measure(values[both, i], values[both, j])
+            if nominal[j]:
+                found = cramers_v(values[both, i], values[both, j])
+            elif known[known[:, j], i].all():  # the ranks among all who are known in j are those of the pair
+                found = _ratio_of_ranks(values[both, i], ranks[both, j])
+            else:
+                found = correlation_ratio(values[both, i], values[both, j])
+            result[i, j] = result[j, i] = found
     np.fill_diagonal(result, 1.0)
     return result
 
@@ -66,10 +72,13 @@ def correlation_ratio(groups: Matrix, values: Matrix) -> float:
     The root of epsilon squared = 1 - (1 - eta^2)(n - 1)/(n - k), the bias-corrected share of the variance of the
     ranks that lies between the k groups (Kelley, PNAS 1935;21:554), 0 where that is negative.
     """
+    return _ratio_of_ranks(groups, ranks_of(values))
+
+
+def _ratio_of_ranks(groups: Matrix, ranks: Matrix) -> float:
     _, group = np.unique(groups, return_inverse=True)
     k, n = int(group.max()) + 1, len(group)
-    ranks = ranks_of(values)
-    ranks -= ranks.mean()
+    ranks = ranks - ranks.mean()
     total = float(ranks @ ranks)
     if k < 2 or k >= n or total == 0:
         return float("nan")
@@ -124,9 +133,9 @@ def kendall_tau(values: Matrix) -> Matrix:
         block = slice(start, start + PAIRS)
         difference = values[second[block]] - values[first[block]]
         told = ~np.isnan(difference)
-        sign = np.sign(np.where(told, difference, 0.0))
+        sign = np.sign(np.where(told, difference, 0.0)).astype(np.float32)  # whole numbers: exact
         concordant += sign.T @ sign
-        untied += np.abs(sign).T @ told
+        untied += np.abs(sign).T @ told.astype(np.float32)
     product = untied * untied.T
     readable = (known.T @ known >= FEWEST) & (product > 0)
     return np.where(readable, concordant / np.sqrt(np.where(readable, product, 1.0)), np.nan)

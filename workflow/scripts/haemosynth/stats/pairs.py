@@ -6,9 +6,8 @@ call. A pair is read on the patients in whom both alterations are known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -85,65 +84,10 @@ def fisher_exact(counts: PairCounts) -> Matrix:
     rows, columns = np.triu_indices(len(counts.both), 1)
     upper = [cell[rows, columns].astype(np.int64) for cell in (counts.both, counts.row, counts.column, counts.neither)]
     p = np.ones_like(counts.both)
-    p[rows, columns] = p[columns, rows] = _fisher_kernel()(*upper, log_factorial)
+    from haemosynth.stats.fisher import two_sided
+
+    p[rows, columns] = p[columns, rows] = two_sided(*upper, log_factorial)
     return p
-
-
-@cache
-def _fisher_kernel() -> Callable[..., Any]:
-    from numba import njit
-
-    @njit  # type: ignore[untyped-decorator]
-    def log_chance(x: Any, first: Any, second: Any, total: Any, log_factorial: Any) -> Any:
-        return (
-            log_factorial[first] + log_factorial[total - first] + log_factorial[second] + log_factorial[total - second]
-            - log_factorial[total] - log_factorial[x] - log_factorial[first - x] - log_factorial[second - x]
-            - log_factorial[total - first - second + x]
-        )  # fmt: skip
-
-    @njit  # type: ignore[untyped-decorator]
-    def outwards(x: Any, up: Any, first: Any, second: Any, total: Any, log_factorial: Any) -> Any:
-        # Each chance from the one before; the chances fall ever faster, so the rest is soon too small to count.
-        term = np.exp(log_chance(x, first, second, total, log_factorial))
-        tail, rest = term, total - first - second
-        while True:
-            if up:
-                term *= (first - x) * (second - x) / ((x + 1) * (rest + x + 1))
-                x += 1
-            else:
-                term *= x * (rest + x) / ((first - x + 1) * (second - x + 1))
-                x -= 1
-            if term <= 1e-17 * tail:  # beyond the last table the factor is 0
-                return tail
-            tail += term
-
-    @njit  # type: ignore[untyped-decorator]
-    def kernel(both: Any, row: Any, column: Any, neither: Any, log_factorial: Any) -> Any:
-        p = np.ones(both.size)
-        for i in range(both.size):
-            x, first, second = both[i], both[i] + row[i], both[i] + column[i]
-            total = first + column[i] + neither[i]
-            mode = (first + 1) * (second + 1) // (total + 2)
-            # A relative tolerance of 1e-7, as in R, so that tables equally likely but for rounding count as such.
-            limit = 1e-7 + log_chance(x, first, second, total, log_factorial)
-            if log_chance(mode, first, second, total, log_factorial) <= limit:
-                continue
-            up = x > mode
-            tail = outwards(x, up, first, second, total, log_factorial)
-            inside, beyond = mode, max(0, first + second - total) if up else min(first, second)
-            if log_chance(beyond, first, second, total, log_factorial) <= limit:
-                while abs(beyond - inside) > 1:
-                    middle = (inside + beyond) // 2
-                    if log_chance(middle, first, second, total, log_factorial) <= limit:
-                        beyond = middle
-                    else:
-                        inside = middle
-                tail += outwards(beyond, not up, first, second, total, log_factorial)
-            p[i] = min(tail, 1.0)
-        return p
-
-    compiled: Callable[..., Any] = kernel
-    return compiled
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from haemosynth.core.figures import BLACK, NEUTRAL, REAL, SYNTHETIC, new_figure
-from haemosynth.core.streams import torch_seed
 from haemosynth.encode.records import Matrix, Vector
 from haemosynth.modalities.registry import ALTERED, RECORD
 from haemosynth.modalities.summaries import Blocks, summary
-from haemosynth.stats.ranking import ranks_of
+from haemosynth.stats.ranking import auc, ranks_of
+from haemosynth.stats.trees import out_of_bag_votes
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -261,10 +261,6 @@ def _skill(learned: Prepared, pair: tuple[str, str], first: Matrix, second: Matr
 
 def _told_apart(real: Blocks, candidate: Blocks, trees: int, rng: np.random.Generator) -> dict[str, float]:
     """Area under the ROC curve of all modalities together (`all`) and of each alone."""
-    from sklearn.ensemble import ExtraTreesClassifier
-
-    from haemosynth.stats.ranking import auc
-
     shared = [modality for modality in real if modality in candidate]
     parts = {modality: np.vstack([real[modality][1], candidate[modality][1]]) for modality in shared}
     answer = np.repeat([0.0, 1.0], [len(real[RECORD][1]), len(candidate[RECORD][1])])
@@ -272,11 +268,7 @@ def _told_apart(real: Blocks, candidate: Blocks, trees: int, rng: np.random.Gene
     for target, matrix in {"all": np.hstack(list(parts.values())), **parts}.items():
         # A value that is not there is far from all that are.
         filled = np.nan_to_num(matrix, nan=float(np.nanmin(matrix, initial=0.0)) - 1e3)
-        model = ExtraTreesClassifier(
-            trees, bootstrap=True, oob_score=True, min_samples_leaf=3, random_state=torch_seed(rng)
-        )
-        votes = model.fit(filled, answer).oob_decision_function_[:, 1]
-        areas[target] = auc(answer, np.nan_to_num(votes, nan=0.5))
+        areas[target] = auc(answer, out_of_bag_votes(filled, answer, trees, rng, min_samples_leaf=3))
     return areas
 
 
