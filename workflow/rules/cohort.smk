@@ -14,6 +14,8 @@ rule ingest:
         "logs/benchmarks/ingest/{cohort}.tsv"
     wildcard_constraints:
         cohort=one_of([name for name in SOURCES if name not in SIMULATED]),
+    group:
+        "cohort"
     conda:
         "../../envs/tabular.yaml"
     resources:
@@ -41,6 +43,8 @@ rule simulate:
         "logs/benchmarks/simulate/{cohort}.tsv"
     wildcard_constraints:
         cohort=one_of(SIMULATED),
+    group:
+        "cohort"
     conda:
         "../../envs/tabular.yaml"
     resources:
@@ -66,6 +70,8 @@ rule split:
         "logs/split/{cohort}/seed-{seed}.log",
     benchmark:
         "logs/benchmarks/split/{cohort}/seed-{seed}.tsv"
+    group:
+        "cohort"
     conda:
         "../../envs/tabular.yaml"
     resources:
@@ -92,6 +98,8 @@ rule halve:
         "logs/halve/{cohort}/seed-{seed}.log",
     benchmark:
         "logs/benchmarks/halve/{cohort}/seed-{seed}.tsv"
+    group:
+        "cohort"
     conda:
         "../../envs/tabular.yaml"
     resources:

@@ -38,6 +38,7 @@ MODALITIES = [m for m in OF_RECORD if m == RECORD or any(m in modalities(config,
 SIMULATED = [name for name, entry in SOURCES.items() if entry["format"] == "simulated"]
 EXTERNAL = {name: entry["external"] for name, entry in config["generators"].items() if "external" in entry}
 RECIPES = [name for name in config["generators"] if name not in EXTERNAL]
+MADE = [name for name in REFERENCES if name in config["compare"]]  # references that are made of training patients
 SEED_FOLDER = "results/{cohort}/seed-{seed}"
 RECORD_FILE = registry.MODALITIES[RECORD].files[-1]
 
@@ -57,6 +58,11 @@ def asked(modality, job):
     needed = registry.MODALITIES[modality].asks(job)
     gpus = {"gpu": config["gpus"]} if needed.gpu else {}
     return {"mem_mb": growing(needed.memory), "runtime": needed.runtime} | gpus
+
+
+def grouped(modality, job, name):
+    """The group in which a job of a modality travels to a cluster; one that asks for a GPU travels alone."""
+    return None if registry.MODALITIES[modality].asks(job).gpu else name
 
 
 def asked_by(stage, candidates):

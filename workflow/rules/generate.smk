@@ -54,6 +54,8 @@ for modality in OF_RECORD:
             f"logs/benchmarks/sample_{modality}/{{cohort}}/{{generator}}/seed-{{seed}}.tsv"
         wildcard_constraints:
             generator=one_of(RECIPES),
+        group:
+            grouped(modality, "sample", "draw")
         conda:
             environment(modality, "sample")
         resources:
@@ -85,6 +87,8 @@ rule assemble:
         "logs/benchmarks/assemble/{cohort}/{generator}/seed-{seed}.tsv"
     wildcard_constraints:
         generator=one_of(RECIPES),
+    group:
+        "draw"
     conda:
         "../../envs/tabular.yaml"
     resources:
@@ -121,6 +125,8 @@ rule choose_size:
         "logs/benchmarks/choose_size/{cohort}/{generator}/seed-{seed}.tsv"
     wildcard_constraints:
         generator=one_of(config["publish"]),
+    group:
+        "release"
     conda:
         "../../envs/tabular.yaml"
     resources:
@@ -149,10 +155,12 @@ rule release:
         "logs/release/{cohort}/{generator}/seed-{seed}.log",
     wildcard_constraints:
         generator=one_of(RECIPES),
+    group:
+        "release"
     conda:
         "../../envs/tabular.yaml"
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(4000),
         runtime=30,
     params:
         job=job("release"),
@@ -163,19 +171,19 @@ rule release:
 
 
 rule reference:
-    """Make a reference that every metric is read against: training patients, or patients without structure."""
+    """Make the references that every metric is read against: training patients, and patients without structure."""
     input:
         train=list(cohort_files(f"{SEED_FOLDER}/train").values()),
         number=release_size,
         code=package("reference.py", registry.path_of(RECORD, "reference")),
     output:
-        **cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}"),
+        [file for name in MADE for file in cohort_files(f"{SEED_FOLDER}/synthetic/{name}").values()],
     log:
-        "logs/reference/{cohort}/{generator}/seed-{seed}.log",
+        "logs/reference/{cohort}/seed-{seed}.log",
     benchmark:
-        "logs/benchmarks/reference/{cohort}/{generator}/seed-{seed}.tsv"
-    wildcard_constraints:
-        generator=one_of([name for name in REFERENCES if name != "fresh"]),
+        "logs/benchmarks/reference/{cohort}/seed-{seed}.tsv"
+    group:
+        "release"
     conda:
         "../../envs/tabular.yaml"
     resources:
@@ -184,6 +192,7 @@ rule reference:
     params:
         job=job("reference"),
         patients=config["synthetic_patients"],
+        references=MADE,
         modalities=MODALITIES,
     script:
         "../scripts/reference.py"

@@ -17,6 +17,8 @@ for modality in FURTHER:
             f"logs/benchmarks/ingest_{modality}/{{cohort}}.tsv"
         wildcard_constraints:
             cohort=one_of(having(modality, simulated=False)),
+        group:
+            "cohort"
         conda:
             environment(modality, "ingest")
         resources:
@@ -52,6 +54,8 @@ for modality in [m for m in FURTHER if registry.offers(m, "simulate")]:
             f"logs/benchmarks/simulate_{modality}/{{cohort}}.tsv"
         wildcard_constraints:
             cohort=one_of(having(modality, simulated=True)),
+        group:
+            "cohort"
         conda:
             environment(modality, "simulate")
         resources:
@@ -87,6 +91,8 @@ for modality, step in product(FURTHER, SIDES):
             f"logs/{step}_{modality}/{{cohort}}/seed-{{seed}}.log",
         benchmark:
             f"logs/benchmarks/{step}_{modality}/{{cohort}}/seed-{{seed}}.tsv"
+        group:
+            "cohort"
         conda:
             environment(modality, "split")
         resources:
@@ -151,7 +157,7 @@ for modality in FURTHER:
         benchmark:
             f"logs/benchmarks/reference_{modality}/{{cohort}}/{{generator}}/seed-{{seed}}.tsv"
         wildcard_constraints:
-            generator=one_of([name for name in REFERENCES if name != "fresh"]),
+            generator=one_of(MADE),
         conda:
             environment(modality, "reference")
         resources:
@@ -184,6 +190,8 @@ for modality in [m for m in FURTHER if registry.offers(m, "figure")]:
             f"logs/draw_{modality}/{{cohort}}/{{generator}}/seed-{{seed}}.log",
         benchmark:
             f"logs/benchmarks/draw_{modality}/{{cohort}}/{{generator}}/seed-{{seed}}.tsv"
+        group:
+            "report"
         conda:
             environment(modality, "figure")
         resources:

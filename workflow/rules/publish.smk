@@ -12,6 +12,8 @@ rule publish:
         "logs/publish/{cohort}/{generator}.log",
     wildcard_constraints:
         generator=one_of(config["publish"]),
+    group:
+        "report"
     conda:
         "../../envs/report.yaml"
     resources:

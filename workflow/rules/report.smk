@@ -23,6 +23,8 @@ rule collect:
         "logs/collect/{cohort}.log",
     benchmark:
         "logs/benchmarks/collect/{cohort}.tsv"
+    group:
+        "report"
     conda:
         "../../envs/report.yaml"
     resources:
@@ -48,6 +50,8 @@ rule gate:
         "results/{cohort}/gate.tsv",
     log:
         "logs/gate/{cohort}.log",
+    group:
+        "report"
     conda:
         "../../envs/report.yaml"
     resources:
@@ -76,6 +80,8 @@ rule dossier:
         "results/{cohort}/dossier.html",
     log:
         "logs/dossier/{cohort}.log",
+    group:
+        "report"
     conda:
         "../../envs/report.yaml"
     resources:
@@ -105,6 +111,8 @@ rule single_patients:
         "logs/single_patients/{cohort}/{generator}/seed-{seed}.log",
     benchmark:
         "logs/benchmarks/single_patients/{cohort}/{generator}/seed-{seed}.tsv"
+    group:
+        "report"
     conda:
         "../../envs/report.yaml"
     resources:

@@ -27,14 +27,18 @@ class Job:
 
     def __init__(self, snakemake) -> None:
         self.name = snakemake.params.job["stream"]
-        self.names = [f"{name}={value}" for name, value in sorted(snakemake.wildcards.items())]
+        self.wildcards = dict(snakemake.wildcards.items())
         self.seed = snakemake.params.job["seed"]
 
-    def stream(self, *names: object, without: str = ""):
-        """The job's random stream; `names` branch it, `without` leaves one wildcard out of its name."""
+    def stream(self, *names: object, without: str = "", generator: str = ""):
+        """The job's random stream; `names` branch it, `without` leaves one wildcard out of its name.
+
+        generator: whose stream it is, where a job without this wildcard makes several.
+        """
         from haemosynth.core.streams import stream
 
-        kept = [name for name in self.names if not (without and name.startswith(f"{without}="))]
+        told = self.wildcards | ({"generator": generator} if generator else {})
+        kept = [f"{name}={value}" for name, value in sorted(told.items()) if name != without]
         return stream(self.seed, self.name, *kept, *names)
 
 

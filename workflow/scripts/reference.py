@@ -1,4 +1,4 @@
-"""Training patients -> a reference cohort."""
+"""Training patients -> the reference cohorts."""
 
 from pathlib import Path
 
@@ -11,5 +11,7 @@ with job(snakemake) as work:
 
     train = read_cohort(Path(snakemake.input.train[0]).parent)
     patients = released_patients(snakemake.params.patients, snakemake.input.number, len(train))
-    cohort = load(RECORD, "reference").reference(snakemake.wildcards.generator, train, patients, work.stream())
-    write_cohort(cohort, Path(snakemake.output.schema).parent, snakemake.params.modalities)
+    folders = dict.fromkeys(Path(file).parent for file in snakemake.output)
+    for name, folder in zip(snakemake.params.references, folders, strict=True):
+        cohort = load(RECORD, "reference").reference(name, train, patients, work.stream(generator=name))
+        write_cohort(cohort, folder, snakemake.params.modalities)
