@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import pandas as pd
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from haemosynth.core.files import replacing
@@ -76,10 +76,18 @@ def save_figure(figure: Figure, path: str | Path) -> None:
 def lay_out(figure: Figure) -> None:
     """Settle where the axes stand.
 
-    The solver behind the constrained layout leaves other last digits from draw to draw: lay out once, and round.
+    The solver behind the constrained layout leaves other last digits from draw to draw: it runs once, and its result is
+    rounded. Text is measured as it will be written, at the 72 points to an inch of an SVG.
     """
-    figure.savefig(BytesIO(), format="svg")
-    figure.set_layout_engine("none")
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    FigureCanvasSVG(figure)
+    dpi = figure.dpi
+    figure.dpi = 72
+    engine.execute(figure)
+    figure.dpi = dpi
+    figure.set_layout_engine(None)
     for axis in figure.axes:
         left, bottom, width, height = axis.get_position(original=True).bounds
         axis.set_position((round(left, 9), round(bottom, 9), round(width, 9), round(height, 9)))
