@@ -41,7 +41,11 @@ def main() -> int:
     ]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     names = dict(re.findall(r'(\d+)\[label = "(\w+)"', told))
-    stage_of = {number: name.removeprefix("validate_") for number, name in names.items() if "validate_" in name}
+    stage_of = {
+        number: name.removeprefix("validate_").removesuffix("_references")
+        for number, name in names.items()
+        if "validate_" in name
+    }
     boxes = {number: STAGES[stage_of[number]].pillar if number in stage_of else name for number, name in names.items()}
     graph = nx.DiGraph((boxes[a], boxes[b]) for a, b in re.findall(r"(\d+) -> (\d+)", told) if boxes[a] != boxes[b])
     graph = nx.transitive_reduction(graph)

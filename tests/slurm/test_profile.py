@@ -1,4 +1,4 @@
-"""On a cluster the memory of every rule grows with the attempts, and short validation jobs travel together."""
+"""On a cluster the memory of every rule grows with the attempts, and short jobs travel together."""
 
 import re
 from pathlib import Path
@@ -22,3 +22,13 @@ def test_validation_jobs_travel_together_but_those_that_train_networks():
     rule = re.search(r"group:\s+(.*)", (ROOT / "workflow/rules/validate.smk").read_text()).group(1)
     assert rule == 'None if stage.gpu else "validation"'
     assert PROFILE["group-components"]["validation"] > 1
+
+
+def test_all_other_jobs_travel_with_their_neighbours_but_those_that_learn():
+    alone = set()
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        for rule in re.split(r"(?m)^ *rule\b", path.read_text())[1:]:
+            name = re.match(r'\s*(\w+):|:\s+name:\s+f"(\w+?)_?\{', rule)
+            if "script:" in rule and "group:" not in rule:
+                alone.add(name[1] or name[2])
+    assert alone == {"impute", "assess_imputation", "fit", "sample", "reference", "external"}, alone

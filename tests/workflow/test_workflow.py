@@ -140,7 +140,7 @@ COLLECTORS = {"all", "collect", "gate", "dossier", "publish"}
 def test_editing_a_stage_reruns_that_stage_and_the_collectors_only(copied):
     module = copied / "workflow/scripts/haemosynth/modalities/genomic/stages/co_occurrence.py"
     module.write_text(module.read_text() + "\n# changed\n")
-    assert planned(copied) == {"validate_co_occurrence"} | COLLECTORS
+    assert planned(copied) == {"validate_co_occurrence", "validate_co_occurrence_references"} | COLLECTORS
 
 
 def test_changing_a_generator_reruns_only_what_depends_on_it(copied):
@@ -152,6 +152,7 @@ def test_changing_a_generator_reruns_only_what_depends_on_it(copied):
     assert not {"simulate", "split", "fit_clinical", "impute", "reference", "halve"} & set(jobs)
     assert jobs.count("fit_genomic") == 1
     assert jobs.count("validate_co_occurrence") == 1
+    assert "validate_co_occurrence_references" not in jobs
 
 
 def test_a_second_run_in_the_same_folder_is_refused(finished):
