@@ -37,8 +37,8 @@ def extended(cohort: Cohort, kept: Collection[str] | None = None) -> Cohort:
     table = {SEQUENCED: cohort.sequenced.astype(float)} | {PREFIX + name: cohort.alterations[name] for name in names}
     clinical = cohort.clinical.copy()
     for name, values in table.items():
-        texts = np.where(values.isna(), None, np.where(values == 1, LEVELS[1], LEVELS[0]))
-        clinical[name] = pd.Categorical(texts, categories=list(LEVELS))
+        codes = np.where(values.isna(), -1, values == 1).astype(int)
+        clinical[name] = pd.Categorical.from_codes(codes, categories=list(LEVELS))
     return Cohort(longer(cohort.schema, names), clinical)
 
 

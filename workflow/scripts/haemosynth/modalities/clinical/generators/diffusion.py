@@ -96,7 +96,7 @@ class Denoiser:
         x, h = self.hidden(weights, levels, visible, keep)
         tilt = h @ w["out"] + x @ w["direct"] + w["out_bias"].reshape(self.members, 1, -1)
         shares = self.heads.logits(tilt.flatten(0, 1), base).log_softmax(-1)
-        return shares.unflatten(0, (self.members, len(x)))
+        return shares.reshape(self.members, len(x), *shares.shape[1:])
 
     def of_column(self, weights: Sequence[Tensor], levels: Tensor, visible: Tensor, base: Tensor, i: int) -> Tensor:
         """(patients, levels) probability of each level of column i, the mean over members."""
@@ -157,11 +157,11 @@ def _train(
     counts = torch.zeros(members, n).scatter_add_(1, drawn, torch.ones(members, n))
     weights = start(net.shapes, generator, still=STILL)
     rate, decay, dropout = (float(settings[key]) for key in ("learning_rate", "weight_decay", "dropout"))
-    decayed = [w for w in weights if w.dim() > 1]
-    adam = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": decay}, {"params": [w for w in weights if w.dim() == 1]}],
-        lr=rate, betas=(0.9, 0.99), weight_decay=0.0,
-    )  # fmt: skip
+    groups: list[dict[str, Any]] = [
+        {"params": [w for w in weights if w.dim() > 1], "weight_decay": decay},
+        {"params": [w for w in weights if w.dim() == 1], "weight_decay": 0.0},
+    ]
+    adam = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99))
     batch = min(int(settings["batch"]), n)
 
     def bound(log_shares: Tensor, rows: Tensor, visible: Tensor) -> Tensor:
