@@ -24,6 +24,7 @@ from haemosynth.generate.fitted import Fitted
 PREFIX = "alterations: "  # no column of a cohort begins so
 SEQUENCED = f"{PREFIX}sequenced"
 LEVELS = ("no", "yes")
+COLUMN = Column("binary", categories=LEVELS)
 
 
 def extended(cohort: Cohort, kept: Collection[str] | None = None) -> Cohort:
@@ -37,14 +38,14 @@ def extended(cohort: Cohort, kept: Collection[str] | None = None) -> Cohort:
     table = {SEQUENCED: cohort.sequenced.astype(float)} | {PREFIX + name: cohort.alterations[name] for name in names}
     clinical = cohort.clinical.copy()
     for name, values in table.items():
-        codes = np.where(values.isna(), -1, values == 1).astype(int)
-        clinical[name] = pd.Categorical.from_codes(codes, categories=list(LEVELS))
+        texts = (values == 1).map({False: LEVELS[0], True: LEVELS[1]}).where(values.notna())
+        clinical[name] = pd.Categorical(texts, categories=list(LEVELS))
     return Cohort(longer(cohort.schema, names), clinical)
 
 
 def longer(schema: Schema, names: Collection[str]) -> Schema:
     """The schema of a record with columns for these alterations."""
-    added = {name: Column("binary", categories=LEVELS) for name in (SEQUENCED, *(PREFIX + name for name in names))}
+    added = dict.fromkeys((SEQUENCED, *(PREFIX + name for name in names)), COLUMN)
     return replace(schema, columns={**schema.columns, **added}, alterations={})
 
 

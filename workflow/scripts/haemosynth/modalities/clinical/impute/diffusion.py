@@ -8,6 +8,7 @@ columns of the table.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) ->
         least = int(settings["min_carriers"])
         carried = [str(name) for name in count.index[(count >= least) & (absent >= least)]]
     model = diffusion.fit(joint.extended(train, carried), {**diffusion.DEFAULTS, **settings["model"]}, rng, None)
-    described = {"algorithm": "diffusion", "settings": dict(settings), "alterations": carried}
+    never = [name for name in imputable(train) if train.clinical[name].isna().all()]
+    described = {"algorithm": "diffusion", "settings": dict(settings), "coding": {"impossible": never}}
     return Fitted(model.arrays, {**model.description, **described}, model.history)
 
 
@@ -56,14 +58,13 @@ def impute(fitted: Fitted, cohort: Cohort, draws: int, rng: np.random.Generator)
         InputError: the cohort lacks a column of the training patients.
     """
     model = diffusion.Model(fitted)
-    carried = fitted.description["alterations"]
     for variable in model.encoding.variables:
         lost = [c for c in variable.columns if c not in cohort.clinical and not c.startswith(joint.PREFIX)]
         if lost:
             raise InputError(
                 f"imputation of {cohort.schema.cohort}: column {lost[0]} of the training patients is missing"
             )
-    table = _with_columns(joint.extended(cohort, carried), model.encoding)
+    table = _as_learned(cohort, model.encoding)
     known, visible = model.encoding.encode(table.clinical), _visible(model.encoding, table.clinical)
     free = Wishes((), {}, completed=True)
     completed = []
@@ -72,23 +73,20 @@ def impute(fitted: Fitted, cohort: Cohort, draws: int, rng: np.random.Generator)
         filled = cohort.clinical.copy()
         for name in imputable(cohort):
             missing = filled[name].isna().to_numpy()
-            column = filled[name].astype("object") if not cohort.schema.columns[name].numeric else filled[name]
-            column[missing] = drawn[name].astype(column.dtype).to_numpy()[missing]
-            filled[name] = column
+            numeric = cohort.schema.columns[name].numeric
+            own, new = (side[name] if numeric else side[name].astype("object") for side in (filled, drawn))
+            filled[name] = own.where(~missing, new.set_axis(own.index))
         completed.append(typed(filled, cohort.schema))
     return completed
 
 
-def _with_columns(cohort: Cohort, encoding: Encoding) -> Cohort:
-    """The cohort with empty columns for the alterations that it lacks."""
-    names = [v.name for v in encoding.variables if v.name.startswith(joint.PREFIX) and v.name not in cohort.clinical]
-    if not names:
-        return cohort
-    empty = pd.Categorical([None] * len(cohort), categories=list(joint.LEVELS))
-    kept = [name.removeprefix(joint.PREFIX) for name in names if name != joint.SEQUENCED]
-    there = [name for name in cohort.schema.columns if name.startswith(joint.PREFIX)]
-    schema = joint.longer(cohort.schema, kept)
-    return Cohort(schema, cohort.clinical.assign(**dict.fromkeys({*names, joint.SEQUENCED} - {*there}, empty)))
+def _as_learned(cohort: Cohort, encoding: Encoding) -> Cohort:
+    """The record with the alterations that were learned as columns; those that the cohort lacks are empty."""
+    names = [variable.name for variable in encoding.variables if variable.name.startswith(joint.PREFIX)]
+    whole, empty = joint.extended(cohort).clinical, pd.Categorical([None] * len(cohort), categories=list(joint.LEVELS))
+    added = {name: whole.get(name, empty) for name in names}
+    columns = {**cohort.schema.columns, **dict.fromkeys(names, joint.COLUMN)}
+    return Cohort(replace(cohort.schema, columns=columns, alterations={}), cohort.clinical.assign(**added))
 
 
 def _visible(encoding: Encoding, clinical: pd.DataFrame) -> np.ndarray:
