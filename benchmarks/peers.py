@@ -63,6 +63,7 @@ def arf(table: pd.DataFrame, numbers: list[str], n: int) -> pd.DataFrame:
     from arfpy import arf as forests
 
     filled = without_missing(table, numbers)
+    filled = filled.astype({name: "category" for name in filled if name not in numbers})
     model = forests.arf(x=filled, verbose=False)
     model.forde()
     return with_missing(model.forge(n=n), list(table))

@@ -42,6 +42,7 @@ def chain_model() -> Fitted:
     return fit("diffusion", chain(2000))
 
 
+@pytest.mark.slow
 @NETWORKS
 @pytest.mark.parametrize("checkerboard", [False, True])
 def test_all_modes_of_a_grid_are_found(algorithm, checkerboard):
