@@ -45,7 +45,7 @@ from haemosynth.core.files import read_table, write_table
 from haemosynth.core.streams import stream
 from haemosynth.generate import settings_of as settings_of_algorithm
 from haemosynth.generate.constraints import enforce
-from haemosynth.modalities.clinical import joint
+from haemosynth.modalities import joint_table
 from haemosynth.modalities.clinical.reference import reference
 from haemosynth.modalities.cohort_files import read_cohort
 from haemosynth.modalities.registry import RECORD, load_algorithm
@@ -158,7 +158,7 @@ def run_peer(name: str, python: Path, train: Cohort, folder: Path, limit: int) -
         seconds (of processors), memory (MB), and failure: "" or the last line that was said.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    whole = joint.extended(train)
+    whole = joint_table.extended(train)
     columns = [column for column, kind in whole.schema.columns.items() if kind.derived is None]
     table = whole.clinical[columns].copy()
     for column in columns:
@@ -206,7 +206,7 @@ def run_peer(name: str, python: Path, train: Cohort, folder: Path, limit: int) -
 def write_external(drawn: pd.DataFrame, train: Cohort, folder: Path) -> None:
     """What a peer drew as tables of an external candidate; derived columns are computed, nothing else is mended."""
     folder.mkdir(parents=True, exist_ok=True)
-    schema = joint.longer(train.schema, list(train.schema.alterations))
+    schema = joint_table.longer(train.schema, list(train.schema.alterations))
     ids = pd.Index([f"S{number:06d}" for number in range(1, len(drawn) + 1)], name="patient_id")
     table = drawn.set_index(ids)
     for name, column in schema.columns.items():
@@ -217,7 +217,7 @@ def write_external(drawn: pd.DataFrame, train: Cohort, folder: Path) -> None:
     record = typed(table[list(train.schema.columns)], train.schema)
     cohort = Cohort(train.record().schema, record)
     if train.alterations is not None:
-        cohort = joint.taken_up(cohort, table, train.schema.alterations)
+        cohort = joint_table.taken_up(cohort, table, train.schema.alterations)
         matrix = cohort.alterations.astype("Int8")  # type: ignore[union-attr]
         matrix.insert(0, "sequenced", cohort.sequenced)
         matrix.to_csv(folder / "alterations.csv", index_label="patient_id")

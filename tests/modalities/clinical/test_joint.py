@@ -15,6 +15,7 @@ from haemosynth.core.files import write_table
 from haemosynth.core.schema import write_schema
 from haemosynth.core.streams import stream
 from haemosynth.generate.constraints import check, enforce
+from haemosynth.modalities import joint_table
 from haemosynth.modalities.clinical import draw as clinical_draw
 from haemosynth.modalities.clinical import joint
 from haemosynth.modalities.genomic import draw as genomic_draw
@@ -49,8 +50,8 @@ def drawn(tmp_path, algorithm, patients) -> Cohort:
 def test_the_longer_table_holds_every_alteration_and_what_is_unknown():
     cohort = train()
     assert cohort.alterations is not None
-    table = joint.extended(cohort)
-    back = joint.taken_up(cohort.record(), table.clinical, cohort.schema.alterations)
+    table = joint_table.extended(cohort)
+    back = joint_table.taken_up(cohort.record(), table.clinical, cohort.schema.alterations)
     pd.testing.assert_frame_equal(back.alterations, cohort.alterations, check_dtype=False, check_names=False)
     assert (back.sequenced == cohort.sequenced).all()
     assert not table.schema.alterations
@@ -77,8 +78,8 @@ def test_what_goes_together_stays_together(tmp_path):
     module = load_algorithm("clinical", "forest")
     model = joint.fit(module, planted, module.DEFAULTS | QUICK["forest"], stream(1), None)
     table = joint.sample(module, model, planted.schema, 800, stream(2))
-    carried = table[joint.PREFIX + gene] == "yes"
-    known = table[joint.PREFIX + gene].notna() & table["age"].notna()
+    carried = table[joint_table.PREFIX + gene] == "yes"
+    known = table[joint_table.PREFIX + gene].notna() & table["age"].notna()
     older = table["age"] > cohort.clinical["age"].median()
     assert carried[known & older].mean() > carried[known & ~older].mean() + 0.6
 
@@ -89,7 +90,7 @@ def test_mistakes_are_told():
     with pytest.raises(InputError, match="there are no alterations"):
         joint.fit(module, cohort.record(), module.DEFAULTS, stream(1), None)
     with pytest.raises(InputError, match="joint: true"):
-        joint.taken_up(cohort.record(), cohort.clinical, cohort.schema.alterations)
+        joint_table.taken_up(cohort.record(), cohort.clinical, cohort.schema.alterations)
     takes_up = load_algorithm("genomic", "joint")
     model = takes_up.fit(cohort, takes_up.DEFAULTS, stream(3))
     bare = Cohort(replace(cohort.schema, alterations={}), cohort.clinical)

@@ -13,7 +13,7 @@ from haemosynth.core.cohort import bare, matrix_of, read_clinical
 from haemosynth.core.files import read_table
 from haemosynth.core.schema import Schema, read_schema
 from haemosynth.generate.fitted import Fitted
-from haemosynth.modalities.clinical import joint
+from haemosynth.modalities import joint_table
 
 
 def draw(
@@ -27,6 +27,6 @@ def draw(
     cohort = read_clinical(given[0], schema) if given else bare(Schema(read_schema(schema).cohort, {}), patients)
     if getattr(algorithm, "TAKES_UP", False):  # alterations that were drawn together with the record
         table = read_table(given[0]).set_index("patient_id").loc[cohort.patients]
-        cohort = joint.taken_up(cohort, table, model.description["alterations"])
+        cohort = joint_table.taken_up(cohort, table, model.description["alterations"])
     drawn = algorithm.sample(model, cohort, rng)
     return {"alterations": matrix_of(drawn.alterations, drawn.sequenced), "mutations": drawn.mutations}

@@ -17,7 +17,7 @@ import pandas as pd
 from haemosynth.core.cohort import Cohort, typed
 from haemosynth.core.errors import InputError
 from haemosynth.generate.fitted import Fitted
-from haemosynth.modalities.clinical import joint
+from haemosynth.modalities import joint_table
 from haemosynth.modalities.clinical.generators import diffusion
 from haemosynth.modalities.clinical.generators.conditioning import Wishes
 from haemosynth.modalities.clinical.generators.encoding import Encoding
@@ -45,7 +45,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) ->
         count, absent = (train.alterations == 1).sum(), (train.alterations == 0).sum()
         least = int(settings["min_carriers"])
         carried = [str(name) for name in count.index[(count >= least) & (absent >= least)]]
-    model = diffusion.fit(joint.extended(train, carried), {**diffusion.DEFAULTS, **settings["model"]}, rng, None)
+    model = diffusion.fit(joint_table.extended(train, carried), {**diffusion.DEFAULTS, **settings["model"]}, rng, None)
     never = [name for name in imputable(train) if train.clinical[name].isna().all()]
     described = {"algorithm": "diffusion", "settings": dict(settings), "coding": {"impossible": never}}
     return Fitted(model.arrays, {**model.description, **described}, model.history)
@@ -59,7 +59,7 @@ def impute(fitted: Fitted, cohort: Cohort, draws: int, rng: np.random.Generator)
     """
     model = diffusion.Model(fitted)
     for variable in model.encoding.variables:
-        lost = [c for c in variable.columns if c not in cohort.clinical and not c.startswith(joint.PREFIX)]
+        lost = [c for c in variable.columns if c not in cohort.clinical and not c.startswith(joint_table.PREFIX)]
         if lost:
             raise InputError(
                 f"imputation of {cohort.schema.cohort}: column {lost[0]} of the training patients is missing"
@@ -82,10 +82,13 @@ def impute(fitted: Fitted, cohort: Cohort, draws: int, rng: np.random.Generator)
 
 def _as_learned(cohort: Cohort, encoding: Encoding) -> Cohort:
     """The record with the alterations that were learned as columns; those that the cohort lacks are empty."""
-    names = [variable.name for variable in encoding.variables if variable.name.startswith(joint.PREFIX)]
-    whole, empty = joint.extended(cohort).clinical, pd.Categorical([None] * len(cohort), categories=list(joint.LEVELS))
+    names = [variable.name for variable in encoding.variables if variable.name.startswith(joint_table.PREFIX)]
+    whole, empty = (
+        joint_table.extended(cohort).clinical,
+        pd.Categorical([None] * len(cohort), categories=list(joint_table.LEVELS)),
+    )
     added = {name: whole.get(name, empty) for name in names}
-    columns = {**cohort.schema.columns, **dict.fromkeys(names, joint.COLUMN)}
+    columns = {**cohort.schema.columns, **dict.fromkeys(names, joint_table.COLUMN)}
     return Cohort(replace(cohort.schema, columns=columns, alterations={}), cohort.clinical.assign(**added))
 
 
