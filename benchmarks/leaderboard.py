@@ -292,7 +292,9 @@ def metrics_here(
     train, holdout = (side.record() for side in sides)
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     fresh, control = halves(holdout, stream(1, "leaderboard", "halves"))
-    rows, costs = [], {}
+    kept = WORK / name / "metrics.tsv"  # what a run that was ended has measured
+    rows, costs = [read_table(kept)] if kept.is_file() else [], {}
+    known = set(rows[0]["generator"]) if rows else set()
 
     def candidates() -> Iterator[tuple[str, Cohort]]:
         yield "fresh", fresh
@@ -300,7 +302,7 @@ def metrics_here(
         yield "independent", reference("independent", train, len(train), stream(1, "leaderboard", "independent"))
         for peer, folder in peers.items():
             yield peer, read_external(folder, train)
-        for recipe in chosen.own:
+        for recipe in (recipe for recipe in chosen.own if recipe not in known):
             method = dict(config["methods"]["clinical"][config["generators"][recipe]["clinical"]])
             algorithm, began = load_algorithm("clinical", method.pop("algorithm")), time.process_time()
             settings = settings_of_algorithm(algorithm, {k: v for k, v in method.items() if k != "given"}, recipe)
@@ -310,7 +312,7 @@ def metrics_here(
             yield recipe, enforce(Cohort(train.schema, drawn))
 
     for candidate, cohort in candidates():
-        for stage_name in chosen.stages:
+        for stage_name in chosen.stages if candidate not in known else ():
             if set(STAGES[stage_name].needs) - {RECORD}:
                 continue
             if candidate == "fresh" and STAGES[stage_name].pillar != "privacy":
@@ -326,7 +328,7 @@ def metrics_here(
             values, _ = evaluate(stage, prepared(stage, comparison, settings, streams), settings, streams)
             rows.append(values.assign(cohort=name, generator=candidate, seed=1, stage=stage_name))
             print(f"{name}: {candidate}: {stage_name}", file=sys.stderr, flush=True)
-        write_table(pd.concat(rows, ignore_index=True), WORK / name / "metrics.tsv")  # what a run that is ended leaves
+        write_table(pd.concat(rows, ignore_index=True), kept)
     return pd.concat(rows, ignore_index=True), costs
 
 
@@ -400,7 +402,7 @@ def page(tables: pd.DataFrame, told: dict[str, Any], chosen: argparse.Namespace)
     lines = [
         "# Leaderboard", "",
         f"Written by `make leaderboard` on {told['date']}. This project's methods and published generators learned the",
-        "same training patients, drew as many, and went through the same validation and the same checks of a release.",
+        "same training patients, drew as many, and went through the same validation and those checks of a release that belong to it.",
         "Every number is of one seed; [methods.md](methods.md) says what it means.", "",
         f"Stages that ran: {', '.join(told['stages'])}.{told['resamples']}{QUICKLY if chosen.quick else ''}", "",
         "![Fidelity against what a release tells of training patients](leaderboard.svg)", "",
