@@ -402,7 +402,8 @@ def page(tables: pd.DataFrame, told: dict[str, Any], chosen: argparse.Namespace)
     lines = [
         "# Leaderboard", "",
         f"Written by `make leaderboard` on {told['date']}. This project's methods and published generators learned the",
-        "same training patients, drew as many, and went through the same validation and those checks of a release that belong to it.",
+        "same training patients, drew as many, and went through the same validation and those checks of a release",
+        "that belong to it.",
         "Every number is of one seed; [methods.md](methods.md) says what it means.", "",
         f"Stages that ran: {', '.join(told['stages'])}.{told['resamples']}{QUICKLY if chosen.quick else ''}", "",
         "![Fidelity against what a release tells of training patients](leaderboard.svg)", "",
