@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python workflow/run.py --cores $(CORES) --profile "$(PROFILE)"
 READY := .venv/.ready
 
-.PHONY: help demo demo-imaging run test check check-study unit slow test-slurm test-faults verify reproduce reference rulegraph lock report clean
+.PHONY: help demo demo-imaging run test check check-study unit slow test-slurm test-faults verify reproduce reference leaderboard rulegraph lock report clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -64,6 +64,9 @@ report: $(READY)  ## Snakemake's own report of a finished study: make report [ST
 
 reference: $(READY)  ## write docs/metrics.md: every stage and metric as the code declares them
 	$(BIN)/python workflow/reference.py
+
+leaderboard: $(READY)  ## this project beside published generators, on the same patients and checks: docs/leaderboard.md (hours)
+	$(BIN)/python benchmarks/leaderboard.py $(ARGS)
 
 rulegraph: $(READY)  ## draw docs/rulegraph.svg: the rules and what feeds what (needs graphviz)
 	$(BIN)/python workflow/rulegraph.py

@@ -205,6 +205,7 @@ def algorithm_code(modality, script):
         algorithm = config["methods"][modality][method]["algorithm"]
         own = ["draw"] if script == "sample.py" else []
         own += ["given"] if modality == RECORD and method_given(modality, method) else []
+        own += ["joint"] if config["methods"][modality][method].get("joint") else []
         return part_code(script, modality, f"generators.{algorithm}", *own)
 
     return code

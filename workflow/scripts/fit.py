@@ -12,7 +12,7 @@ with job(snakemake) as work:
 
     modality, chosen = snakemake.params.modality, dict(snakemake.params.settings)
     algorithm = registry.load_algorithm(modality, chosen.pop("algorithm"))
-    given = chosen.pop("given", [])
+    given, joint = chosen.pop("given", []), chosen.pop("joint", False)
     settings = generate.settings_of(algorithm, chosen, f"config: methods.{modality}.{snakemake.wildcards.method}")
     train = read_cohort(Path(snakemake.input.train[0]).parent, (modality,))
     checkpoint = Path(snakemake.output.weights).with_name("checkpoint")
@@ -21,6 +21,8 @@ with job(snakemake) as work:
     if modality == registry.RECORD and given:
         fit = registry.load(modality, "given").fit
         model = fit(algorithm, train, given, settings, work.stream(), checkpoint)
+    elif joint:
+        model = registry.load(modality, "joint").fit(algorithm, train, settings, work.stream(), checkpoint)
     else:
         model = algorithm.fit(train, settings, work.stream(), checkpoint)
     save(model, snakemake.output.weights, snakemake.output.description, snakemake.output.history)

@@ -21,8 +21,10 @@ from haemosynth.modalities.registry import load_algorithm
 QUICK = {
     "vae": {"steps": 250, "decoders": 3, "width": 48, "refinement": {"trees": 40, "depth": 3, "rate": 0.1, "leaf": 15}},
     "forest": {"trees": 10},
+    "gan": {"steps": 300, "width": 32, "critic_width": 32},
+    "diffusion": {"steps": 250, "members": 2, "width": 48},
 }
-BOTH = pytest.mark.parametrize("algorithm", ["vae", "forest"])
+EACH = pytest.mark.parametrize("algorithm", ["vae", "forest", "gan", "diffusion"])
 
 
 @cache
@@ -55,7 +57,7 @@ def numbers(table: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
     return pd.DataFrame(plain)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("n", [1, 2, 9, 700])
 def test_any_number_of_patients_and_every_row_keeps_the_constraints(algorithm, n):
     train, _ = sides()
@@ -69,7 +71,7 @@ def test_any_number_of_patients_and_every_row_keeps_the_constraints(algorithm, n
     assert table[derived].isna().all().all()
 
 
-@BOTH
+@EACH
 def test_same_stream_same_patients_and_through_files(algorithm, tmp_path):
     first, model = sample(algorithm, fitted(algorithm), 50), fit(algorithm, sides()[0])
     save_model(model.arrays, dict(model.description), tmp_path / "m.safetensors", tmp_path / "m.json")
@@ -80,7 +82,7 @@ def test_same_stream_same_patients_and_through_files(algorithm, tmp_path):
     assert description["parameters"] > 0
 
 
-@BOTH
+@EACH
 def test_only_such_patients(algorithm):
     train, _ = sides()
     model = fit(algorithm, train, where={"sex": "Female", "age": 60, "OS_event": 1}, condition=["isotype"])
@@ -91,7 +93,7 @@ def test_only_such_patients(algorithm):
     assert len(table) == 40
 
 
-@BOTH
+@EACH
 def test_completed_has_no_missing_values(algorithm):
     train, _ = sides()
     plain = [name for name, column in train.schema.columns.items() if column.derived is None]
@@ -101,7 +103,7 @@ def test_completed_has_no_missing_values(algorithm):
     np.testing.assert_allclose(learned, train.clinical[plain].isna().mean(), atol=0.06)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
@@ -121,7 +123,7 @@ def test_mistakes_are_told(algorithm, chosen, words):
         fit(algorithm, sides()[0], **chosen)
 
 
-@BOTH
+@EACH
 def test_no_more_copies_than_fresh_patients(algorithm):
     train, holdout = sides()
     known = set(map(tuple, numbers(train.clinical, train).fillna(-1).to_numpy()))
@@ -133,7 +135,7 @@ def test_no_more_copies_than_fresh_patients(algorithm):
     assert copies(sample(algorithm, fitted(algorithm), 1000)) <= copies(holdout.clinical)
 
 
-@BOTH
+@EACH
 def test_conditioning_follows_the_patients(algorithm):
     """Asked-for levels shift what depends on them: myeloma patients who are old are seldom transplanted."""
     train, _ = sides()
@@ -159,7 +161,7 @@ def association_error(table: pd.DataFrame, train: Cohort) -> float:
     return float(np.nanmean(np.abs(a - b)))
 
 
-@BOTH
+@EACH
 def test_better_than_independent_columns(algorithm):
     train, holdout = sides()
     table = sample(algorithm, fitted(algorithm), len(holdout))
@@ -168,7 +170,7 @@ def test_better_than_independent_columns(algorithm):
     assert detection(table, holdout) < detection(alone, holdout) - 0.1
 
 
-@BOTH
+@EACH
 def test_fits_tiny_and_plain_cohorts(algorithm):
     train, _ = sides()
     few = train.take(np.arange(20))

@@ -31,6 +31,7 @@ def settings(algorithm, steps=200):
     fast = {
         "miwae": miwae,
         "chained_ridge": ridge,
+        "diffusion": {"model": {"steps": 200, "members": 2, "width": 32}},
         "ensemble": {"miwae": miwae, "chained_ridge": ridge | {"scale": "normal_scores"}},
     }
     return {**impute.load(algorithm).DEFAULTS, **fast[algorithm]}

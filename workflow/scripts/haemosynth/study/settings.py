@@ -264,10 +264,26 @@ def _check_order(recipe: str, chosen: Mapping[str, str], methods: Mapping[str, A
             f"config: methods.{RECORD}.{first}: {entries[RECORD]['algorithm']} can be given nothing; "
             f"expected one of {', '.join(MODALITIES[RECORD].can_be_given)}"
         )
+    _check_joint(recipe, entries)
     if record and entries[RECORD].get("where"):
         raise InputError(
             f"config: methods.{RECORD}.{first}: where and given together; patients with given alterations "
             "cannot be chosen by their record"
+        )
+
+
+def _check_joint(recipe: str, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Record and alterations that are drawn together: both methods must say so."""
+    first, second = entries.values()
+    together, takes_up = bool(first.get("joint")), second.get("algorithm") == "joint"
+    if together and first.get("given"):
+        raise InputError(f"config: generators.{recipe}: its first method is joint and given; expected one of the two")
+    if together and str(first.get("algorithm", "")).startswith("private_"):
+        raise InputError(f"config: generators.{recipe}: {first['algorithm']} cannot be joint")
+    if (together and second and not takes_up) or (takes_up and not together):
+        raise InputError(
+            f"config: generators.{recipe}: record and alterations are drawn together where the method of the record "
+            "has joint: true and that of the alterations the algorithm joint; expected both, or neither"
         )
 
 

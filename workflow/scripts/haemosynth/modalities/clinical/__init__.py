@@ -14,5 +14,5 @@ MODALITY = Modality(
         "sample": Resources(memory=6000, runtime=60, environment="pyro"),
     },
     sampled=("clinical",),
-    can_be_given=("vae", "forest"),  # the private ones would be private no more
+    can_be_given=("vae", "forest", "gan", "diffusion"),  # the private ones would be private no more
 )

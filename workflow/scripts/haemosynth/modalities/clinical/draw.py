@@ -13,6 +13,7 @@ from haemosynth.core.cohort import read_alterations
 from haemosynth.core.schema import read_schema
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.clinical import given as given_alterations
+from haemosynth.modalities.clinical import joint
 
 
 def draw(
@@ -22,10 +23,14 @@ def draw(
 
     Args:
         schema: the file of the training patients' schema. given: the files of alterations and mutations, or none.
+
+    A record that was learned together with alterations has them as further columns, see `joint`.
     """
     known = read_schema(schema)
     if given:
         table = given_alterations.sample(algorithm, model, known, read_alterations(schema, *given), rng)
+    elif "joint" in model.description:
+        table = joint.sample(algorithm, model, known, patients, rng)
     else:
         table = algorithm.sample(model, known, patients, rng)
     return {"clinical": table.rename_axis("patient_id").reset_index()}

@@ -89,7 +89,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     """Refit the recipe and attack every release. `rng` chooses targets, fits, samples and grows trees.
 
     Raises:
-        InputError: no recipe, one whose record is drawn given alterations, or an impossible number.
+        InputError: no recipe, one whose record is not drawn first and alone, or an impossible number.
     """
     make = recipe(settings["methods"])
     train, unseen = distinct(comparison.train), distinct(unseen_side(comparison))
@@ -103,12 +103,12 @@ def recipe(methods: Mapping[str, Mapping[str, Any]]) -> Make:
         methods: modality -> `algorithm`, `given`, and the algorithm's settings, as in a study.
 
     Raises:
-        InputError: no record, or a record that is drawn given alterations.
+        InputError: no record, or a record that is drawn given alterations or together with them.
     """
-    if RECORD not in methods or methods[RECORD].get("given"):
+    if RECORD not in methods or methods[RECORD].get("given") or methods[RECORD].get("joint"):
         raise InputError(
-            "config: stages: shadow refits recipes whose record comes first; publish such a recipe, or leave the stage"
-            " out"
+            "config: stages: shadow refits recipes whose record comes first and alone; publish such a recipe, or leave"
+            " the stage out"
         )
     known = {}
     for modality in (RECORD, ALTERED):

@@ -16,7 +16,7 @@ from types import ModuleType
 
 from haemosynth.core.errors import InputError
 
-ALGORITHMS = ("ensemble", "miwae", "chained_ridge")
+ALGORITHMS = ("ensemble", "miwae", "chained_ridge", "diffusion")
 
 
 def load(algorithm: str) -> ModuleType:
