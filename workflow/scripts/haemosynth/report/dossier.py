@@ -20,11 +20,13 @@ from haemosynth.core.figures import STYLE, lay_out
 from haemosynth.modalities.registry import MODALITIES, RECORD, load
 from haemosynth.privacy.release_check import OVERRIDE, failure, outcomes, overridden, verdict
 from haemosynth.privacy.release_size import chosen_size
-from haemosynth.privacy.tiers import TIERS
+from haemosynth.privacy.tiers import TIERS, stamped
 from haemosynth.privacy.words import disclosure_sentences
 from haemosynth.report.content import Content, note_of, rows
+from haemosynth.report.landscape import landscape, together
 from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure, survival_figure
 from haemosynth.report.reading import released_reading
+from haemosynth.report.table_one import NOTE, NOTE_RELEASED, table_one
 
 # How a composite is put into words; the interval's lower end decides, so that small cohorts are not praised by luck.
 WORDS = (
@@ -131,6 +133,8 @@ def render(
         questions=PILLARS,
         read=released_reading(content.train.schema) if release else list(content.read),
         warnings=_warnings(content, summary, generators, release),
+        side_by_side=_side_by_side(content, generators, release),
+        explorer=stamped("explorer.html", config["release"]["tier"]) if release else "",
         size=_table(size),
         followed=""
         if release or (followed := survival_figure(content.train, content.holdout)) is None
@@ -188,6 +192,24 @@ def render(
         seeds=seeds,
         software=[f"{name} {metadata.version(name)}" for name in SOFTWARE],
     )
+
+
+def _side_by_side(content: Content, generators: Sequence[str], release: bool) -> list[dict[str, Any]]:
+    """Real and synthetic patients as papers show them: the landscape of alterations, survival by class, and Table 1."""
+    found = []
+    for generator in (name for name in generators if name in content.made):
+        made = content.made[generator]
+        pictures = [
+            {"title": title, "caption": caption, "image": _picture(figure)}
+            for title, caption, figure in landscape(content.train, content.holdout, made, release)
+        ]
+        table = table_one(together(content.train, content.holdout), made, release)
+        note = NOTE + (NOTE_RELEASED if release else "")
+        if pictures or len(table) > 1:
+            # Levels stand a step to the right of their column.
+            shown = _table(table.replace(r"^  ", "\u2003", regex=True))
+            found.append({"generator": generator, "figures": pictures, "table": shown, "note": note})
+    return found
 
 
 def _released(content: Content, config: Mapping[str, Any], generators: Sequence[str]) -> pd.DataFrame:
