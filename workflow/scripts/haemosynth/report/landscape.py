@@ -213,7 +213,7 @@ def released_codes(codes: Codes, classes: Sequence[tuple[int, int]]) -> Codes:
     """Codes of a row, sorted within each class (start, end); classes that must not be shown hold HIDDEN_CODE."""
     values = np.unique(codes)
     counts = np.array([[(codes[start:end] == value).sum() for value in values] for start, end in classes])
-    hidden = ((counts > 0) & (counts < MIN_CELL_COUNT)).any(axis=1)
+    hidden: NDArray[np.bool_] = np.asarray(((counts > 0) & (counts < MIN_CELL_COUNT)).any(axis=1), dtype=bool)
     while hidden.any() and not hidden.all():
         total = counts[hidden].sum(axis=0)
         short = (total > 0) & (total < MIN_CELL_COUNT)
