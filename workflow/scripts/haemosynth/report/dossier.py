@@ -60,7 +60,7 @@ def render(
     """The page as HTML.
 
     Args:
-        generators: the published recipes, shown in full; every other recipe stands beside them in the scorecard.
+        generators: the published recipes, shown in full; every other recipe is next to them in the scorecard.
         release: the edition that leaves: counts under five withheld, nothing of single patients.
         template: the jinja2 template.
     """
@@ -206,7 +206,7 @@ def _side_by_side(content: Content, generators: Sequence[str], release: bool) ->
         table = table_one(together(content.train, content.holdout), made, release)
         note = NOTE + (NOTE_RELEASED if release else "")
         if pictures or len(table) > 1:
-            # Levels stand a step to the right of their column.
+            # Levels are indented under their column.
             shown = _table(table.replace(r"^  ", "\u2003", regex=True))
             found.append({"generator": generator, "figures": pictures, "table": shown, "note": note})
     return found
@@ -340,7 +340,10 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
     ]
     if len(silent):
         names = ", ".join(f"{r.metric.replace('_', ' ')} ({r.modality})" for r in rows(silent))
-        found.append(f"Too little signal in this cohort to tell real patients from none: {names}. They are not scored.")
+        found.append(
+            f"Too little signal in this cohort to distinguish real patients from patients without structure: {names}. "
+            "They are not scored."
+        )
     sparse = [name for name, share in content.train.clinical.isna().mean().items() if share > MOSTLY_MISSING]
     if sparse:
         found.append(f"Missing in more than half of the training patients: {', '.join(map(str, sparse))}.")
@@ -357,9 +360,9 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
     if len(set(content.metrics["seed"])) == 1:
         found.append("One seed: the intervals do not show how much another split or another fit would change.")
     if len(summary.excluded):
-        found.append(f"{len(summary.excluded)} columns or alterations were left out; the reasons stand below.")
+        found.append(f"{len(summary.excluded)} columns or alterations were left out; the reasons are below.")
     if not release and content.train.schema.notes:
-        found.append(f"Ingestion left {len(content.train.schema.notes)} notes; they stand below.")
+        found.append(f"Ingestion left {len(content.train.schema.notes)} notes, which are below.")
     return found
 
 

@@ -84,7 +84,7 @@ def explorer(
 
 
 def _json(value: Any) -> str:
-    """JSON that may stand in a page: no `<` ends the element that it stands in."""
+    """JSON that may be put in a page: no `<` ends the element around it."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

@@ -84,7 +84,7 @@ CO_MUTATION_RELEASED = (
 )
 BY_CLASS = (
     "Kaplan-Meier estimates of the primary endpoint by molecular class with pointwise 95 % bands and the patients at "
-    "risk, {who} (left) and synthetic ones (right); a step stands for at least five patients, and a curve ends where "
+    "risk, {who} (left) and synthetic ones (right); each step is of at least five patients, and a curve ends where "
     "fewer are at risk. Classes with fewer than 20 patients on a side have no curve. In a good release classes come "
     "in the same order, as far apart, on both sides. The log-rank test asks of each side whether its classes differ."
 )
@@ -284,7 +284,7 @@ def _pixels(rows: Sequence[Row]) -> NDArray[np.uint8]:
     patients = len(rows[0].codes)
     image = np.full((LINE * len(rows), patients, 3), 255, dtype=np.uint8)
     for y, row in enumerate(rows):
-        # Codes from -2: hidden and unknown stand before the colours.
+        # Codes from -2: hidden and unknown come before the colours.
         palette = np.array([to_rgb(colour) for colour in (HIDDEN, UNKNOWN, *row.colours)])
         image[LINE * y : LINE * (y + 1) - GAP] = (255 * palette[row.codes.astype(int) + 2]).round().astype(np.uint8)
     return image

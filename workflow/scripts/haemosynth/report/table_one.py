@@ -43,7 +43,7 @@ NOTE_RELEASED = " Counts under five of real patients are withheld, and rare leve
 def table_one(real: Cohort, synthetic: Cohort, release: bool) -> pd.DataFrame:
     """One row for each number, level, alteration and endpoint: HEAD as columns, all of them text.
 
-    Names of columns stand in rows of their own where levels follow, which begin with two spaces.
+    The name of a column with levels has a row of its own; the rows of its levels follow and begin with two spaces.
 
     Args:
         real: training patients and holdout together. release: no count of one to four real patients follows from it.
