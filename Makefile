@@ -24,7 +24,7 @@ tutorial: $(READY)  ## write the raw study folder of docs/tutorial.md: tutorial/
 	$(BIN)/python workflow/tutorial.py tutorial
 
 docs: $(READY)  ## the pages as a site, with the reference of all modules: docs/_build/docs/index.html
-	$(BIN)/python -m sphinx -W --keep-going -q -c docs . docs/_build
+	$(BIN)/python -m sphinx --keep-going -q -c docs . docs/_build
 
 run: $(READY)  ## run a study: make run STUDY=config/studies/beataml.yaml [CORES=2] [PROFILE=...] [ARGS='-- co_occurrence']
 	@test -n "$(STUDY)" || { echo "error: name the study: make run STUDY=my_study.yaml (make demo needs none)"; exit 2; }
