@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python workflow/run.py --cores $(CORES) --profile "$(PROFILE)"
 READY := .venv/.ready
 
-.PHONY: help demo demo-imaging run test check check-study unit slow test-slurm test-faults verify reproduce reference leaderboard rulegraph lock report clean
+.PHONY: help demo demo-imaging tutorial docs run test check check-study unit slow test-slurm test-faults verify reproduce reference leaderboard rulegraph lock report clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -20,18 +20,25 @@ demo: $(READY)  ## run the default study: a simulated myeloma cohort, one seed, 
 demo-imaging: $(READY)  ## the simulated cohort with all modalities: record, mutations, expression and PET/CT phantoms
 	$(RUN) --study config/studies/imaging.yaml $(ARGS)
 
+tutorial: $(READY)  ## write the raw study folder of docs/tutorial.md: tutorial/
+	$(BIN)/python workflow/tutorial.py tutorial
+
+docs: $(READY)  ## the pages as a site, with the reference of all modules: docs/_build/docs/index.html
+	$(BIN)/python -m sphinx --keep-going -q -c docs . docs/_build
+
 run: $(READY)  ## run a study: make run STUDY=config/studies/beataml.yaml [CORES=2] [PROFILE=...] [ARGS='-- co_occurrence']
 	@test -n "$(STUDY)" || { echo "error: name the study: make run STUDY=my_study.yaml (make demo needs none)"; exit 2; }
 	$(RUN) --study "$(STUDY)" $(ARGS)
 
 test: check unit  ## all checks and tests
 
-check: $(READY)  ## style, types, and Snakemake's own checks
+check: $(READY)  ## style, types, Snakemake's own checks, and the links of all pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+	$(BIN)/python -m pytest tests/test_docs.py -k link
 
 unit: $(READY)  ## the tests alone
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)

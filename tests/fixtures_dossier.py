@@ -17,7 +17,8 @@ CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="300"><rect id="a" width="90" height="30"/></svg>'
 
 
-def dossier_content(shut=False, name="small"):
+def dossier_content(shut=False, name="small", beside=False):
+    """`beside`: with synthetic patients beside the real ones, which takes seconds to draw."""
     train, holdout = split(small_cohort(300), 0.6, None, {"recurrent": {"min_carriers": 10}}, np.random.default_rng(1))
     words = dictionary()
     scored = words[words["kind"] != "descriptive"]
@@ -93,6 +94,7 @@ def dossier_content(shut=False, name="small"):
         baseline=baseline,
         gate=gate,
         sizes={"default": _curve()},
+        made={"default": train.take(range(150))} if beside else {},
         size_figures={"default": SVG},
     )
 

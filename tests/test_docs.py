@@ -22,6 +22,7 @@ METHODS = (ROOT / "docs/methods.md").read_text()
 PRIVACY = (ROOT / "docs/privacy.md").read_text()
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "config/README.md"]
 PAGES += [ROOT / "resources/README.md"]
+PAGES = [page for page in PAGES if not {"api", "_build"} & set(page.parts)]  # which `make docs` writes
 BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 SETTINGS = (ROOT / "config/README.md").read_text()
 

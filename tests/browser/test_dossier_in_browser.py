@@ -37,7 +37,7 @@ f.onload = () => {{
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("page")
-    (place / "dossier.html").write_text(render(dossier_content(), CONFIG, ["default"], False, TEMPLATE))
+    (place / "dossier.html").write_text(render(dossier_content(beside=True), CONFIG, ["default"], False, TEMPLATE))
     return place
 
 

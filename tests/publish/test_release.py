@@ -93,7 +93,8 @@ def test_single_patients_of_the_working_dossier_do_not_leave(tmp_path):
     )  # fmt: skip
     publish(tmp_path / "out", small_cohort(60), "default", content, CONFIG | study, TEMPLATE)
     files = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
-    assert any(file.name == "dossier.html" for file in files)
+    pages = {"dossier.html", "explorer.html", "table_one.tsv", "table_one.html", "table_one.docx"}
+    assert pages <= {file.name for file in files}
     for file in files:
         for trace in (
             svg.encode(),

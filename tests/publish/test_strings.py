@@ -2,6 +2,7 @@
 
 import base64
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,21 @@ def test_the_project_itself_is_no_raw_string(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         check_strings(tmp_path, prints, [])
     check_strings(tmp_path, prints, own_texts(ROOT))
+
+
+def test_a_word_document_is_looked_into_cell_by_cell(tmp_path: Path) -> None:
+    def document(*cells: str) -> bool:
+        path = tmp_path / "out" / "table_one.docx"
+        path.parent.mkdir(exist_ok=True)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("word/document.xml", "".join(f"<w:p><w:t>{cell}</w:t></w:p>" for cell in cells))
+        try:
+            check_strings(path.parent, fingerprints(RAW, SALT), [])
+        except InputError:
+            return True
+        return False
+
+    assert document("age", "PD4021a")
+    assert not document("age", "PD4021")
+    assert document("2019-03-01")
+    assert not document("2019", "03", "01")  # three numbers of a table

@@ -464,6 +464,7 @@ def pages(wildcards):
             for part in ("train", *(f"synthetic/{g}" for g in shown))
             for file in further_files(wildcards.cohort, f"{folder}/{part}")
         ],
+        "made": [file for g in shown for file in cohort_files(f"{folder}/synthetic/{g}").values()],
         "metrics": f"results/{wildcards.cohort}/metrics.tsv",
         "dictionary": f"results/{wildcards.cohort}/metrics_dictionary.tsv",
         "scorecard": f"results/{wildcards.cohort}/scorecard.tsv",
@@ -474,6 +475,14 @@ def pages(wildcards):
         "sizes": [f"{folder}/synthetic/{generator}/size.tsv" for generator in shown],
         "size_figures": [f"{folder}/synthetic/{generator}/size.svg" for generator in shown],
     }
+
+
+def page_code(script):
+    """The code of a script that writes pages, with what modalities offer to pages."""
+    offered = [
+        (m, part) for m in registry.NAMES for part in ("molecular_classes", "explorer") if registry.offers(m, part)
+    ]
+    return package(script, *(registry.path_of(*part) for part in offered))
 
 
 def single_patients(wildcards):

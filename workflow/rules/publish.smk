@@ -5,7 +5,8 @@ rule publish:
         synthetic=lambda wildcards: released(wildcards.cohort, wildcards.generator),
         strings=lambda wildcards: raw_strings(wildcards.cohort),
         template="workflow/report/dossier.html.j2",
-        code=package("publish.py"),
+        explorer=sorted(map(str, [*Path("workflow/report").glob("explorer.*"), *Path("resources/explorer").iterdir()])),
+        code=page_code("publish.py"),
     output:
         manifest="results/{cohort}/published/{generator}/manifest.tsv",
     log:

@@ -75,7 +75,7 @@ rule dossier:
         unpack(single_patients),
         raw=lambda wildcards: list(cohort_files(f"results/{wildcards.cohort}/raw").values()),
         template="workflow/report/dossier.html.j2",
-        code=package("dossier.py"),
+        code=page_code("dossier.py"),
     output:
         "results/{cohort}/dossier.html",
     log:

@@ -70,3 +70,19 @@ def test_galleries_are_legible_and_drawn_alike(images, tmp_path):
 def test_pictures_without_patients_are_told(images):
     assert unit_of(images) == ""
     assert "which pictures belong to one patient is not known" in unit_of(replace(images, info={"unit": "picture"}))
+
+
+def test_the_explorer_shows_a_picture_for_each_imaged_patient_as_far_as_there_is_room():
+    from haemosynth.modalities.images.explorer import of_patients
+
+    cohort, _ = imaged_cohort(40)
+    owners = set(map(str, images_of(cohort).patient_id))
+    (part,) = of_patients(cohort, 10_000_000)
+    assert part["kind"] == "pictures"
+    assert set(part["patients"]) == owners
+    assert all(source.startswith("data:image/png;base64,") for own in part["patients"].values() for source in own)
+    size = len(next(iter(part["patients"].values()))[0])
+    (few,) = of_patients(cohort, 3 * size)
+    assert 1 <= len(few["patients"]) < len(owners)
+    assert of_patients(cohort, 10) == []
+    assert of_patients(cohort.replaced(images=None), 10_000_000) == []

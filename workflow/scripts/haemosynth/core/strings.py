@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,12 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
         yield from _of_table(pd.read_parquet(path))
     elif ending in (".h5ad", ".h5mu"):
         yield from _of_hdf5(path)
+    elif ending == ".docx":
+        with zipfile.ZipFile(path) as archive:
+            for name in (name for name in archive.namelist() if name.startswith("word/document")):
+                # A cell is a paragraph: what stands in two cells is no run of words.
+                for text in re.split(r"</w:p>", archive.read(name).decode("utf-8")):
+                    yield "a cell", re.sub(r"<[^>]*>", " ", text)
     else:
         try:
             text = path.read_text(encoding="utf-8")
@@ -199,7 +206,15 @@ def _of_hdf5(path: Path) -> Iterator[tuple[str, str]]:
 
 def own_texts(root: Path) -> Iterator[str]:
     """What the project itself says: its documentation, captions, settings and messages."""
-    for pattern in ("docs/*.md", "*.md", "config/*", "resources/**/*.tsv", "workflow/report/*", "workflow/**/*.py"):
+    for pattern in (
+        "docs/*.md",
+        "*.md",
+        "config/*",
+        "resources/**/*.tsv",
+        "resources/explorer/*",
+        "workflow/report/*",
+        "workflow/**/*.py",
+    ):
         for path in sorted(root.glob(pattern)):
             if path.is_file():
                 yield path.read_text(encoding="utf-8", errors="ignore")

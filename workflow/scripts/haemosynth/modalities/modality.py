@@ -17,11 +17,14 @@ modality it is:
     figure.py      draw (synthetic, real or None) -> a figure of the dossier
     gallery.py     figures (parts by name, generators, release) -> (title, text, figure) of the dossier
     panel.py       panels of single patients (report/patients.py)
+    explorer.py    of_patients (cohort, most bytes) -> [{title, kind, patients}] of the explorer: kind `pictures`, data
+                   URIs for each patient, or `table`, rows for each patient, such as those of a history
+    molecular_classes.py   of the alterations: molecular_classes (train), classes_of (cohort, classes)
     export.py      export (cohort, folder, tier); describe (cohort, tier) -> lines of the data card; withhold (entry)
     checks.py      CHECKS of a release (privacy/release_check.py)
 Modalities of the record are read, drawn and split together, since either may be drawn given the other. The further ones
 are drawn for patients who exist, in files of their own, so that only what reads them depends on them. `simulate.py`,
-`divide.py`, `figure.py`, `summary.py` and `export.py` may be absent.
+`divide.py`, `figure.py`, `summary.py`, `explorer.py` and `export.py` may be absent.
 """
 
 from __future__ import annotations

@@ -149,6 +149,9 @@ def _say_what_it_is_not(training_patients: int) -> list[str]:
         "- Intervals from synthetic patients do not shrink with their number: the information is that of "
         f"{training_patients} real patients.",
         "",
+        "`dossier.html` is the page to read, `explorer.html` the one on which patients are filtered, and `table_one` "
+        "(TSV, HTML, DOCX) the table of real against synthetic patients.",
+        "",
         "The settings are in `config.yaml`, the software in `environment.txt` and `code_version.txt`, checksums in "
         "`manifest.tsv`, every metric in `metrics.tsv` with its definition in `metrics_dictionary.tsv`.",
         "",

@@ -37,6 +37,9 @@ from haemosynth.publish.data_card import Account, write_card
 from haemosynth.publish.multimodal import annotated, write_mudata
 from haemosynth.report.content import Content, note_of
 from haemosynth.report.dossier import render
+from haemosynth.report.explorer import explorer
+from haemosynth.report.landscape import together
+from haemosynth.report.table_one import table_one, write_table_one
 
 WITHHELD = "withheld"
 
@@ -163,6 +166,9 @@ def publish(
     recipe = {modality: config["generators"][generator][modality] for modality, _ in content.models}
     composites = content.composites[content.composites["generator"] == generator]
     models = {modality: description for (modality, _), description in content.models.items()}
+    root = template.resolve().parents[2]
+    released = replace(cohort, schema=release_schema(cohort))
+    places = template.parent, root / "resources" / "explorer"
     write_release(
         folder,
         cohort,
@@ -182,6 +188,8 @@ def publish(
             **({"size": content.size_figures[generator]} if generator in content.size_figures else {}),
         },
         dossier=render(content, config, [generator], release=True, template=template),
+        explorer=explorer(content.train, content.holdout, released, content.cohort, tier, *places),
+        characteristics=table_one(together(content.train, content.holdout), cohort, release=True),
         data_card=write_card(
             cohort,
             Account(
@@ -199,7 +207,7 @@ def publish(
             ),
         ),
         config=config,
-        root=template.resolve().parents[2],
+        root=root,
         run={"finished": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.platform()},
         strings=strings,
     )
@@ -234,6 +242,8 @@ def write_release(
     root: Path,
     run: Mapping[str, Any],
     strings: str | Path | None = None,
+    explorer: str = "",
+    characteristics: pd.DataFrame | None = None,
 ) -> None:
     """Write a release folder in one piece: it is built beside its place and moved there when it is whole.
 
@@ -244,6 +254,7 @@ def write_release(
         figures: stage -> SVG text that shows aggregates only.
         run: times and machine; the only file whose bytes differ between equal runs.
         strings: hashes of raw strings that no file may hold; not searched for where there are none.
+        explorer: the page on which patients are filtered. characteristics: Table 1. An empty one is not written.
     """
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -277,6 +288,10 @@ def write_release(
     for stage, figure in figures.items():
         write_text(figure, part / "figures" / f"{stage}.svg")
     write_text(dossier, part / stamped("dossier.html", tier))
+    if explorer:
+        write_text(explorer, part / stamped("explorer.html", tier))
+    if characteristics is not None and len(characteristics) > 1:
+        write_table_one(characteristics, part, study, lambda name: stamped(name, tier))
     write_text(data_card, part / stamped("DATA_CARD.md", tier))
     write_yaml(release_config(config, study), part / "config.yaml")
     write_text(environment(), part / "environment.txt")

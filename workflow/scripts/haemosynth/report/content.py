@@ -33,7 +33,8 @@ class Content:
 
     models: (modality, method) -> description of the fitted model. histories: the same -> curves of the fit.
     captions: stage -> text. drawings: (modality, generator, edition) -> picture as SVG text. parts: modality -> its
-    part of the training patients (`train`) and of each published recipe. patients: generator -> single patients whole
+    part of the training patients (`train`) and of each published recipe. made: published recipe -> its record and
+    alterations, as they are released. patients: generator -> single patients whole
     as SVG text, and at_risk: the training patients given away most, both for the working edition alone: what is
     published is made without them. The tables are those of the results folder; assessment is empty where no record
     was completed. sizes: published recipe -> what each number of patients tells and is good for
@@ -58,6 +59,7 @@ class Content:
     gate: pd.DataFrame
     drawings: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     parts: Mapping[str, Mapping[str, Part]] = field(default_factory=dict)
+    made: Mapping[str, Cohort] = field(default_factory=dict)
     patients: Mapping[str, str] = field(default_factory=dict)
     at_risk: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     sizes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -88,6 +90,9 @@ def read_content(cohort: str, files: Mapping[str, Any]) -> Content:
             for p in files.get("drawings", [])
         },
         parts=_parts(files.get("parts", ())),
+        made={
+            folder.name: read_cohort(folder) for folder in dict.fromkeys(Path(p).parent for p in files.get("made", ()))
+        },
         patients={Path(p).stem: Path(p).read_text(encoding="utf-8") for p in files.get("patients", ())},
         sizes={Path(p).parent.name: read_table(p) for p in files.get("sizes", ())},
         size_figures={Path(p).parent.name: Path(p).read_text(encoding="utf-8") for p in files.get("size_figures", ())},

@@ -20,11 +20,13 @@ from haemosynth.core.figures import STYLE, lay_out
 from haemosynth.modalities.registry import MODALITIES, RECORD, load
 from haemosynth.privacy.release_check import OVERRIDE, failure, outcomes, overridden, verdict
 from haemosynth.privacy.release_size import chosen_size
-from haemosynth.privacy.tiers import TIERS
+from haemosynth.privacy.tiers import TIERS, stamped
 from haemosynth.privacy.words import disclosure_sentences
 from haemosynth.report.content import Content, note_of, rows
+from haemosynth.report.landscape import landscape, together
 from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure, survival_figure
 from haemosynth.report.reading import released_reading
+from haemosynth.report.table_one import NOTE, NOTE_RELEASED, table_one
 
 # How a composite is put into words; the interval's lower end decides, so that small cohorts are not praised by luck.
 WORDS = (
@@ -58,7 +60,7 @@ def render(
     """The page as HTML.
 
     Args:
-        generators: the published recipes, shown in full; every other recipe stands beside them in the scorecard.
+        generators: the published recipes, shown in full; every other recipe is next to them in the scorecard.
         release: the edition that leaves: counts under five withheld, nothing of single patients.
         template: the jinja2 template.
     """
@@ -77,6 +79,8 @@ def render(
         train=len(content.train),
         seeds=sorted(set(content.metrics["seed"])),
         software=[f"{name} {metadata.version(name)}" for name in SOFTWARE],
+        explorer=stamped("explorer.html", config["release"]["tier"]) if release else "",
+        side_by_side=_side_by_side(content, generators, release),
         **_describe_checks(content, config, generators),
         **_describe_cohort(content, config, summary, generators, release),
         **_describe_models(content, config, generators),
@@ -236,6 +240,24 @@ def _show_figures(content: Content, pillar: str, generators: Sequence[str]) -> l
     ]
 
 
+def _side_by_side(content: Content, generators: Sequence[str], release: bool) -> list[dict[str, Any]]:
+    """Real and synthetic patients as papers show them: the landscape of alterations, survival by class, and Table 1."""
+    found = []
+    for generator in (name for name in generators if name in content.made):
+        made = content.made[generator]
+        pictures = [
+            {"title": title, "caption": caption, "image": _picture(figure)}
+            for title, caption, figure in landscape(content.train, content.holdout, made, release)
+        ]
+        table = table_one(together(content.train, content.holdout), made, release)
+        note = NOTE + (NOTE_RELEASED if release else "")
+        if pictures or len(table) > 1:
+            # Levels are indented under their column.
+            shown = _table(table.replace(r"^  ", "\u2003", regex=True))
+            found.append({"generator": generator, "figures": pictures, "table": shown, "note": note})
+    return found
+
+
 def _released(content: Content, config: Mapping[str, Any], generators: Sequence[str]) -> pd.DataFrame:
     """How many synthetic patients each published recipe has."""
     numbers = {
@@ -364,7 +386,10 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
     ]
     if len(silent):
         names = ", ".join(f"{r.metric.replace('_', ' ')} ({r.modality})" for r in rows(silent))
-        found.append(f"Too little signal in this cohort to tell real patients from none: {names}. They are not scored.")
+        found.append(
+            f"Too little signal in this cohort to distinguish real patients from patients without structure: {names}. "
+            "They are not scored."
+        )
     sparse = [name for name, share in content.train.clinical.isna().mean().items() if share > MOSTLY_MISSING]
     if sparse:
         found.append(f"Missing in more than half of the training patients: {', '.join(map(str, sparse))}.")
@@ -381,9 +406,9 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
     if len(set(content.metrics["seed"])) == 1:
         found.append("One seed: the intervals do not show how much another split or another fit would change.")
     if len(summary.excluded):
-        found.append(f"{len(summary.excluded)} columns or alterations were left out; the reasons stand below.")
+        found.append(f"{len(summary.excluded)} columns or alterations were left out; the reasons are below.")
     if not release and content.train.schema.notes:
-        found.append(f"Ingestion left {len(content.train.schema.notes)} notes; they stand below.")
+        found.append(f"Ingestion left {len(content.train.schema.notes)} notes, which are below.")
     return found
 
 

@@ -130,7 +130,7 @@ def _clipped(line: str) -> str:
 def released_reading(schema: Schema) -> list[str]:
     """The account of a cohort that may leave: what files held and why records and columns were left out.
 
-    Counts under five are withheld; no value of a record, no patient and no name of a file is told.
+    Counts under five are withheld; no value of a record, no patient and no name of a file is given.
     """
     lines = []
     for number, file in enumerate(schema.reading, start=1):
