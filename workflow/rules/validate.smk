@@ -25,6 +25,7 @@ for name, stage in STAGES.items():
             stage=stage.module,
             modalities=modalities_read(stage),
             settings=stage_settings(name, stage),
+            balance=BALANCE if stage.reads_prevalence else {},
         script:
             "../scripts/validate.py"
 

@@ -28,6 +28,7 @@ def data_card(
     tier: str = "open",
     disclosure: Sequence[str] = (),
     curve: pd.DataFrame | None = None,
+    balance: Sequence[str] = (),
 ) -> str:
     """The data card as Markdown.
 
@@ -36,11 +37,12 @@ def data_card(
         composites: mean relative score per pillar and modality, as `scorecard` makes them.
         note: what the study says of its cohort.
         tier: to whom the release may go. disclosure: what attackers learn, in sentences.
+        balance: what is said of a balanced cohort, in sentences.
         curve: what each number of patients tells and is good for (`publish.size`).
     """
     schema = cohort.schema
     lines = [
-        f"# Synthetic patients after {study}",
+        f"# Synthetic patients after {study}" + (", balanced" if balance else ""),
         "",
         f"{len(cohort)} synthetic patients, made by the generator `{generator}` from {training_patients} real ones. "
         "No row is a real patient. Identifiers were made up.",
@@ -48,6 +50,7 @@ def data_card(
         f"**Tier {tier}: {TIERS[tier].stamp}.**",
         "",
         *([f"**{note}**", ""] if note else []),
+        *([f"**{balance[0]}**", "", *(f"- {line}" for line in balance[1:]), ""] if balance else []),
         "## Content",
         "",
         f"- clinical columns: {len(schema.columns)}",

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from haemosynth import __version__
 from haemosynth.core.figures import STYLE, lay_out
+from haemosynth.generate.balance import read_quotas, sentences
 from haemosynth.modalities.registry import MODALITIES, RECORD, load
 from haemosynth.privacy.release_check import OVERRIDE, failure, outcomes, overridden, verdict
 from haemosynth.privacy.release_size import chosen_size
@@ -177,7 +178,7 @@ def render(
         assessment_image=_picture(load(RECORD, "impute.assess").figure(content.assessment))
         if len(content.assessment)
         else "",
-        note=note_of(config, content.cohort),
+        note=" ".join(filter(None, (note_of(config, content.cohort), _balance_of(content, config)))),
         galleries=[
             {"modality": modality, "image": _picture(figure, "png"), "title": title, "caption": caption}
             for modality, parts in content.parts.items()
@@ -385,6 +386,14 @@ def _tally(contest: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for generator, part in contest.groupby("generator", sort=False)
     ]
+
+
+def _balance_of(content: Content, config: Mapping[str, Any]) -> str:
+    """What is said of a balanced cohort; empty where the study has no quotas."""
+    if not config.get("balance"):
+        return ""
+    quotas = read_quotas(config["balance"], content.train, config["synthetic_patients"])
+    return " ".join(sentences(quotas, content.train, config["synthetic_patients"] or len(content.train))[:-1])
 
 
 def _gate(gate: pd.DataFrame) -> pd.DataFrame:
