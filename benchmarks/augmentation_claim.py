@@ -1,7 +1,7 @@
 """Do synthetic patients made from some patients of a cohort anticipate what the others show?
 
-A published claim, with the controls that decide it: some patients are drawn, a generator learns from them, three times as
-many are drawn from it, and what is then found is compared with what patients who were not drawn show. Beside it stand
+A published claim, with the controls that decide it: some patients are drawn, a generator learns from them, three times
+as many are drawn from it, and what is then found is compared with what patients who were not drawn show. Beside it are
 the same patients drawn with replacement, real and synthetic ones together, and what is learned from everybody.
 
     HAEMOSYNTH_DATA=... python benchmarks/augmentation_claim.py --study config/studies/amlsg.yaml --patients 400
@@ -163,10 +163,11 @@ class Questions:
             self.genes, estimate, variance, self.hazard, self.variance, strict=True
         ):
             difference = value - truth
+            covers = abs(difference) <= Z * np.sqrt(own + error)
             rows += [
                 (arm, "error", gene, difference),
                 (arm, "width", gene, 2 * Z * np.sqrt(own)),
-                (arm, "covers", gene, float(abs(difference) <= Z * np.sqrt(own + error)) if np.isfinite(value) else np.nan),
+                (arm, "covers", gene, float(covers) if np.isfinite(value) else np.nan),
                 (arm, "target_variance", gene, error),
             ]  # fmt: skip
         if hazard is not None:
@@ -209,7 +210,9 @@ def one_draw(
     value, variance = questions.hazards(synthetic)
     rows += questions.answers("raab", synthetic, (value, widened_variance(variance, k, len(drawn))))
     sets = [questions.hazards(synthetic.take(np.arange(i * len(drawn), (i + 1) * len(drawn)))) for i in range(TIMES)]
-    rows += questions.answers("reiter", synthetic, partially_synthetic(*(np.array(part) for part in zip(*sets))))
+    rows += questions.answers(
+        "reiter", synthetic, partially_synthetic(*(np.array(part) for part in zip(*sets, strict=True)))
+    )
     rows.append(("rest", "groups", "all", questions.classes.count))
     return pd.DataFrame(rows, columns=["arm", "measure", "target", "value"]).assign(
         draw=draw, drawn=len(drawn), rest=len(rest)
@@ -223,6 +226,11 @@ def interval(values: pd.Series) -> str:
     return f"{values.mean():.3f} ({values.mean() - half:.3f} to {values.mean() + half:.3f})"
 
 
+def wide(results: pd.DataFrame, measure: str, columns: str) -> pd.DataFrame:
+    """A measure, one row for each draw; a value stands once, so that no mean is taken."""
+    return results[results["measure"] == measure].pivot_table(index="draw", columns=columns, values="value")
+
+
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """One row for each arm, every number a mean over draws with its interval."""
     rows = []
@@ -230,7 +238,7 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
         ours = results[results["arm"] == arm]
 
         def of(measure: str, ours: pd.DataFrame = ours) -> pd.DataFrame:
-            return ours[ours["measure"] == measure].pivot(index="draw", columns="target", values="value")
+            return wide(ours, measure, "target")
 
         error, covers, width = of("error"), of("covers"), of("width")
         row = {
@@ -256,7 +264,7 @@ def against_real(results: pd.DataFrame) -> pd.DataFrame:
     """Each arm less the drawn patients alone, draw by draw: positive is better; no gain where the interval holds 0."""
     rows = []
     for measure in ("agreement", "c_index"):
-        table = results[results["measure"] == measure].pivot(index="draw", columns="arm", values="value")
+        table = wide(results, measure, "arm")
         for arm in ("bootstrap", "synthetic", "both"):
             gain = (table[arm] - table["real"]).dropna()
             half = Z * gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.nan
@@ -296,7 +304,8 @@ def main() -> None:
     files = sorted(folder.glob("draw-*.tsv"))
     results = pd.concat([pd.read_csv(file, sep="\t") for file in files], ignore_index=True)
     drawn, rest = int(results["drawn"].iloc[0]), int(results["rest"].iloc[0])
-    print(f"{name}: {len(files)} draws of {drawn} patients, {rest} not drawn, recipe {chosen.recipe}, {len(genes)} genes")
+    print(f"{name}: {len(files)} draws of {drawn} patients, {rest} not drawn, recipe {chosen.recipe}, "
+          f"{len(genes)} genes")  # fmt: skip
     print(f"expected coverage of intervals that take {TIMES * drawn} synthetic patients for real ones, of the truth "
           f"itself: {naive_coverage(TIMES * drawn, drawn):.3f}\n")  # fmt: skip
     print(markdown(summary(results)), "\n")

@@ -1,4 +1,4 @@
-"""Quotas: exact for every number of patients, jointly, from patients of the generator, and refused where they must be."""
+"""Quotas: exact for every number of patients, jointly, of patients of the generator, refused where they must be."""
 
 from dataclasses import replace
 
@@ -45,13 +45,14 @@ def test_quotas_are_met_exactly_and_jointly_with_patients_of_the_draw(train, dra
     assert len(made) == 600
     assert list(made.patients[:2]) == ["S000001", "S000002"]
     sexes = made.clinical["sex"].value_counts()
-    assert sexes.nunique() == 1
-    assert sexes.sum() == 600
+    assert sorted(sexes) == [300, 300]
     carrier = made.alterations["t(4;14)"] == 1
     by_class = {q.key: q for q in quotas.of}["class"]
     counts = dict(zip(by_class.categories, np.bincount(by_class.labels(made)), strict=True))
     assert counts == {"t(4;14)": 150, "TP53": 150, "others": 300}
-    assert (np.abs(pd.crosstab(made.clinical["sex"], by_class.labels(made)).to_numpy() - [[75, 75, 150]] * 2) == 0).all()
+    assert (
+        np.abs(pd.crosstab(made.clinical["sex"], by_class.labels(made)).to_numpy() - [[75, 75, 150]] * 2) == 0
+    ).all()
     assert carrier.sum() >= 150  # who has both belongs to the rarer class
     # Every patient is one of the draw, whole: record, alterations and mutations together.
     key = [*made.schema.columns]
@@ -87,7 +88,9 @@ def test_weights_restore_the_prevalence_of_the_real_cohort(train, draw):
     for member in (lambda c: c.alterations["t(4;14)"] == 1, lambda c: c.clinical["sex"] == "Female"):
         assert np.average(member(made), weights=weight) == pytest.approx(member(train)[known].mean(), abs=2e-3)
     part = at_real_prevalence(made, quotas, train)
-    assert (part.alterations["t(4;14)"] == 1).mean() == pytest.approx((train.alterations["t(4;14)"] == 1).mean(), abs=0.02)
+    assert (part.alterations["t(4;14)"] == 1).mean() == pytest.approx(
+        (train.alterations["t(4;14)"] == 1).mean(), abs=0.02
+    )
     assert len(part) > 200
     assert set(part.patients) <= set(made.patients)
 
@@ -104,7 +107,7 @@ def test_more_patients_than_real_ones_and_the_order_of_the_settings(train, draw)
 
 def test_a_class_that_cannot_be_drawn_is_refused_in_one_line(train, draw):
     quotas = read_quotas({"TP53": 0.9}, train)
-    with pytest.raises(InputError, match="TP53; the class is too rare|too rare to be drawn") as error:
+    with pytest.raises(InputError, match="too rare to be drawn") as error:
         balanced(draw, quotas, 3000, 3000)
     assert "\n" not in str(error.value)
     assert to_draw(quotas, train, 3000) > 10 * 3000
@@ -131,7 +134,9 @@ def test_only_what_is_shown_more_often_counts_as_enlarged(train):
 
 
 def test_a_cell_of_nobody_is_refused(train):
-    nobody = replace(train, clinical=train.clinical.assign(sex=train.clinical["sex"].where(train.alterations["TP53"] != 1)))
+    nobody = replace(
+        train, clinical=train.clinical.assign(sex=train.clinical["sex"].where(train.alterations["TP53"] != 1))
+    )
     with pytest.raises(InputError, match="no training patient"):
         read_quotas({"sex": "even", "TP53": 0.5}, nobody)
 

@@ -1,4 +1,4 @@
-"""Differences between groups: as fairlearn computes them, none where groups are alike, and the size of what is planted."""
+"""Differences between groups: as fairlearn computes them, the same of the same patients, and what was planted."""
 
 from dataclasses import replace
 

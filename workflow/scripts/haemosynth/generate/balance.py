@@ -4,8 +4,8 @@ A class is a level or a band of a clinical column, an alteration, or one of seve
 from the fitted generator as always, many more than are needed, and those of each class are kept until its quota is
 full: within a class they are patients of the generator given the class, whatever the algorithm and the order of its
 modalities, and no model has to be able to draw given a class. What it costs is the draw: a class that is k times rarer
-than its quota needs k draws for each patient, so that the draw is bounded (`pool.RECORDS`), and a class that it does not
-fill is refused.
+than its quota needs k draws for each patient, so that the draw is bounded (`pool.RECORDS`), and a class that does not
+fill its quota is refused.
 
 Several quotas are met together, and independently of one another: a cell, one category of each quota, has the product
 of their shares. The order of the patients is such that the first n of them have the quotas of n patients, for every n
@@ -217,7 +217,8 @@ def _check_category(key: str, category: str, known: Sequence[str], train: Cohort
         if found:
             if column not in schema.columns:
                 raise InputError(
-                    f"balance.{key}: {schema.cohort} has no column {column!r}; {suggestion(column, list(schema.columns))}"
+                    f"balance.{key}: {schema.cohort} has no column {column!r}; "
+                    f"{suggestion(column, list(schema.columns))}"
                 )
             _check_category(column, level, _levels(train, column), train)
     elif known and category not in known:
@@ -346,9 +347,9 @@ def balanced(draw: Cohort, quotas: Quotas, least: int, most: int) -> Cohort:
     if len(cells) < least:
         place = int((counts / quotas.shares).argmin())
         raise InputError(
-            f"balance: of {len(draw)} patients drawn {counts[place]} have {quotas.cell(place)}, and {least} patients need "
-            f"{int(np.ceil(quotas.shares[place] * least))}; the class is too rare to be drawn: ask for a smaller share, "
-            "or for fewer synthetic patients"
+            f"balance: of {len(draw)} patients drawn {counts[place]} have {quotas.cell(place)}, and {least} patients "
+            f"need {int(np.ceil(quotas.shares[place] * least))}; the class is too rare to be drawn: ask for a smaller "
+            "share, or for fewer synthetic patients"
         )
     order = np.argsort(labels, kind="stable")
     starts = np.searchsorted(labels[order], np.arange(len(counts)))
@@ -419,7 +420,7 @@ def within_quotas(cohort: Cohort, quotas: Quotas) -> Cohort:
 def sentences(quotas: Quotas, train: Cohort, patients: int) -> list[str]:
     """What every document says of a balanced cohort."""
     lines = [
-        "This cohort is balanced: its classes are as frequent as was asked for, and not as they are among real patients. "
+        "This cohort is balanced: its classes are as frequent as was asked for, not as they are among real patients. "
         "Frequencies, incidences and survival of the whole cohort hold with the column `weight` alone, which restores "
         "the prevalence of the real cohort."
     ]
@@ -434,8 +435,8 @@ def sentences(quotas: Quotas, train: Cohort, patients: int) -> list[str]:
     few = [one.name for one in enlarged(quotas, train) if one.patients < FEWEST]
     if few and quotas.declared:
         lines.append(
-            f"Classes of fewer than {FEWEST} real patients are enlarged ({', '.join(few)}); {quotas.declared['by']} answers "
-            f"for it: {quotas.declared['reason']}."
+            f"Classes of fewer than {FEWEST} real patients are enlarged ({', '.join(few)}); {quotas.declared['by']} "
+            f"answers for it: {quotas.declared['reason']}."
         )
     lines.append(
         f"Patients of an enlarged class are new draws of the generator and hold no more than it learned from its real "

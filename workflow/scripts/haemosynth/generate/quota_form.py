@@ -32,7 +32,9 @@ def check_balance(config: Mapping[str, Any]) -> None:
             if not words or not all(isinstance(text, str) and text.strip() for text in wanted.values()):
                 raise InputError("config: balance.declared: expected {by: who answers for it, reason: why}, in words")
         elif wanted != EVEN:
-            shares_of(str(key), wanted if isinstance(wanted, Mapping) else {PRESENT: wanted}, config["synthetic_patients"])
+            shares_of(
+                str(key), wanted if isinstance(wanted, Mapping) else {PRESENT: wanted}, config["synthetic_patients"]
+            )
     for name, recipe in config["generators"].items():
         methods = config["methods"]
         private = [
@@ -69,5 +71,7 @@ def shares_of(key: str, wanted: Mapping[Any, Any], patients: Any) -> dict[str, f
             value = value / patients
         found[str(name)] = float(value)
     if sum(found.values()) > 1 + 1e-9:
-        raise InputError(f"balance.{key}: the quotas sum to {sum(found.values()):.3g} of the patients; at most 1 is there")
+        raise InputError(
+            f"balance.{key}: the quotas sum to {sum(found.values()):.3g} of the patients; at most 1 is there"
+        )
     return found

@@ -45,10 +45,11 @@ def write_crate(
     files = sorted(f for f in folder.rglob("*") if f.is_file() and f.name != NAME)
     parts = [_file(file, folder) for file in files]
     outputs = [part for part in parts if part["@id"] not in (WORKFLOW, "config.yaml")]
+    balance = ("balance",) if config.get("balance") else ()
     settings = [
         {"@id": f"#setting-{key}", "@type": "PropertyValue", "name": key, "value": str(config[key]),
          "exampleOfWork": {"@id": f"#parameter-{key}"}}
-        for key in ("seed", "seeds", "synthetic_patients", "release", "publish", *(["balance"] if config.get("balance") else []))
+        for key in ("seed", "seeds", "synthetic_patients", "release", "publish", *balance)
         if key in config
     ]  # fmt: skip
     parameters = [
@@ -78,9 +79,9 @@ def write_crate(
         {"@id": NAME, "@type": "CreativeWork", "about": {"@id": "./"},
          "conformsTo": [{"@id": "https://w3id.org/ro/crate/1.1"},
                         {"@id": "https://w3id.org/workflowhub/workflow-ro-crate/1.0"}]},
-        {"@id": "./", "@type": "Dataset", "name": f"Synthetic patients after {study}{', balanced' if config.get('balance') else ''}",
+        {"@id": "./", "@type": "Dataset", "name": f"Synthetic patients after {study}{', balanced' if balance else ''}",
          "description": f"Synthetic patients with their validation. No row is a real patient. {_stamp(config)}"
-         + (BALANCED if config.get("balance") else ""),
+         + (BALANCED if balance else ""),
          "datePublished": str(citation.get("date-released", UNDATED)), "license": {"@id": _license(citation)},
          "author": _references(_people(citation)), "conformsTo": [{"@id": profile} for profile in PROFILES],
          "mainEntity": {"@id": WORKFLOW}, "mentions": [{"@id": "#run"}], "hasPart": _references(parts)},

@@ -261,7 +261,8 @@ def write_release(
         if offers(name, "export") and hasattr(export := load(name, "export"), "export"):
             export.export(released, part)
     _write_text_table(
-        cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / stamped("clinical.tsv", tier, balanced)
+        cohort.clinical.rename_axis("patient_id").reset_index(),
+        part / "tables" / stamped("clinical.tsv", tier, balanced),
     )
     if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
         matrix = cohort.alterations.astype("Int8")

@@ -1,4 +1,4 @@
-"""Balance: are the quotas met, is all else kept given the class, and is anything gained by the patients that were added?
+"""Balance: are the quotas met, is all else kept given the class, and is anything gained by the patients added?
 
 Three questions. Reached: the share that each class has, beside its quota. Kept: within each class that the quotas
 enlarge, synthetic members are compared with held-out ones, margins by margin, by a classifier, in survival and in
@@ -68,7 +68,7 @@ KEPT = {
         "Lopez-Paz and Oquab, ICLR 2017",
     ),
     "class_survival_distance": (
-        "mean absolute difference of the Kaplan-Meier curves of the first endpoint up to the 90 % quantile of follow-up",
+        "mean absolute difference of the Kaplan-Meier curves of the first endpoint up to the 90 % quantile of times",
         "Kaplan and Meier, J Am Stat Assoc 1958;53:457",
     ),
     "class_frequency_distance": ("mean over alterations of the difference of their frequencies", "this project"),
@@ -86,7 +86,7 @@ METRICS = (
     *(
         Metric(
             name, "error", "", (0, 1), JOINT, "bootstrap",
-            f"{formula}; members of an enlarged class against held-out members at equal n; all: mean over classes", text,
+            f"{formula}; members of an enlarged class against held-out ones at equal n; all: mean over classes", text,
         )
         for name, (formula, text) in KEPT.items()
     ),
@@ -175,7 +175,7 @@ def learn(
     # As many members as the quota gives among as many others as there are, within reason.
     wanted = one.share / max(1 - one.share, 1e-9) * (~member).sum()
     most = settings["factor"] * max(member.sum(), 1)
-    extra = int(round(min(wanted, most) - member.sum()))
+    extra = int(np.rint(min(wanted, most) - member.sum()))
     classifier, prognosis = {}, {}
     base = _coded(drawn, design, keep, member.astype(float))
     added = {"real": base[:0]}
@@ -291,8 +291,10 @@ def margin_distance(first: Cohort, second: Cohort) -> float:
             if all(len(side) for side in known):
                 found.append(float(ks_2samp(*known, method="asymp").statistic))
             continue
-        shares = [side.astype(object).fillna("").value_counts(normalize=True) for side in sides]
-        found.append(float(shares[0].sub(shares[1], fill_value=0).abs().sum() / 2))
+        shares = [side.value_counts(normalize=True, dropna=False) for side in sides]
+        levels = shares[0].index.union(shares[1].index)
+        parts = [side.reindex(levels, fill_value=0).to_numpy(float) for side in shares]
+        found.append(float(np.abs(parts[0] - parts[1]).sum() / 2))
     return float(np.mean(found))
 
 

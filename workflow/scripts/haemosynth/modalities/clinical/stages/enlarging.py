@@ -28,8 +28,8 @@ def by_smote(
     are those that most of these have. A column of several levels is one nominal column.
 
     Args:
-        table: (patients, covariates + 3), as the stage `balance` codes them. members: rows of the class. wanted: members
-            that are added.
+        table: (patients, covariates + 3), as the stage `balance` codes them. members: rows of the class. wanted:
+            members that are added.
     """
     from imblearn.over_sampling import SMOTENC
 
@@ -42,8 +42,8 @@ def by_smote(
     own = own if len(own) > 2 else np.vstack([own, own])
     codes = [np.where(own[:, group].any(axis=1), own[:, group].argmax(axis=1) + 1, 0) for group in groups]
     mixed = np.column_stack([own[:, numbers], own[:, -2], *codes, own[:, -1]])
-    # The sampler enlarges the smaller of two classes; the larger one is never looked at.
-    others = np.zeros((len(own) + wanted, mixed.shape[1]))
+    # The sampler asks for another class, which it never looks at.
+    others = np.zeros((2, mixed.shape[1]))
     nominal = list(range(len(numbers) + 1, mixed.shape[1]))
     if not len(numbers) and not nominal:
         return own[rng.integers(len(own), size=wanted)]

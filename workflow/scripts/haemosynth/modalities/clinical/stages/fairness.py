@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,8 @@ METRICS = (
     *(
         Metric(
             f"{name}_{origin}", "descriptive", "", (0, 2 if name == "calibration_gap" else 1), JOINT, "bootstrap",
-            f"largest difference between held-out groups of the {formula} learned on {text}; positive: a predicted"
-            " probability above the rate of training patients",
+            f"largest difference between held-out groups of the {formula} learned on {text}; predicted positive:"
+            " a probability above the rate of the outcome in training patients",
             source,
         )
         for name, (formula, source) in GAPS.items()
@@ -109,7 +110,7 @@ class Models:
 
 @dataclass(frozen=True)
 class Prepared:
-    """models: of each of SOURCES that there is. groups: columns. threshold: rate of the outcome in training patients."""
+    """models: of each of SOURCES that is there. groups: columns. threshold: rate of the outcome in training."""
 
     design: Design
     models: Mapping[str, Models]
@@ -196,7 +197,7 @@ def group_labels(cohort: Cohort, column: str, settings: Mapping[str, Any]) -> pd
         return values.astype(object)
     bounds = sorted(float(bound) for bound in settings["age_bands"])
     names = np.array([
-        f"below {bounds[0]:g}", *(f"{low:g} to {high:g}" for low, high in zip(bounds, bounds[1:], strict=False)),
+        f"below {bounds[0]:g}", *(f"{low:g} to {high:g}" for low, high in pairwise(bounds)),
         f"{bounds[-1]:g} and above",
     ], dtype=object)  # fmt: skip
     found = pd.Series(names[np.searchsorted(bounds, values.fillna(0), side="right")], index=values.index)
