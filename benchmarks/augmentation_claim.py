@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from haemosynth import generate
 from haemosynth.core.cohort import Cohort
+from haemosynth.core.errors import InputError
 from haemosynth.core.streams import stream
 from haemosynth.encode.baseline import baseline_design, follow_up
 from haemosynth.generate.constraints import enforce
@@ -231,6 +232,12 @@ def wide(results: pd.DataFrame, measure: str, columns: str) -> pd.DataFrame:
     return results[results["measure"] == measure].pivot_table(index="draw", columns=columns, values="value")
 
 
+def of_the_truth(error: pd.DataFrame, width: pd.DataFrame, target: pd.DataFrame) -> float:
+    """Coverage of the truth itself: the target's own variance is taken off the mean squared error (normal errors)."""
+    missed, stated = np.nanmean(error**2 - target), np.nanmean((width / (2 * Z)) ** 2)
+    return float(2 * norm.cdf(Z * np.sqrt(stated / missed)) - 1) if missed > 0 else 1.0
+
+
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """One row for each arm, every number a mean over draws with its interval."""
     rows = []
@@ -246,6 +253,7 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
             "bias": interval(error.mean(axis=1)),
             "RMSE": interval(np.sqrt((error**2).mean(axis=1))),
             "coverage": interval(covers.mean(axis=1)),
+            "of the truth": f"{of_the_truth(error, width, of('target_variance')):.3f}" if arm != "everybody" else "",
             "width": f"{np.nanmean(width):.2f}",
         }
         if len(agreement := of("agreement")):
@@ -313,4 +321,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")

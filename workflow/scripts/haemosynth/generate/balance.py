@@ -113,7 +113,7 @@ class Class:
 
     def members(self, cohort: Cohort) -> NDArray[np.bool_]:
         """(patients,) who belongs to the class."""
-        return np.all([self.quotas.of[i].labels(cohort) == at for i, at in self.where], axis=0)
+        return np.asarray(np.all([self.quotas.of[i].labels(cohort) == at for i, at in self.where], axis=0))
 
 
 def read_quotas(balance: Mapping[str, Any], train: Cohort, patients: Any = None) -> Quotas:

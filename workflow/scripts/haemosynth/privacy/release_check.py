@@ -165,10 +165,10 @@ def gate(
         if stages and check.stage not in stages:
             continue
         found = metrics[metrics["stage"] == check.stage]
-        own = limits[name] if chosen.get(name) is not None or not name.endswith("auc") else TIERS[tier].outlying
-        for_all = limits[name] if chosen.get(name) is not None else check.limit
-        *row, passed, meaning = _judged_classes(found, name, check, own)
-        rows.append((name, generator, *row, passed, _judged_classes(found, name, check, for_all)[-2], meaning))
+        set_by_tier = chosen.get(name) is None and name == "class_disclosure_auc"
+        at_tier = TIERS[tier].outlying if set_by_tier else limits[name]
+        *row, passed, meaning = _judged_classes(found, name, check, at_tier)
+        rows.append((name, generator, *row, passed, _judged_classes(found, name, check, limits[name])[-2], meaning))
     table = pd.DataFrame(rows, columns=COLUMNS)
     failed = table.loc[~table["passed"].astype(bool), "check"]
     if override is not None and len(failed):
@@ -186,11 +186,14 @@ def _judged_classes(
     for one in classes:
         ours = found[(found["metric"] == name) & (found["target"] == one)].assign(target="all")
         chance = found[(found["metric"] == f"{check.stage}_chance") & (found["target"] == f"{name}~{one}")]
-        *row, meaning = _judged(pd.concat([ours, chance.assign(target=name)]), name, check, limit)
-        judged.append((*row, f"{meaning} ({one})"))
+        modality, value, at, by_chance, low, high, passed, meaning = _judged(
+            pd.concat([ours, chance.assign(target=name)]), name, check, limit
+        )
+        judged.append((modality, value, at, by_chance, low, high, passed, f"{meaning} ({one})"))
     if not judged:
         return _judged(found.iloc[:0], name, check, limit)
-    return min(judged, key=lambda row: (row[-2], -np.nan_to_num(row[1] - np.fmax(row[2], row[3]))))  # failed ones first
+    # Those that failed come first, then the nearest to its limit.
+    return min(judged, key=lambda row: (row[6], -float(np.nan_to_num(row[1] - np.fmax(row[2], row[3])))))
 
 
 def _judged(

@@ -25,7 +25,9 @@ from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import NEUTRAL, SYNTHETIC, new_figure
 from haemosynth.encode.records import distinct
 from haemosynth.generate.balance import Class, enlarged, read_quotas
+from haemosynth.modalities.registry import RECORD
 from haemosynth.privacy import memory, nearness
+from haemosynth.privacy.linkage import link
 from haemosynth.privacy.redraws import Scores, Targets, areas, attack_redraws, find_targets
 from haemosynth.stats.null_distribution import RARE, Labels, exchanged, quantile
 from haemosynth.validate import Stage
@@ -38,7 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "redraws": 16,  # releases of the same generator whose attacks are averaged, at most
     "exchanges": 1_000,  # of training and unseen members, to see what chance shows
 }
-STAGE = Stage("privacy", needs=("clinical",), memory=6000, runtime=60, pool=True, by_default=False, balanced=True)
+STAGE = Stage("privacy", needs=(RECORD,), memory=6000, runtime=60, pool=True, by_default=False, balanced=True)
 SOURCE = "this project; after Stadler et al., USENIX Security 2022 (attacks on single groups of targets)"
 METRICS = (
     Metric(
@@ -105,7 +107,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     pool = pool.take(np.arange(min(len(pool), len(candidate) * redraws)))
     scores = attack_redraws(targets, targets.coder.code(pool), len(candidate), redraws, 0, 0, trees)
     calibrated = memory.calibrate(train, unseen, memory.DEFAULTS, calibrate)
-    links = memory.link(calibrated.linkage, candidate)
+    links = link(calibrated.linkage, candidate)
     further = None if comparison.pool is None else memory.pool_links(calibrated, pool, memory.DEFAULTS, thin)
     found = memory.find(calibrated, links, further)
     mine = np.array([_flags(targets.patients, targets.member, one, train, unseen) for one in classes])

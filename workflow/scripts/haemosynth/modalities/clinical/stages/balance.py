@@ -144,7 +144,8 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     classes = tuple(enlarged(quotas, train))
     design = baseline_design(train, int(settings["carriers"]))
     own = np.array([_others(design, one, quotas) for one in classes]).reshape(len(classes), -1)
-    models, sizes = [], []
+    models: list[tuple[Learned, ...]] = []
+    sizes: list[int] = []
     for one, stream in zip(classes, rng.spawn(len(classes)), strict=True):
         keep = own[len(models)]
         trainings = stream.spawn(int(settings["trainings"]))
@@ -270,7 +271,7 @@ def _kept(
         sides = [follow_up(side, real.schema.endpoints[0])[1:] for side in (real, candidate)]
         if all(len(time) for time, _ in sides):
             horizon = float(np.quantile(np.concatenate([time for time, _ in sides]), 0.9))
-            found["class_survival_distance"] = curve_distance(*(kaplan_meier(*side) for side in sides), horizon)
+            found["class_survival_distance"] = curve_distance(kaplan_meier(*sides[0]), kaplan_meier(*sides[1]), horizon)
     if real.alterations is not None and candidate.alterations is not None and real.alterations.shape[1]:
         difference = (real.alterations.mean() - candidate.alterations.mean()).abs()
         found["class_frequency_distance"] = float(difference.mean())
@@ -289,7 +290,7 @@ def margin_distance(first: Cohort, second: Cohort) -> float:
         if column.numeric and column.kind != "event":
             known = [side.dropna().to_numpy(float) for side in sides]
             if all(len(side) for side in known):
-                found.append(float(ks_2samp(*known, method="asymp").statistic))
+                found.append(float(ks_2samp(known[0], known[1], method="asymp").statistic))
             continue
         shares = [side.value_counts(normalize=True, dropna=False) for side in sides]
         levels = shares[0].index.union(shares[1].index)
@@ -398,7 +399,7 @@ def _draw_shares(axis: Any, quotas: Quotas, values: pd.DataFrame, comparison: Co
     axis.plot([], [], "o", color=SYNTHETIC, label="this cohort")
     axis.set_yticks(range(places), names)
     axis.set(xlabel="share of patients", xlim=(-0.02, 1.02), ylim=(places - 0.4, -0.7))
-    axis.legend(loc="lower right", fontsize=7.5)
+    axis.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.22), fontsize=8)
 
 
 def _draw_gains(axis: Any, measure_: str, shown: Sequence[str], values: pd.DataFrame) -> None:
@@ -421,8 +422,8 @@ def _draw_gains(axis: Any, measure_: str, shown: Sequence[str], values: pd.DataF
     axis.axvline(0, color=NEUTRAL, lw=0.9, ls="--")
     for arm, text in ARMS.items():
         axis.plot([], [], "o", color=colours[arm], label=text)
-    axis.set_yticks(ticks, names)
+    axis.set_yticks(ticks, names if measure_ == "auc" else [""] * len(names))
     words = {"auc": "gain in area under the ROC curve", "c_index": "gain in C-index among members"}
-    axis.set(xlabel=f"{words[measure_]} (95 % interval)", ylim=(place - 0.4, -0.8))
+    axis.set(xlabel=f"{words[measure_]}\n(95 % interval)", ylim=(place - 0.4, -0.8))
     if measure_ == "auc":
-        axis.legend(loc="upper center", bbox_to_anchor=(1.05, -0.16), ncols=4, fontsize=8)
+        axis.legend(loc="upper left", bbox_to_anchor=(-0.2, -0.22), ncols=2, fontsize=8)

@@ -67,7 +67,9 @@ def by_smote(
 
 def _columns(design: Design, keep: NDArray[np.bool_]) -> tuple[list[int], list[list[int]]]:
     """Positions of the numbers, and of each nominal column's indicators, among the covariates that are kept."""
-    numbers, groups, last, place = [], [], "", -1
+    numbers: list[int] = []
+    groups: list[list[int]] = []
+    last, place = "", -1
     for i, name in enumerate(design.names):
         if not keep[i]:
             continue
