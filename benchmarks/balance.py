@@ -30,7 +30,7 @@ from haemosynth.validate.stage import Comparison
 QUOTAS = {
     "class": {"CYTO_INV16_T16_16": 0.15, "CYTO_T_8_21": 0.15, "CYTO_T_15_17": 0.15, "CYTO_COMPLEX": 0.2},
 }
-REPLICATES = 40
+REPLICATES = 20
 
 
 def main(recipe: str) -> None:
@@ -47,7 +47,13 @@ def main(recipe: str) -> None:
           f"cells {dict(zip(quotas.of[0].categories, labels.tolist(), strict=True))}, weights "
           f"{weights(candidate, quotas, train).round(2).unique().tolist()}\n")  # fmt: skip
     tables = {}
-    settings = balance.DEFAULTS | {"balance": QUOTAS, "repeats": 1, "replicates": REPLICATES, "released": None}
+    settings = balance.DEFAULTS | {
+        "balance": QUOTAS,
+        "repeats": 1,
+        "trainings": 6,
+        "replicates": REPLICATES,
+        "released": None,
+    }
     for who, side in (
         (recipe, candidate), ("real", train),
         ("independent", reference("independent", train, len(train), stream(*key, "independent"))),

@@ -30,7 +30,7 @@ from haemosynth.generate.pool import RECORDS
 from haemosynth.generate.quota_form import ABSENT, CLASSES, DECLARED, EVEN, OTHERS, PRESENT, shares_of
 
 FEWEST = 20  # real patients of a class that may be enlarged without a declaration
-SPARE = 1.1  # patients drawn for each that training patients say is needed
+SPARE = 1.5  # patients drawn for each that training patients say is needed: a model may find a class rarer
 BAND = re.compile(r"^(?:(<|<=|>|>=)\s*(-?[\d.]+)|(-?[\d.]+)\s*to\s*(-?[\d.]+))$")
 Labels = NDArray[np.intp]
 Shares = NDArray[np.float64]
