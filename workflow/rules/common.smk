@@ -41,6 +41,7 @@ RECIPES = [name for name in config["generators"] if name not in EXTERNAL]
 MADE = [name for name in REFERENCES if name in config["compare"]]  # references that are made of training patients
 SEED_FOLDER = "results/{cohort}/seed-{seed}"
 RECORD_FILE = registry.MODALITIES[RECORD].files[-1]
+BALANCE = config.get("balance") or {}
 
 
 def job(stream):
@@ -81,7 +82,7 @@ DRAW = lambda wildcards: {
     "most": config["release"]["most"],
     "published": wildcards.generator in config["publish"],
     "given": bool(method_given(RECORD, recipe_method(RECORD, wildcards))),
-}
+} | ({"balance": BALANCE} if BALANCE else {})
 
 
 def one_of(names):
@@ -103,6 +104,11 @@ def cohort_files(folder):
         for modality in MODALITIES
         for name in registry.MODALITIES[modality].files
     }
+
+
+def balanced_by(wildcards):
+    """The training patients, whom quotas count, in a study that has some."""
+    return list(cohort_files(f"{SEED_FOLDER}/train".format(**wildcards)).values()) if BALANCE else []
 
 
 def without_record(cohort):
@@ -379,6 +385,7 @@ def stage_settings(name, stage):
     number = config["synthetic_patients"]
     released = {"released": number if isinstance(number, int) else None}  # chosen sizes are read by the job
     settings = {**config["validation"]["common"], **config["validation"].get(name, {}), **released}
+    settings |= {"balance": BALANCE} if BALANCE and stage.balanced else {}
     return (lambda wildcards: {**settings, "methods": refitted(wildcards)}) if stage.refits else settings
 
 

@@ -42,6 +42,7 @@ for modality in OF_RECORD:
             schema=f"{SEED_FOLDER}/train/schema.yaml",
             train=f"{SEED_FOLDER}/train/{RECORD_FILE}",
             given=given_parts(modality),
+            balanced=balanced_by,
             code=algorithm_code(modality, "sample.py"),
         output:
             **{
@@ -78,6 +79,7 @@ rule assemble:
     input:
         schema=f"{SEED_FOLDER}/train/schema.yaml",
         parts=parts,
+        balanced=balanced_by,
         code=package("assemble.py"),
     output:
         **cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}/pool"),

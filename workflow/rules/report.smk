@@ -64,6 +64,7 @@ rule gate:
         modalities=lambda wildcards: modalities(config, wildcards.cohort),
         publish=config["publish"],
         seed=config["seeds"][0],
+        balanced=bool(BALANCE),
     script:
         "../scripts/gate.py"
 

@@ -31,6 +31,7 @@ for (name, stage), references in product(STAGES.items(), [True, False]):
             candidates=compared(stage, references) if references else lambda wildcards: [wildcards.generator],
             modalities=modalities_read(stage),
             settings=stage_settings(name, stage),
+            balance=BALANCE if stage.reads_prevalence else {},
         script:
             "../scripts/validate.py"
 

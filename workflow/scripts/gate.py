@@ -11,6 +11,8 @@ with job(snakemake):
     metrics = read_table(snakemake.input.metrics)
     first = metrics[(metrics["seed"] == snakemake.params.seed)]
     chosen = {key: snakemake.params[key] for key in ("modalities", "tier")}
+    if snakemake.params.get("balanced"):
+        chosen["balanced"] = True
     checks = [
         gate(first[first["generator"] == name], snakemake.params.limits, **chosen) for name in snakemake.params.publish
     ]

@@ -1,5 +1,6 @@
 """Candidates and real patients -> one stage's metrics, replicates and figure of each."""
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from job import job
 with job(snakemake) as work:
     from haemosynth.core.figures import save_figure
     from haemosynth.core.files import write_table
+    from haemosynth.generate import REFERENCES
+    from haemosynth.generate.balance import at_real_prevalence, read_quotas, within_quotas
     from haemosynth.generate.pool import released_patients
     from haemosynth.modalities.cohort_files import read_cohort
     from haemosynth.validate.resampling import evaluate, prepared, stage_settings
@@ -20,6 +23,14 @@ with job(snakemake) as work:
 
     def patients(folder):
         return read_cohort(folder, snakemake.params.get("modalities", ()))
+
+    if snakemake.params.balance:
+        # Whole cohorts are compared at the prevalence of the real one: of a balanced one the part that has it.
+        quotas = read_quotas(snakemake.params.balance, comparison.train, settings.get("released"))
+        comparison = replace(comparison, real=within_quotas(comparison.real, quotas))
+        if snakemake.wildcards.generator not in REFERENCES:
+            part = at_real_prevalence(comparison.candidate, quotas, comparison.train)
+            comparison = replace(comparison, candidate=part)
 
     # The streams leave the generator out: all candidates meet the same real patients.
     def streams(*names):

@@ -64,6 +64,27 @@ CHECKS: dict[str, Check] = {
 CHECKS.update(
     {check: own for name in FURTHER if offers(name, "checks") for check, own in load(name, "checks").CHECKS.items()}
 )
+# Asked of each class that quotas enlarge, on its members alone, in a study that has quotas (`balance:`). A class is
+# judged as the patients who stand far from all others are: few, and shown more often than they are met.
+OF_CLASSES: dict[str, Check] = {
+    "class_disclosure_auc": Check(
+        "enlarged_classes", TIERS["open"].outlying,
+        "how well the worst attack tells training from unseen patients of an enlarged class, in expectation",
+    ),
+    "class_exact_matches": Check(
+        "enlarged_classes", 0.005,
+        "share of the class's clinical records that repeat a training patient, above that of unseen patients",
+    ),
+    "class_linked_copies": Check(
+        "enlarged_classes", 0.005,
+        "share of the class's training patients to whom a released record belongs, above that of unseen patients",
+    ),
+    "class_exposed": Check(
+        "enlarged_classes", 0.01,
+        "share of the class's training patients whom records come nearer than they come to 2 % of its unseen patients",
+    ),
+}  # fmt: skip
+EVERY = CHECKS | OF_CLASSES
 NOTHING_TO_COPY = "the cohort has no genomic modality"
 
 
@@ -73,14 +94,14 @@ def settings(chosen: Mapping[str, Any]) -> tuple[dict[str, float], Mapping[str, 
     Raises:
         InputError: a check that is unknown, a limit that is no number from 0 to 1, an override without name or reason.
     """
-    limits = {name: check.limit for name, check in CHECKS.items()}
+    limits = {name: check.limit for name, check in EVERY.items()}
     override = chosen.get(OVERRIDE)
     for name, limit in chosen.items():
         if name == OVERRIDE:
             continue
-        if name not in CHECKS:
+        if name not in EVERY:
             raise InputError(f"gate: unknown check {name!r}; expected {', '.join(CHECKS)} or {OVERRIDE}")
-        if limit is None and CHECKS[name].stage == "disclosure":
+        if limit is None and EVERY[name].stage == "disclosure":
             continue
         if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit <= 1:
             raise InputError(f"gate.{name}: expected a number from 0 to 1, not {limit!r}")
@@ -99,6 +120,7 @@ def gate(
     stages: Collection[str] = (),
     modalities: Collection[str] = OF_RECORD,
     tier: str = "open",
+    balanced: bool = False,
 ) -> pd.DataFrame:
     """Hold a release against its limits: a check passes at its limit, or where chance explains the value.
 
@@ -114,6 +136,7 @@ def gate(
         modalities: of the cohort. Checks of others are not asked; where none is left the table is empty, and an empty
             table does not pass.
         tier: to whom the release may go. Memory of single patients is judged alike in all tiers.
+        balanced: whether quotas enlarge classes: each is then judged on its own members, the worst one decides.
 
     Returns:
         the table with COLUMNS; one row per check, of the modality that comes off worst. open: whether the check would
@@ -138,12 +161,39 @@ def gate(
         found = metrics[metrics["stage"] == check.stage]
         *row, passed, meaning = _judged(found, name, check, by_tier[tier][name])
         rows.append((name, generator, *row, passed, _judged(found, name, check, by_tier["open"][name])[-2], meaning))
+    for name, check in OF_CLASSES.items() if balanced else ():
+        if stages and check.stage not in stages:
+            continue
+        found = metrics[metrics["stage"] == check.stage]
+        set_by_tier = chosen.get(name) is None and name == "class_disclosure_auc"
+        at_tier = TIERS[tier].outlying if set_by_tier else limits[name]
+        *row, passed, meaning = _judged_classes(found, name, check, at_tier)
+        rows.append((name, generator, *row, passed, _judged_classes(found, name, check, limits[name])[-2], meaning))
     table = pd.DataFrame(rows, columns=COLUMNS)
     failed = table.loc[~table["passed"].astype(bool), "check"]
     if override is not None and len(failed):
         meaning = f"released by {override['by']} against {', '.join(failed)}: {override['reason']}"
         table.loc[len(table)] = [OVERRIDE, generator, "", *[np.nan] * 5, True, False, meaning]
     return table
+
+
+def _judged_classes(
+    found: pd.DataFrame, name: str, check: Check, limit: float
+) -> tuple[str, float, float, float, float, float, bool, str]:
+    """As `_judged`, of the class that comes off worst; the meaning says which."""
+    classes = list(dict.fromkeys(found.loc[found["metric"] == name, "target"]))
+    judged = []
+    for one in classes:
+        ours = found[(found["metric"] == name) & (found["target"] == one)].assign(target="all")
+        chance = found[(found["metric"] == f"{check.stage}_chance") & (found["target"] == f"{name}~{one}")]
+        modality, value, at, by_chance, low, high, passed, meaning = _judged(
+            pd.concat([ours, chance.assign(target=name)]), name, check, limit
+        )
+        judged.append((modality, value, at, by_chance, low, high, passed, f"{meaning} ({one})"))
+    if not judged:
+        return _judged(found.iloc[:0], name, check, limit)
+    # Those that failed come first, then the nearest to its limit.
+    return min(judged, key=lambda row: (row[6], -float(np.nan_to_num(row[1] - np.fmax(row[2], row[3])))))
 
 
 def _judged(
@@ -213,7 +263,7 @@ def refusal(checks: pd.DataFrame, smaller: str = "") -> str:
         )
     refused = checks[~checks["passed"].astype(bool)]
     failed = [failure(row) for row in refused.to_dict("records")]
-    stages = {CHECKS[name].stage for name in refused["check"]}
+    stages = {EVERY[name].stage for name in refused["check"]}
     if stages == {"disclosure"} and smaller:
         help_ = smaller[0].upper() + smaller[1:]
     else:
@@ -229,7 +279,7 @@ def failure(row: Mapping[Any, Any]) -> str:
     name, value, limit = row["check"], row["value"], row["limit"]
     if np.isnan(value):
         return f"{name} {row['meaning']}"
-    if CHECKS[name].least:
+    if EVERY[name].least:
         return f"{name} {value:.3g} is below {limit:.3g}"
     chance = f" and chance shows at most {row['chance']:.3g}" if row["chance"] > limit else ""
     where = f" ({row['modality']})" if isinstance(row["modality"], str) and row["modality"] else ""

@@ -29,12 +29,12 @@ TIERS: Mapping[str, Tier] = {
 }
 
 
-def stamped(name: str, tier: str) -> str:
-    """A file name that says to whom it may go: `clinical.tsv`, or `clinical.agreement.tsv` if not for everybody."""
-    if tier == "open":
-        return name
+def stamped(name: str, tier: str, balanced: bool = False) -> str:
+    """A file name that says to whom it may go, and whether the cohort is balanced: `clinical.tsv`, or
+    `clinical.agreement.tsv` if not for everybody, or `clinical.balanced.tsv`."""
+    marks = [*(["balanced"] if balanced else []), *([] if tier == "open" else [tier])]
     stem, dot, ending = name.rpartition(".")
-    return f"{stem}.{tier}{dot}{ending}"
+    return f"{'.'.join([stem, *marks])}{dot}{ending}"
 
 
 LEAST = 0.60  # the area up to which a release passes whatever a table would tell

@@ -25,6 +25,7 @@ CONTEXT = ["https://w3id.org/ro/crate/1.1/context", {"sha256": "https://w3id.org
 LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 # Of an equal release the bytes are equal, so the date is that of the code's version, not of the run (`run.json`).
 UNDATED = "1970-01-01"
+BALANCED = " The cohort is balanced: its classes have the quotas of the study, and weights restore their prevalence."
 
 
 def write_crate(
@@ -44,10 +45,12 @@ def write_crate(
     files = sorted(f for f in folder.rglob("*") if f.is_file() and f.name != NAME)
     parts = [_file(file, folder) for file in files]
     outputs = [part for part in parts if part["@id"] not in (WORKFLOW, "config.yaml")]
+    balance = ("balance",) if config.get("balance") else ()
     settings = [
         {"@id": f"#setting-{key}", "@type": "PropertyValue", "name": key, "value": str(config[key]),
          "exampleOfWork": {"@id": f"#parameter-{key}"}}
-        for key in ("seed", "seeds", "synthetic_patients", "release", "publish") if key in config
+        for key in ("seed", "seeds", "synthetic_patients", "release", "publish", *balance)
+        if key in config
     ]  # fmt: skip
     parameters = [
         {"@id": f"#parameter-{s['name']}", "@type": "FormalParameter", "name": s["name"], "additionalType": "Text",
@@ -76,8 +79,9 @@ def write_crate(
         {"@id": NAME, "@type": "CreativeWork", "about": {"@id": "./"},
          "conformsTo": [{"@id": "https://w3id.org/ro/crate/1.1"},
                         {"@id": "https://w3id.org/workflowhub/workflow-ro-crate/1.0"}]},
-        {"@id": "./", "@type": "Dataset", "name": f"Synthetic patients after {study}",
-         "description": f"Synthetic patients with their validation. No row is a real patient. {_stamp(config)}",
+        {"@id": "./", "@type": "Dataset", "name": f"Synthetic patients after {study}{', balanced' if balance else ''}",
+         "description": f"Synthetic patients with their validation. No row is a real patient. {_stamp(config)}"
+         + (BALANCED if balance else ""),
          "datePublished": str(citation.get("date-released", UNDATED)), "license": {"@id": _license(citation)},
          "author": _references(_people(citation)), "conformsTo": [{"@id": profile} for profile in PROFILES],
          "mainEntity": {"@id": WORKFLOW}, "mentions": [{"@id": "#run"}], "hasPart": _references(parts)},

@@ -24,7 +24,7 @@ class Account:
     -> description of its fitted model; `parameters` is the number of fitted numbers. gate: the checks. composites: mean
     relative score per pillar and modality, as `scorecard` makes them. note: what the study says of its cohort. tier: to
     whom the release may go. disclosure: what attackers learn, in sentences. curve: what each number of patients tells
-    and is good for (`publish.size`).
+    and is good for (`publish.size`). balance: what is said of a balanced cohort, in sentences.
     """
 
     study: str
@@ -38,6 +38,7 @@ class Account:
     tier: str = "open"
     disclosure: Sequence[str] = ()
     curve: pd.DataFrame | None = None
+    balance: Sequence[str] = ()
 
 
 def write_card(cohort: Cohort, account: Account) -> str:
@@ -58,7 +59,7 @@ def write_card(cohort: Cohort, account: Account) -> str:
 
 def _open(cohort: Cohort, account: Account) -> list[str]:
     return [
-        f"# Synthetic patients after {account.study}",
+        f"# Synthetic patients after {account.study}" + (", balanced" if account.balance else ""),
         "",
         f"{len(cohort)} synthetic patients, made by the generator `{account.generator}` from "
         f"{account.training_patients} real ones. No row is a real patient. Identifiers were made up.",
@@ -66,6 +67,11 @@ def _open(cohort: Cohort, account: Account) -> list[str]:
         f"**Tier {account.tier}: {TIERS[account.tier].stamp}.**",
         "",
         *([f"**{account.note}**", ""] if account.note else []),
+        *(
+            [f"**{account.balance[0]}**", "", *(f"- {line}" for line in account.balance[1:]), ""]
+            if account.balance
+            else []
+        ),
     ]
 
 

@@ -25,6 +25,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.core.files import read_table, without_formulas, write_json, write_table, write_text, write_yaml
 from haemosynth.core.schema import Column, Schema
 from haemosynth.core.strings import check_strings, own_texts
+from haemosynth.generate.balance import read_quotas, sentences, weights
 from haemosynth.modalities.cohort_files import write_cohort
 from haemosynth.modalities.registry import FURTHER, MODALITIES, load, offers
 from haemosynth.privacy.release_check import refusal, verdict
@@ -163,6 +164,9 @@ def publish(
         smaller = advice(curve, tier) if curve is not None and "told" in curve else ""
         raise InputError(f"{content.cohort}: {refusal(gate, smaller)}")
     own = content.metrics[(content.metrics["generator"] == generator) & (content.metrics["seed"] == config["seeds"][0])]
+    number = config["synthetic_patients"]
+    balance = config.get("balance")
+    quotas = read_quotas(balance, content.train, number) if balance else None
     recipe = {modality: config["generators"][generator][modality] for modality, _ in content.models}
     composites = content.composites[content.composites["generator"] == generator]
     models = {modality: description for (modality, _), description in content.models.items()}
@@ -204,9 +208,11 @@ def publish(
                 tier=tier,
                 disclosure=disclosure_sentences(own, len(content.train), config["release"], curve),
                 curve=curve,
+                balance=[] if quotas is None else sentences(quotas, content.train, len(cohort)),
             ),
         ),
         config=config,
+        weight=None if quotas is None else weights(cohort, quotas, content.train),
         root=root,
         run={"finished": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.platform()},
         strings=strings,
@@ -244,6 +250,7 @@ def write_release(
     strings: str | Path | None = None,
     explorer: str = "",
     characteristics: pd.DataFrame | None = None,
+    weight: pd.Series | None = None,
 ) -> None:
     """Write a release folder in one piece: it is built beside its place and moved there when it is whole.
 
@@ -255,10 +262,11 @@ def write_release(
         run: times and machine; the only file whose bytes differ between equal runs.
         strings: hashes of raw strings that no file may hold; not searched for where there are none.
         explorer: the page on which patients are filtered. characteristics: Table 1. An empty one is not written.
+        weight: (patients,) of a balanced cohort, see `generate.balance.weights`; its files say that it is balanced.
     """
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    tier = str(config["release"]["tier"])
+    tier, balanced = str(config["release"]["tier"]), weight is not None
     released = replace(cohort, schema=release_schema(cohort))
     write_cohort(released, part / "cohort")
     for name in (name for name in FURTHER if name in cohort.parts):
@@ -266,33 +274,38 @@ def write_release(
         if offers(name, "export") and hasattr(export := load(name, "export"), "export"):
             export.export(released, part, tier)
     _write_text_table(
-        cohort.clinical.rename_axis("patient_id").reset_index(), part / "tables" / stamped("clinical.tsv", tier)
+        cohort.clinical.rename_axis("patient_id").reset_index(),
+        part / "tables" / stamped("clinical.tsv", tier, balanced),
     )
     if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
         matrix = cohort.alterations.astype("Int8")
         matrix.insert(0, "sequenced", cohort.sequenced.astype("Int8"))
         _write_text_table(
-            matrix.rename_axis("patient_id").reset_index(), part / "tables" / stamped("alterations.tsv", tier)
+            matrix.rename_axis("patient_id").reset_index(), part / "tables" / stamped("alterations.tsv", tier, balanced)
         )
-        _write_text_table(cohort.mutations, part / "tables" / stamped("mutations.tsv", tier))
+        _write_text_table(cohort.mutations, part / "tables" / stamped("mutations.tsv", tier, balanced))
+    if weight is not None:
+        listed = weight.rename_axis("patient_id").reset_index()
+        for folder_ in ("cohort", "tables"):
+            _write_text_table(listed, part / folder_ / stamped("weights.tsv", tier, balanced))
     if annotated(cohort):
-        write_mudata(released, part / stamped("cohort.h5mu", tier))
+        write_mudata(released, part / stamped("cohort.h5mu", tier, balanced))
     write_study(
         released,
         part / "cbioportal",
-        f"{study}_synthetic" if tier == "open" else f"{study}_synthetic_{tier}",
-        f"Synthetic patients after {study}",
+        "_".join([study, "synthetic", *(["balanced"] if balanced else []), *([] if tier == "open" else [tier])]),
+        f"Synthetic patients after {study}{', a balanced cohort' if balanced else ''}",
     )
     for name, table in tables.items():
         _write_text_table(table, part / name)
     for stage, figure in figures.items():
         write_text(figure, part / "figures" / f"{stage}.svg")
-    write_text(dossier, part / stamped("dossier.html", tier))
+    write_text(dossier, part / stamped("dossier.html", tier, balanced))
     if explorer:
-        write_text(explorer, part / stamped("explorer.html", tier))
+        write_text(explorer, part / stamped("explorer.html", tier, balanced))
     if characteristics is not None and len(characteristics) > 1:
-        write_table_one(characteristics, part, study, lambda name: stamped(name, tier))
-    write_text(data_card, part / stamped("DATA_CARD.md", tier))
+        write_table_one(characteristics, part, study, lambda name: stamped(name, tier, balanced))
+    write_text(data_card, part / stamped("DATA_CARD.md", tier, balanced))
     write_yaml(release_config(config, study), part / "config.yaml")
     write_text(environment(), part / "environment.txt")
     write_text(code_version(root), part / "code_version.txt")

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from haemosynth import __version__
 from haemosynth.core.figures import STYLE, lay_out
+from haemosynth.generate.balance import read_quotas, sentences
 from haemosynth.modalities.registry import MODALITIES, RECORD, load
 from haemosynth.privacy.release_check import OVERRIDE, failure, outcomes, overridden, verdict
 from haemosynth.privacy.release_size import chosen_size
@@ -75,11 +76,11 @@ def render(
         questions=PILLARS,
         warnings=_warnings(content, summary, generators, release),
         baseline=config.get("baseline"),
-        note=note_of(config, content.cohort),
+        note=" ".join(filter(None, (note_of(config, content.cohort), _balance_of(content, config)))),
         train=len(content.train),
         seeds=sorted(set(content.metrics["seed"])),
         software=[f"{name} {metadata.version(name)}" for name in SOFTWARE],
-        explorer=stamped("explorer.html", config["release"]["tier"]) if release else "",
+        explorer=stamped("explorer.html", config["release"]["tier"], bool(config.get("balance"))) if release else "",
         side_by_side=_side_by_side(content, generators, release),
         **_describe_checks(content, config, generators),
         **_describe_cohort(content, config, summary, generators, release),
@@ -456,6 +457,14 @@ def _tally(contest: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for generator, part in contest.groupby("generator", sort=False)
     ]
+
+
+def _balance_of(content: Content, config: Mapping[str, Any]) -> str:
+    """What is said of a balanced cohort; empty where the study has no quotas."""
+    if not config.get("balance"):
+        return ""
+    quotas = read_quotas(config["balance"], content.train, config["synthetic_patients"])
+    return " ".join(sentences(quotas, content.train, config["synthetic_patients"] or len(content.train))[:-1])
 
 
 def _gate(gate: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ call. A pair is read on the patients in whom both alterations are known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 

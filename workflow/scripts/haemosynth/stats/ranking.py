@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -9,11 +11,10 @@ from numpy.typing import NDArray
 from haemosynth.core.arrays import Vector
 
 
-def ranks_of(values: NDArray[np.float64], axis: int = 0) -> NDArray[np.float64]:
+def ranks_of(values: NDArray[np.float64], axis: Literal[0, 1] = 0) -> NDArray[np.float64]:
     """Ranks from 1 along an axis of one or two; equal values share their mean rank, and NaN has none (NaN)."""
-    if np.ndim(values) == 1:
-        return pd.Series(values).rank().to_numpy(np.float64, copy=True)
-    return pd.DataFrame(values).rank(axis=axis).to_numpy(np.float64, copy=True)  # type: ignore[call-overload,no-any-return]
+    table = pd.Series(values) if np.ndim(values) == 1 else pd.DataFrame(values)
+    return np.array(table.rank(axis=axis) if axis else table.rank(), dtype=np.float64)
 
 
 def auc(answer: Vector, score: Vector) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 
 from haemosynth.core.errors import InputError, Mistakes, suggestion
 from haemosynth.generate import REFERENCES
+from haemosynth.generate.quota_form import check_balance
 from haemosynth.modalities.registry import FORMER, FURTHER, MODALITIES, NAMES, OF_RECORD, RECORD, algorithms
 from haemosynth.validate import DEFAULT_STAGES, STAGES
 
@@ -217,6 +218,7 @@ def _check_references(config: Mapping[str, Any]) -> None:
                 mistakes.add([f"config: {key}: {word!r} is unknown here; {suggestion(word, known)}"])
     mistakes.tell()
     _check_size(config)
+    check_balance(config)
     for reference in ("real", "independent", "uniform"):
         if reference not in config["compare"]:
             raise InputError(
@@ -301,7 +303,9 @@ def with_defaults(recipe: Mapping[str, Any], methods: Mapping[str, Any]) -> dict
 
 def fill_in(config: dict[str, Any]) -> None:
     """Write into checked settings what they leave out: stages that are run, and methods of further modalities."""
-    config["stages"] = config.get("stages") or DEFAULT_STAGES
+    config["stages"] = config.get("stages") or [
+        name for name in STAGES if name in DEFAULT_STAGES or (STAGES[name].balanced and config.get("balance"))
+    ]
     config["generators"] = {
         name: recipe if "external" in recipe else with_defaults(recipe, config["methods"])
         for name, recipe in config["generators"].items()

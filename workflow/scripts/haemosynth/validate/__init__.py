@@ -35,8 +35,9 @@ class Stage(NamedTuple):
     runtime: minutes. gpu: whether a GPU serves it. all_modalities: it reads every modality that the cohort has. pool:
     it reads the long draw that the release is the first part of. models: it reads fitted trees of pairs. refits: it
     fits the recipe again. of_published: it asks about what is published alone. by_default: it runs where a study names
-    no stages. beside: endings of further files that it writes, for whoever holds the results and for no release.
-    module and about are filled in from the file: its dotted name, and the first line of its description.
+    no stages. balanced: it is told the quotas of a study, and runs where there are some and no stages are named.
+    beside: endings of further files that it writes, for whoever holds the results and for no release. module and
+    about are filled in from the file: its dotted name, and the first line of its description.
     """
 
     pillar: str
@@ -51,6 +52,7 @@ class Stage(NamedTuple):
     refits: bool = False
     of_published: bool = False
     by_default: bool = True
+    balanced: bool = False
     beside: tuple[str, ...] = ()
     module: str = ""
     about: str = ""
@@ -59,6 +61,11 @@ class Stage(NamedTuple):
     def path(self) -> str:
         """The stage's file, from the folder of the scripts."""
         return self.module.replace(".", "/") + ".py"
+
+    @property
+    def reads_prevalence(self) -> bool:
+        """Whether it compares whole cohorts, whose classes must then be as frequent as in the real one."""
+        return self.pillar != "privacy" and not self.balanced
 
     @property
     def caption(self) -> str:

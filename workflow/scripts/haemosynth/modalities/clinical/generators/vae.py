@@ -27,7 +27,7 @@ from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.rare import without_rare_levels
 from haemosynth.learn import loop, prior
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
-from haemosynth.modalities.clinical.generators import density_ratio, forest, gibbs_sweeps
+from haemosynth.modalities.clinical.generators import density_ratio, factors, forest, gibbs_sweeps
 from haemosynth.modalities.clinical.generators.conditioning import Wishes, check_wishes
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, FollowUp, learn
 
@@ -54,6 +54,7 @@ DEFAULTS: dict[str, Any] = {
     "mixture": [1, 4, 8],  # components of the prior; the best BIC is taken
     "refresh": {"trees": 25, "leaf": 24, "max_features": 0.5},  # redraw of each column given the others; null for none
     "refinement": {"trees": 150, "depth": 4, "rate": 0.05, "leaf": 15},  # density-ratio refinement; null for none
+    "factors": None,  # {columns: [...], latent: 2, weight: 30}: latent space in two parts, see `factors`; null for none
     "checkpoint_every": 100,  # steps
     "condition": [],  # columns generated first: all others are conditioned on them
     "where": {},  # column -> level or number: only such patients are sampled
@@ -187,6 +188,9 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
 
     train = at_most(train, int(settings["patients"]), rng)
     train, left_out = without_rare_levels(train, int(settings["fewest"]), rng)
+    split = factors.check(settings, train)
+    if split is not None:
+        settings = {**settings, "condition": list(dict.fromkeys([*split.columns, *settings["condition"]]))}
     wishes = check_wishes(settings, train)
     encoding = learn(train, int(settings["bins"]), wishes.first)
     coded = encoding.encode(train.clinical)
@@ -195,13 +199,15 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     seed = torch_seed(rng)
     prior_seed, critic_seed = torch_seed(rng), torch_seed(rng)
     kept = Checkpoint(checkpoint, identity_of(settings, seed, coded.levels, *base))
-    weights, history = _train(net, coded.levels, base, settings, seed, kept)
+    weights, history = _train(net, coded.levels, base, settings, seed, kept, split)
     with torch.no_grad():
         w = net.weights(torch.tensor(weights))
         mean, log_variance = (part.numpy() for part in net.encode(w, net.features(coded.levels)))
     arrays, description = encoding.save()
     arrays["weights"] = weights
     arrays |= {f"base.{i:03d}": b for i, b in enumerate(base)}
+    if split is not None:
+        arrays["factors.means"] = split.means(mean, split.classes(encoding, coded.levels))
     arrays |= _prior(mean, log_variance, [int(c) for c in settings["mixture"]], prior_seed)
     plain = {
         "encoding": description,
@@ -210,6 +216,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         "parameters": int(net.size),
         "network": {key: settings[key] for key in ("latent", "width", "decoders", "order")},
         **wishes.plain(),
+        **(split.plain() if split else {}),
     }
     if settings["refresh"]:
         forests = gibbs_sweeps.learn(encoding, coded, seed=critic_seed, **settings["refresh"])
@@ -248,6 +255,7 @@ def _train(
     settings: Mapping[str, Any],
     seed: int,
     checkpoint: Checkpoint,
+    split: factors.Factors | None = None,
 ) -> tuple[np.ndarray, pd.DataFrame]:
     import torch
 
@@ -275,6 +283,9 @@ def _train(
         fit_term = (net.log_likelihood(tilt, target[rows], bias).sum(-1) * counts[:, rows]).mean()
         kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(-1).mean()
         loss = float(settings["kl_weight"]) * min(1.0, step / 200) * kl - fit_term
+        if split is not None:
+            told = target[rows][:, : len(split.columns)]
+            loss = loss + split.weight * factors.dependence(mean[:, split.latent :], told)
         loop.descend(adam, loss, rate * min(1.0, step / 50))
         return {"kl": kl.detach()}
 
