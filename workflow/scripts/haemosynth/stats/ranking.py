@@ -13,8 +13,9 @@ from haemosynth.core.arrays import Vector
 
 def ranks_of(values: NDArray[np.float64], axis: Literal[0, 1] = 0) -> NDArray[np.float64]:
     """Ranks from 1 along an axis of one or two; equal values share their mean rank, and NaN has none (NaN)."""
-    table = pd.Series(values) if np.ndim(values) == 1 else pd.DataFrame(values)
-    return np.array(table.rank(axis=axis) if axis else table.rank(), dtype=np.float64)
+    if np.ndim(values) == 1:
+        return np.array(pd.Series(values).rank(), dtype=np.float64)
+    return np.array(pd.DataFrame(values).rank(axis=axis), dtype=np.float64)
 
 
 def auc(answer: Vector, score: Vector) -> float:
