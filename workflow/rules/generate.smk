@@ -76,7 +76,8 @@ rule assemble:
     input:
         schema=f"{SEED_FOLDER}/train/schema.yaml",
         parts=parts,
-        code=package("assemble.py"),
+        models=giving_models,
+        code=settling_code("assemble.py"),
     output:
         **cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}/pool"),
     log:
@@ -94,6 +95,7 @@ rule assemble:
         job=job("assemble"),
         modalities=MODALITIES,
         draw=DRAW,
+        giving=lambda wildcards: {m: recipe_algorithm(m, wildcards) for m in giving_endpoints(wildcards.cohort)},
         alone=lambda wildcards: without_record(wildcards.cohort),
     script:
         "../scripts/assemble.py"

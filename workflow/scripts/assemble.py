@@ -4,10 +4,13 @@ from pathlib import Path
 
 from job import job
 
-with job(snakemake):
+with job(snakemake) as work:
     from haemosynth.core.cohort import bare, read_parts
+    from haemosynth.core.streams import stream
     from haemosynth.generate.constraints import enforce
+    from haemosynth.generate.fitted import load
     from haemosynth.generate.pool import pool_size
+    from haemosynth.modalities import registry
     from haemosynth.modalities.cohort_files import write_cohort
 
     if snakemake.params.alone:  # images of patients without a record: identifiers are all that a patient has
@@ -15,4 +18,10 @@ with job(snakemake):
         cohort = bare(train.schema, pool_size(len(train), **snakemake.params.draw, alone=True))
     else:
         cohort = enforce(read_parts(snakemake.input.schema, *snakemake.input.parts))
+    for i, (name, algorithm) in enumerate(snakemake.params.giving.items()):
+        model = load(*snakemake.input.models[2 * i : 2 * i + 2])
+        # The stream of `sample_part.py`, which draws the same once more and keeps it for those who are released.
+        own = stream(work.seed, f"sample_{name}", *work.names)
+        part = registry.load_algorithm(name, algorithm).sample(model, cohort, own)
+        cohort = registry.load(name, "settle").settle(cohort, part)
     write_cohort(cohort, Path(snakemake.output.schema).parent, snakemake.params.modalities)

@@ -270,6 +270,9 @@ def write_release(
         f"{study}_synthetic" if tier == "open" else f"{study}_synthetic_{tier}",
         f"Synthetic patients after {study}",
     )
+    for name in (name for name in FURTHER if name in cohort.parts and offers(name, "export")):
+        if hasattr(export := load(name, "export"), "extend_study"):
+            export.extend_study(released, part / "cbioportal")
     for name, table in tables.items():
         _write_text_table(table, part / name)
     for stage, figure in figures.items():

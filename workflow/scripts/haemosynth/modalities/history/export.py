@@ -1,0 +1,47 @@
+"""Synthetic histories in a release: a table that people read, timeline files of the study folder, and the data card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.files import without_formulas, write_table
+from haemosynth.modalities.history.part import LINE, MEASUREMENT, VISIT, find_courses
+from haemosynth.modalities.history.timeline import write_timelines
+
+
+def export(cohort: Cohort, folder: Path) -> None:
+    """Write `tables/history.tsv`: every row of every course, times in months from diagnosis."""
+    courses = find_courses(cohort)
+    if courses is not None:
+        write_table(without_formulas(courses.table), folder / "tables/history.tsv")
+
+
+def extend_study(cohort: Cohort, folder: Path) -> None:
+    """Add timeline files to a cBioPortal study folder, whose identifier its `meta_study.txt` says."""
+    courses = find_courses(cohort)
+    if courses is None:
+        return
+    lines = (folder / "meta_study.txt").read_text(encoding="utf-8").splitlines()
+    told = dict(line.split(": ", 1) for line in lines if ": " in line)
+    write_timelines(courses, folder, told["cancer_study_identifier"])
+
+
+def describe(cohort: Cohort) -> list[str]:
+    """The line of the data card, where the cohort has histories."""
+    courses = find_courses(cohort)
+    if courses is None:
+        return []
+    kinds = courses.table["kind"].value_counts()
+    further = [
+        f"{int(kinds[kind]):,} {words}"
+        for kind, words in ((LINE, "treatment lines"), (MEASUREMENT, "measurements"), (VISIT, "visits"))
+        if kind in kinds
+    ]
+    endpoints = ", ".join(courses.design.endpoints) or "no endpoint"
+    return [
+        f"- event histories: the courses of {len(courses.paths):,} patients through {len(courses.design.states)} states"
+        f"{' with ' + ', '.join(further) if further else ''} (`tables/history.tsv`, and timeline files in `cbioportal/`)."
+        f" Times are months from diagnosis; no calendar date exists. {endpoints} in the clinical table follow from the"
+        " path."
+    ]
