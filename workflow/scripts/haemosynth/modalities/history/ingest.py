@@ -170,7 +170,7 @@ def walk(
 
     Args:
         events: patient_id, time, event; at one time those that stand first come first, but what leads to a final state
-            comes last. ends: patient -> months until which the patient was observed.
+            takes the place of the others (an early death is the event of composite endpoints too). ends: patient -> months until which the patient was observed.
 
     Returns:
         rows of states and ends of observation; patient -> line, of those whose events cannot be; how many events
@@ -188,6 +188,10 @@ def walk(
     for patient in map(str, patients):
         if patient not in ends.index:
             continue
+        over = {time for time, event in own.get(patient, []) if event in last}
+        before = own.get(patient, [])
+        own[patient] = [(time, event) for time, event in before if event in last or time not in over]
+        idle += len(before) - len(own[patient])
         end, state = float(ends[patient]), design.start
         path = [(patient, 0.0, STATE, state)]
         wrong = ""
