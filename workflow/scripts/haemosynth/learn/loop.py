@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NOWHERE = Checkpoint(None, "")
+KEPT = "step best_step best_loss stopped history".split()  # what else of a state a checkpoint holds
 PARTS = ("weights", "average", "best")  # of a state, each with as many tensors as there are weights
 
 
@@ -182,7 +183,7 @@ def _save(
         for i, moments in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{o}/{i}/{name}": tensor for name, tensor in moments.items()}
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-    plain = {name: getattr(state, name) for name in ("step", "best_step", "best_loss", "stopped", "history")}
+    plain = {name: getattr(state, name) for name in KEPT}
     checkpoint.save({**arrays, "generator": generator.get_state().numpy()}, plain)
 
 

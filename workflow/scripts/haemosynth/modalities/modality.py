@@ -17,7 +17,8 @@ modality it is:
     figure.py      draw (synthetic, real or None) -> a figure of the dossier
     gallery.py     figures (parts by name, generators, release) -> (title, text, figure) of the dossier
     panel.py       panels of single patients (report/patients.py)
-    export.py      export (cohort, folder); extend_study (cohort, cBioPortal folder); describe (cohort) -> lines of the data card; withhold (entry)
+    export.py      export (cohort, folder); extend_study (cohort, folder of a cBioPortal study);
+                   describe (cohort) -> lines of the data card; withhold (entry)
     checks.py      CHECKS of a release (privacy/release_check.py)
     settle.py      settle (cohort, Part) -> the cohort with the endpoints that follow from it; where `gives_endpoints`
 Modalities of the record are read, drawn and split together, since either may be drawn given the other. The further ones

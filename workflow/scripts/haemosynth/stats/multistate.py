@@ -94,14 +94,17 @@ def left_for(length: Vector, target: Codes, states: int, at: Vector) -> Matrix:
     return np.asarray(padded[:, np.searchsorted(times, at, side="right")])
 
 
-def one_step_effects(length: Vector, event: NDArray[np.bool_], covariates: Matrix) -> tuple[Vector, Vector]:
+def one_step_effects(
+    length: Vector, event: NDArray[np.bool_], covariates: Matrix, prior: float = 0.0
+) -> tuple[Vector, Vector]:
     """Log hazard ratio of every covariate alone, by one step from 0, and its information.
 
     U / I of Cox's partial likelihood at 0: U is the covariance with the martingale residuals of Nelson-Aalen, I the sum
     over events of the variance among those at risk. Unknown covariates (NaN) stand at the mean.
 
     Args:
-        length: (stays,); event: (stays,); covariates: (stays, p).
+        length: (stays,); event: (stays,); covariates: (stays, p). prior: information that is added, which holds effects
+            back of which little is known.
 
     Returns:
         (p,) and (p,); 0 and 0 where a covariate does not vary.
@@ -115,5 +118,5 @@ def one_step_effects(length: Vector, event: NDArray[np.bool_], covariates: Matri
     first, second = np.cumsum(x, axis=0)[last] / number, np.cumsum(x**2, axis=0)[last] / number
     score = ((x - first) * hit[:, None]).sum(axis=0)
     information = ((second - first**2).clip(0) * hit[:, None]).sum(axis=0)
-    effect = np.where(information > 1e-9, score / np.maximum(information, 1e-9), 0.0)
+    effect = np.where(information > 1e-9, score / np.maximum(information + prior, 1e-9), 0.0)
     return effect, np.where(information > 1e-9, information, 0.0)

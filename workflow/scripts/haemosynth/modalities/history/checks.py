@@ -7,7 +7,7 @@ from haemosynth.privacy.check import Check
 CHECKS = {
     "history_repeats": Check(
         "history_memory", 0.005,
-        "share of synthetic paths that repeat a unique path of a training patient in time, above that of unseen patients",
+        "share of synthetic paths that are a training patient's in all times, above that of unseen patients",
         modality="history",
     ),
     "history_nearer_to_train": Check(

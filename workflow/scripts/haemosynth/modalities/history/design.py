@@ -19,8 +19,8 @@ class Measure:
     """A measurement: its unit, the process that a generator learns, the limit of quantification, a logarithmic scale.
 
     process: `two_clones` (a sensitive and a resistant clone under therapy) or `state_mean` (a first-order
-    autoregression round a mean of the state). progression: of two clones, the states whose entry is the progression that
-    the series shows by the rules of the IMWG.
+    autoregression round a mean of the state). progression: of two clones, the states whose entry is the progression
+    that the series shows by the rules of the IMWG.
     """
 
     unit: str = ""
@@ -139,7 +139,9 @@ def _measure(chosen: Any, where: str) -> Measure:
     if measure.process not in PROCESSES:
         raise InputError(f"{where}.process: {measure.process!r} is unknown; expected one of {', '.join(PROCESSES)}")
     if measure.process == TWO_CLONES and not measure.limit > 0:
-        raise InputError(f"{where}.limit: {measure.limit}; a series of two clones needs a limit of quantification above 0")
+        raise InputError(
+            f"{where}.limit: {measure.limit}; a series of two clones needs a limit of quantification above 0"
+        )
     return measure
 
 

@@ -1,4 +1,4 @@
-"""Figures of histories that the field draws: stacked occupation, swimmers, spaghetti, and the waterfall of responses."""
+"""Figures of histories: stacked occupation, swimmers, spaghetti, and the waterfall of responses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from matplotlib.figure import Figure
 
 from haemosynth.core.arrays import Matrix
 from haemosynth.core.figures import (
-    BLACK, BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, REAL, SKY, SYNTHETIC, VERMILION, YELLOW, new_figure, shortened,
+    BLACK,
+    BLUE,
+    GREEN,
+    NEUTRAL,
+    ORANGE,
+    PURPLE,
+    REAL,
+    SKY,
+    SYNTHETIC,
+    VERMILION,
+    YELLOW,
+    new_figure,
+    shortened,
 )  # fmt: skip
 from haemosynth.modalities.history.part import Courses
 from haemosynth.modalities.history.paths import NONE
@@ -39,14 +51,15 @@ def occupation_panels(
     pairs: Sequence[tuple[Courses, Matrix]], times: np.ndarray, label: str
 ) -> tuple[Figure, list[Any]]:
     """Stacked occupation of both sides; the figure and the two axes that are still empty."""
-    drawn, axes = new_figure(13, 4.2, ncols=4, gridspec_kw={"width_ratios": (1, 1, 0.9, 1)})
+    panels = 4 if any(len(pairs[0][0].measured(name)) for name in pairs[0][0].design.measurements) else 3
+    drawn, axes = new_figure(3.3 * panels, 4.2, ncols=panels)
     for axis, (courses, shares), title in zip(axes, pairs, ("real", shortened(label, 24)), strict=False):
         stack(axis, courses, times, shares)
         axis.set_title(f"{title}, n = {len(courses.paths):,}", loc="left", fontsize=9)
     axes[0].set_ylabel("share of patients in the state")
     handles, names = axes[0].get_legend_handles_labels()
     drawn.legend(handles[::-1], names[::-1], loc="outside lower center", ncols=min(len(names), 5), fontsize=7)
-    return drawn, [axes[2], axes[3]]
+    return drawn, list(axes[2:])
 
 
 def stack(axis: Any, courses: Courses, times: np.ndarray, shares: Matrix) -> None:
@@ -78,8 +91,9 @@ def series_panels(
     axes[0].set(xlim=(-most, most), ylim=(-most, most), xlabel="log hazard ratio, real", ylabel="synthetic")
     axes[0].set_title("effects on transitions", loc="left", fontsize=9)
     measures = [name for name in real.design.measurements if len(real.measured(name)) and len(made.measured(name))]
-    if not measures:
-        axes[1].set_axis_off()
+    if not measures or len(axes) < 2:
+        for axis in axes[1:]:
+            axis.set_axis_off()
         return
     name = measures[0]
     measure = real.design.measurements[name]

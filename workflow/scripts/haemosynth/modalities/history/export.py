@@ -39,9 +39,9 @@ def describe(cohort: Cohort) -> list[str]:
         if kind in kinds
     ]
     endpoints = ", ".join(courses.design.endpoints) or "no endpoint"
+    withs = f" with {', '.join(further)}" if further else ""
     return [
         f"- event histories: the courses of {len(courses.paths):,} patients through {len(courses.design.states)} states"
-        f"{' with ' + ', '.join(further) if further else ''} (`tables/history.tsv`, and timeline files in `cbioportal/`)."
-        f" Times are months from diagnosis; no calendar date exists. {endpoints} in the clinical table follow from the"
-        " path."
+        f"{withs} (`tables/history.tsv`, and timeline files in `cbioportal/`). Times are months from diagnosis; no"
+        f" calendar date exists. {endpoints} in the clinical table follow from the path."
     ]

@@ -8,15 +8,16 @@ from matplotlib.figure import Figure
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import REAL, SYNTHETIC, new_figure
 from haemosynth.modalities.history.drawing import chosen_rows, colour_of, spaghetti, swimmers, waterfall
-from haemosynth.modalities.history.part import Courses, courses_of
 from haemosynth.modalities.history.features import GRID, first_nadirs, profile
+from haemosynth.modalities.history.part import Courses, courses_of
 
 SHOWN = 40  # synthetic patients in the swimmer plot
 TITLE = "Event histories"
 _SHOWN = (
-    "Left: the courses of some synthetic patients, each a bar coloured by state; a cross is a final state such as death,"
-    " an arrow the end of observation. Middle: the first measurement of some of them, with the mean of all. Right: the"
-    " best change of series under therapy, dashed at partial (-50 %) and very good partial response (-90 %). "
+    "Left: the courses of some synthetic patients, each a bar coloured by state; a cross is a final state such as"
+    " death, an arrow the end of observation. Middle: the first measurement of some of them, with the mean of all."
+    " Right: the best change of series under therapy, dashed at partial (-50 %) and very good partial response"
+    " (-90 %). "
 )
 CAPTIONS = {
     "release": _SHOWN + "Only synthetic patients are shown.",
@@ -36,7 +37,9 @@ def draw(synthetic: Cohort, real: Cohort | None) -> Figure:
     panels = 1 + bool(measures) + bool(len(depth))
     figure, axes = new_figure(3.8 * panels + 2, 5, ncols=panels, squeeze=False)
     swimmers(axes[0, 0], made, chosen_rows(made, SHOWN))
-    axes[0, 0].set_title(f"{min(SHOWN, len(made.paths))} of {len(made.paths):,} synthetic patients", loc="left", fontsize=9)
+    axes[0, 0].set_title(
+        f"{min(SHOWN, len(made.paths))} of {len(made.paths):,} synthetic patients", loc="left", fontsize=9
+    )
     from matplotlib.patches import Patch
 
     handles = [

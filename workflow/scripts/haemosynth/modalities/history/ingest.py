@@ -170,7 +170,8 @@ def walk(
 
     Args:
         events: patient_id, time, event; at one time those that stand first come first, but what leads to a final state
-            takes the place of the others (an early death is the event of composite endpoints too). ends: patient -> months until which the patient was observed.
+            takes the place of the others (an early death is the event of composite endpoints too). ends:
+            patient -> months until which the patient was observed.
 
     Returns:
         rows of states and ends of observation; patient -> line, of those whose events cannot be; how many events

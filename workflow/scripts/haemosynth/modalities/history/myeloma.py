@@ -6,14 +6,19 @@ p = 0.01, Y0 = 40 g/l); directions of effects are those of high-risk disease (Ra
 
 STATES = ("line 1", "line 2", "line 3", "line 4", "refractory", "death")
 TRANSITIONS = {
-    "line 1": ["line 2", "death"], "line 2": ["line 3", "death"], "line 3": ["line 4", "death"], "line 4": ["refractory", "death"],
-    "refractory": ["death"],
+    "line 1": ["line 2", "death"], "line 2": ["line 3", "death"], "line 3": ["line 4", "death"],
+    "line 4": ["refractory", "death"], "refractory": ["death"],
 }  # fmt: skip
 ENDPOINTS = {"OS": ["death"], "PFS": ["line 2", "death"]}
 M_PROTEIN, LIGHT_CHAIN, HAEMOGLOBIN = "M-protein", "free light chain", "haemoglobin"
 LINES = 4  # after which nobody is measured any more
 MEASUREMENTS = {
-    M_PROTEIN: {"unit": "g/l", "process": "two_clones", "limit": 1.0, "progression": ["line 2", "line 3", "line 4", "refractory"]},
+    M_PROTEIN: {
+        "unit": "g/l",
+        "process": "two_clones",
+        "limit": 1.0,
+        "progression": ["line 2", "line 3", "line 4", "refractory"],
+    },
     LIGHT_CHAIN: {"unit": "mg/l", "process": "two_clones", "limit": 5.0},
     HAEMOGLOBIN: {"unit": "g/l", "process": "state_mean"},
 }

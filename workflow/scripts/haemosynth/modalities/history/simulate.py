@@ -23,7 +23,17 @@ from haemosynth.modalities.history.generators.clones import NAMES
 from haemosynth.modalities.history.ingest import settings
 from haemosynth.modalities.history.kinetics import CATEGORIES, DAYS
 from haemosynth.modalities.history.part import (
-    BELOW, COLUMNS, END, LINE, MEASUREMENT, RESPONSE, STATE, STOP, VISIT, Courses, made,
+    BELOW,
+    COLUMNS,
+    END,
+    LINE,
+    MEASUREMENT,
+    RESPONSE,
+    STATE,
+    STOP,
+    VISIT,
+    Courses,
+    made,
 )  # fmt: skip
 
 Row = tuple[str, float, str, str, float, str, str]
@@ -171,9 +181,7 @@ def _ending(patient: str, seen: float, dies: float, followed: float, planted: An
     return [*died, (patient, end, END, "observed", np.nan, "", "")]
 
 
-def _values(
-    patient: str, name: str, unit: str, time: np.ndarray, value: np.ndarray, limit: float
-) -> list[Row]:
+def _values(patient: str, name: str, unit: str, time: np.ndarray, value: np.ndarray, limit: float) -> list[Row]:
     return [
         (patient, float(t), MEASUREMENT, name, float(v), unit, BELOW if limit and v <= limit else "")
         for t, v in zip(time, value, strict=True)

@@ -1,4 +1,4 @@
-"""Histories in a few numbers per patient: principal components of states entered, their times, and early measurements."""
+"""Histories in a few numbers per patient: components of states entered, their times, and early measurements."""
 
 from __future__ import annotations
 

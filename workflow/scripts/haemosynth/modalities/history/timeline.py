@@ -18,7 +18,14 @@ from haemosynth.core.files import write_table, write_text
 from haemosynth.modalities.history.design import Design
 from haemosynth.modalities.history.kinetics import DAYS
 from haemosynth.modalities.history.part import (
-    BELOW, LINE, MEASUREMENT, RESPONSE, STATE, STOP, VISIT, Courses,
+    BELOW,
+    LINE,
+    MEASUREMENT,
+    RESPONSE,
+    STATE,
+    STOP,
+    VISIT,
+    Courses,
 )  # fmt: skip
 from haemosynth.reading.source import read
 
@@ -93,7 +100,7 @@ def _tests(table: pd.DataFrame, design: Design) -> pd.DataFrame:
     return pd.DataFrame({
         "patient_id": own["patient_id"], "time": own["time"], "kind": MEASUREMENT, "name": own["TEST"],
         "value": pd.to_numeric(text.str.lstrip("<"), errors="coerce"),
-        "unit": own["UNIT"] if "UNIT" in own else "", "note": np.where(text.str.startswith("<"), BELOW, ""),
+        "unit": own.get("UNIT", ""), "note": np.where(text.str.startswith("<"), BELOW, ""),
     })  # fmt: skip
 
 
@@ -120,10 +127,9 @@ def write_timelines(courses: Courses, folder: Path, study: str) -> list[str]:
     treatment["STOP_DATE"] = [stops.get(key, "") for key in keys]
     tests = base[kind == MEASUREMENT].copy()
     tests["EVENT_TYPE"], tests["TEST"] = "LAB_TEST", table["name"][kind == MEASUREMENT]
-    tests["RESULT"] = (
-        table["note"][kind == MEASUREMENT].where(table["note"] == BELOW, "")
-        + table["value"][kind == MEASUREMENT].map("{:.6g}".format)
-    )
+    tests["RESULT"] = table["note"][kind == MEASUREMENT].where(table["note"] == BELOW, "") + table["value"][
+        kind == MEASUREMENT
+    ].map("{:.6g}".format)
     tests["UNIT"] = table["unit"][kind == MEASUREMENT]
     seen = base[kind == VISIT].copy()
     seen["EVENT_TYPE"] = "VISIT"
@@ -146,5 +152,3 @@ def _write(table: pd.DataFrame, path: Path) -> None:
     temporary = path.with_suffix(".tsv")
     write_table(table, temporary)
     temporary.replace(path)
-
-

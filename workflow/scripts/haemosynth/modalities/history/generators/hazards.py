@@ -24,7 +24,10 @@ ROUNDS, STEPS = 12, 4  # of expectation-maximisation, and Newton steps in each
 PRIOR_EVENTS = 0.5  # that a baseline interval is given at the rate of its transition
 LEAST_SCALE = 0.01
 PER_INTERVAL = 8  # events
+OWN_SCALE = 50  # events from which a transition has a scale of its own
 MOST_INTERVALS = 8
+TAIL, LEAST_LATE = (0.93, 0.97, 0.985), 3  # further quantiles, where so many events lie beyond
+NARROWEST = 0.25  # months
 
 
 @dataclass
@@ -50,11 +53,16 @@ class Hazard:
 
 
 def intervals(length: Vector, event: Vector, most: int = MOST_INTERVALS) -> Vector:
-    """(k,) starts of intervals with about as many events each."""
+    """(k,) starts of intervals with about as many events each, and finer ones at the late end."""
     times = np.sort(length[event > 0])
     number = int(np.clip(len(times) // PER_INTERVAL, 1, most))
-    inner = np.quantile(times, np.arange(1, number) / number) if number > 1 else np.empty(0)
-    return np.unique(np.concatenate([[0.0], inner[inner > 0]]))
+    levels = [*(np.arange(1, number) / number), *(level for level in TAIL if (1 - level) * len(times) >= LEAST_LATE)]
+    cuts = [0.0]
+    # Late events are few and far between: the last interval would carry its rate over years without these.
+    for cut in np.quantile(times, sorted(levels)) if number > 1 else ():
+        if cut >= cuts[-1] + NARROWEST:
+            cuts.append(float(cut))
+    return np.array(cuts)
 
 
 def exposure(length: Vector, cuts: Vector) -> Matrix:
@@ -73,6 +81,7 @@ def learn(stays: Sequence[Stays], groups: int, most: int = MOST_INTERVALS) -> tu
     tau, omega = np.full(number, 0.3), 0.3
     middle, spread = np.zeros((groups, p)), np.zeros((groups, p))
     group = np.array([s.group for s in stays], dtype=int)
+    count = np.array([s.event.sum() for s in stays])
     rates: list[Vector] = [np.empty(0)] * number
     for _ in range(ROUNDS if p else 1):
         for t, own in enumerate(stays):
@@ -85,7 +94,10 @@ def learn(stays: Sequence[Stays], groups: int, most: int = MOST_INTERVALS) -> tu
             spread[g] = 1 / precision
         if p:
             gap = (beta - middle[group]) ** 2 + variance + spread[group]
-            tau = np.maximum(np.sqrt(gap.mean(axis=1)), LEAST_SCALE)
+            own = gap.mean(axis=1)
+            # Few events tell nothing of their scale: it is then that of the others.
+            shared = float((own * count).sum() / count.sum())
+            tau = np.maximum(np.sqrt(np.where(count >= OWN_SCALE, own, np.minimum(own, shared))), LEAST_SCALE)
             omega = max(float(np.sqrt((middle**2 + spread).mean())), LEAST_SCALE)
     found = [
         Hazard(c, rates[t], beta[t].copy(), variance[t].copy(), int(s.event.sum()))
@@ -114,7 +126,9 @@ def _mode(
         expected = weight @ rate
         slope = own.x.T @ (own.event - expected) - (beta - middle) / tau**2
         shared = own.x.T @ weight
-        curve = (own.x * expected[:, None]).T @ own.x - (shared * (rate / (at_risk + PRIOR_EVENTS / overall))) @ shared.T
+        curve = (own.x * expected[:, None]).T @ own.x - (
+            shared * (rate / (at_risk + PRIOR_EVENTS / overall))
+        ) @ shared.T
         curve[np.diag_indices(len(beta))] += 1 / tau**2
         inverse = np.linalg.inv(curve)
         step = inverse @ slope

@@ -54,7 +54,11 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     x = everybody[train.patients.get_indexer(paths.owner)]
     stays = paths.sojourns()
     scale = own_scale(stays)
-    table = with_own(x, stays.course, stays.entry, stays.before, scale) if settings["effects"] else np.zeros((len(stays.course), 0))
+    table = (
+        with_own(x, stays.course, stays.entry, stays.before, scale)
+        if settings["effects"]
+        else np.zeros((len(stays.course), 0))
+    )
     learned: list[Stays] = []
     kept: list[tuple[int, int]] = []
     notes = []
@@ -93,7 +97,9 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         "scales": {"tau": scales["tau"], "omega": scales["omega"]},
         "longest": float(paths.end.max()),
         "notes": notes,
-        "presence": conditions.learn_presence(everybody, train.patients.isin(paths.owner), int(rng.integers(2**31 - 1))),
+        "presence": conditions.learn_presence(
+            everybody, train.patients.isin(paths.owner), int(rng.integers(2**31 - 1))
+        ),
         "series": series.learn(courses, x),
     }
     return Fitted(arrays, plain, pd.DataFrame())

@@ -40,9 +40,16 @@ def learn(courses: Courses, x: Matrix) -> dict[str, Any]:
         values = courses.measured(name)
         if len(values) < FEWEST_STAYS:
             continue
-        own = _two_clones(courses, values, x) if measure.process == TWO_CLONES else _state_mean(courses, values, measure, x)
+        own = (
+            _two_clones(courses, values, x)
+            if measure.process == TWO_CLONES
+            else _state_mean(courses, values, measure, x)
+        )
         if own:
-            own["step"] = next((s for s in STEPS if (np.abs(values["value"] / s - np.rint(values["value"] / s)) < 1e-6).mean() > 0.95), 0.01)
+            own["step"] = next(
+                (s for s in STEPS if (np.abs(values["value"] / s - np.rint(values["value"] / s)) < 1e-6).mean() > 0.95),
+                0.01,
+            )
             own["states"] = _by_state(courses, values)
             own["share"] = min(1.0, len(values) / max(found["visits"]["number"], 1)) if found["visits"] else 1.0
             found["measures"][name] = own
@@ -189,9 +196,7 @@ def _state_mean(courses: Courses, values: pd.DataFrame, measure: Measure, x: Mat
     }  # fmt: skip
 
 
-def draw(
-    known: Mapping[str, Any], design: Design, paths: Paths, x: Matrix, rng: np.random.Generator
-) -> pd.DataFrame:
+def draw(known: Mapping[str, Any], design: Design, paths: Paths, x: Matrix, rng: np.random.Generator) -> pd.DataFrame:
     """Rows of treatment lines, visits, measurements and responses along the paths; x: (courses, features)."""
     rows = [pd.DataFrame(columns=COLUMNS)]
     if known["lines"]:
@@ -230,9 +235,7 @@ def _drawn_lines(known: Mapping[str, Any], paths: Paths, rng: np.random.Generato
             if own["stopped"] and step + 1 < paths.state.shape[1]:
                 over = paths.state[rows, step + 1] != NONE
                 following = np.array(paths.states, dtype=object)[paths.state[rows[over], step + 1]]
-                found.append(
-                    frame[over].assign(kind=STOP, time=paths.entry[rows[over], step + 1], note=following)
-                )
+                found.append(frame[over].assign(kind=STOP, time=paths.entry[rows[over], step + 1], note=following))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=COLUMNS)
 
 

@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "landmark": [12.0, 36.0],  # from the state at the first of these months to that at the second
     "fewest": 15,  # events of a transition among training patients whose effects are compared
 }
+PRIOR = 4.0  # information added to each log hazard ratio: a prior standard deviation of one half
 FEWEST = 20  # patients with a history on a side
 STAGE = Stage("fidelity", needs=("history",), memory=3000, runtime=30)
 _AJ = "Aalen and Johansen, Scand J Stat 1978;5:141"
@@ -51,7 +52,8 @@ METRICS = (
     Metric(
         "transition_effect_concordance", "agreement", "", (-1, 1), JOINT, "bootstrap",
         "2 sum w b_c b_r / sum w (b_c^2 + b_r^2) over transitions and covariates; b: log hazard ratio of the covariate"
-        " alone, clock reset, by one step from 0; w: its information times its square in train",
+        " alone, clock reset, by one step from 0 under a normal prior of standard deviation 1/2; w: its information times"
+        " its square in train, less 1, at least 0",
         "after Lin, Biometrics 1989;45:255; Cox, J R Stat Soc B 1972;34:187",
     ),
     Metric(
@@ -146,9 +148,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     kept = tuple(pair for pair, n in events.items() if n >= int(settings["fewest"]))
     scale = own_scale(stays)
     effect, information = effects(comparison.train, known, scale, kept)
-    grid = {
-        a: np.quantile(stays.length[(stays.origin == a) & moved], np.linspace(0.1, 0.9, 9)) for a, _ in events
-    }
+    grid = {a: np.quantile(stays.length[(stays.origin == a) & moved], np.linspace(0.1, 0.9, 9)) for a, _ in events}
     first = train.paths.at(np.array([float(settings["landmark"][0])]))[:, 0]
     first = np.where(train.paths.end >= float(settings["landmark"][0]), first, NONE)
     weight = np.bincount(first[first != NONE], minlength=len(train.design.states)).astype(float)
@@ -156,7 +156,15 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     weight[final] = 0
     spread = {name: np.nanstd(profile(train, name), axis=0) for name in train.design.measurements}
     return Prepared(
-        known, scale, kept, information[:, :-2] * effect[:, :-2] ** 2, information[:, -2:], events, grid, weight, spread
+        known,
+        scale,
+        kept,
+        np.maximum(information[:, :-2] * effect[:, :-2] ** 2 - 1, 0.0),
+        information[:, -2:],
+        events,
+        grid,
+        weight,
+        spread,
     )
 
 
@@ -176,7 +184,9 @@ def effects(
     for i, (a, b) in enumerate(pairs):
         rows = stays.origin == a
         if rows.sum() >= 2:
-            effect[i], information[i] = one_step_effects(stays.length[rows], stays.target[rows] == b, table[rows])
+            effect[i], information[i] = one_step_effects(
+                stays.length[rows], stays.target[rows] == b, table[rows], PRIOR
+            )
     return effect, information
 
 
@@ -209,7 +219,9 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     shares = [pd.Series(side.paths.labels()).value_counts(normalize=True) for side in (made, real)]
     found["path_distance"] = (float(shares[0].sub(shares[1], fill_value=0).abs().sum() / 2), "")
     found["sojourn_error"] = (_sojourn_error(made, real, learned), "no transition was seen")
-    own, known = (effects(s, learned.record, learned.scale, learned.pairs)[0] for s in (comparison.candidate, comparison.real))
+    own, known = (
+        effects(s, learned.record, learned.scale, learned.pairs)[0] for s in (comparison.candidate, comparison.real)
+    )
     found["transition_effect_concordance"] = (
         weighted_concordance(own[:, :-2], known[:, :-2], learned.weights) if learned.weights.sum() > 0 else np.nan,
         "no transition was seen often enough",
@@ -354,6 +366,8 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     times = np.linspace(0, until, 120)
     pairs = [(side, occupation(side, times)) for side in (real, made)]
     drawn, rest = occupation_panels(pairs, times, label)
-    own, known = (effects(s, learned.record, learned.scale, learned.pairs)[0] for s in (comparison.candidate, comparison.real))
+    own, known = (
+        effects(s, learned.record, learned.scale, learned.pairs)[0] for s in (comparison.candidate, comparison.real)
+    )
     series_panels(rest, real, made, label, own[:, :-2], known[:, :-2], learned.weights, profile, GRID)
     return drawn

@@ -1,7 +1,7 @@
 """Memory of histories: do synthetic courses give away whose were learned from?
 
-A path of dates is a fingerprint. Three questions: do synthetic paths repeat a path that a training patient alone has, in
-its states and in all its times, do they lie nearer to training than to unseen patients, and can an attacker who holds a
+A path of dates is a fingerprint. Three questions: do synthetic paths repeat a path of a training patient, in its states
+and in all its times, do they lie nearer to training than to unseen patients, and can an attacker who holds a
 patient's course tell whether the patient was in the training data? Linkage of courses to the rest of the record is
 attacked by the stage `linkability`.
 """
@@ -33,14 +33,14 @@ DEFAULTS: dict[str, Any] = {
 }
 FEWEST = 10  # patients with a history on a side
 LEAST_TIMES = 3  # entries and end of observation, below which a path is no fingerprint
-SAME = 0.1  # months by which each time may differ
+SAME = 0.6  # recording steps by which each time may differ
 COARSE = 1.0  # months to which times are rounded to see whose path is unique
 STAGE = Stage("privacy", needs=("history",), environment="attacks", memory=4000, runtime=30)
 METRICS = (
     Metric(
         "history_repeats", "error", "share", (0, 1), PRIVACY, "bootstrap",
-        "share of synthetic paths with two transitions or more whose states, and every time within a tenth of a month"
-        " (end of observation too), are those of a training patient, less the same share of unseen patients, at least 0",
+        "share of synthetic paths with two transitions or more whose states, and every time as recorded (end of"
+        " observation too), are those of a training patient, less the same share of unseen patients, at least 0",
         "this project",
     ),
     Metric(
@@ -52,8 +52,8 @@ METRICS = (
     ),
     Metric(
         "history_membership_auc", "target", "", (0, 1), PRIVACY, "attack",
-        "area under the ROC curve of the worst attack that tells training from unseen patients by their courses; target:"
-        " an attack",
+        "area under the ROC curve of the worst attack that tells training from unseen patients by their courses;"
+        " target: an attack",
         "see disclosure_auc",
         target=0.5,
     ),
@@ -126,7 +126,7 @@ def repeats(courses: Courses, train: Courses) -> np.ndarray:
         rows, same = np.flatnonzero((paths == label) & long), np.flatnonzero(known == label)
         if len(same):
             gap = np.abs(times[rows][:, None, :] - others[same][None, :, :]).max(axis=2)
-            found[rows] = (gap <= SAME).any(axis=1)
+            found[rows] = (gap <= SAME * train.grain).any(axis=1)
     return found
 
 

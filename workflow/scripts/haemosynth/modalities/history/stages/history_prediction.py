@@ -24,7 +24,7 @@ from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {"rows": 4_000}  # patients at most from whom a model learns
 FEWEST = 30  # patients with a history on a side
-LEAST_RATE = 1e-6  # a month, of a transition that the candidate never shows
+LEAST_RATE = 1e-4  # a month, of a transition that the candidate never shows
 STAGE = Stage("utility", needs=("history",), environment="pyro", memory=4000, runtime=30)
 METRICS = (
     Metric(
@@ -36,7 +36,8 @@ METRICS = (
     Metric(
         "transition_concordance", "agreement", "", (0, 1), JOINT, "bootstrap",
         "mean over transitions, weighted by their events, of the concordance of the linear predictor that was learned"
-        " from the candidate with times to the transition of unseen real patients; 0.5 is guessing; target: a transition",
+        " from the candidate with times to the transition of unseen real patients; 0.5 is guessing; target: a"
+        " transition",
         "Harrell et al., JAMA 1982;247:2543",
     ),
 )  # fmt: skip
@@ -110,7 +111,9 @@ def _likelihood(model: Fitted, real: Cohort, courses: Courses) -> np.ndarray:
             own = multistate.unpacked(model, f"transition.{pairs[pair]}")
             linear = np.clip(table[rows] @ own.beta, -8, 8)
             rate = own.rate[np.searchsorted(own.cuts, length, side="left").clip(1) - 1]
-            value = event * (np.log(np.maximum(rate, LEAST_RATE)) + linear) - hazards.cumulative(own, length) * np.exp(linear)
+            value = event * (np.log(np.maximum(rate, LEAST_RATE)) + linear) - hazards.cumulative(own, length) * np.exp(
+                linear
+            )
         else:
             value = event * np.log(LEAST_RATE) - LEAST_RATE * length
         found += np.bincount(stays.course[rows], weights=value, minlength=len(found))
@@ -152,7 +155,11 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         else:
             single.append(Value(NAMES[1], np.nan, name, "history", int(number), "fewer than 5 events"))
     reason = "" if events else "no transition has 5 events"
-    return [*values, Value(NAMES[1], total / events if events else np.nan, modality="history", n=n, reason=reason), *single]
+    return [
+        *values,
+        Value(NAMES[1], total / events if events else np.nan, modality="history", n=n, reason=reason),
+        *single,
+    ]
 
 
 def concordance(linear: np.ndarray, length: np.ndarray, event: np.ndarray, weight: np.ndarray) -> float:
