@@ -52,8 +52,8 @@ METRICS = (
     Metric(
         "transition_effect_concordance", "agreement", "", (-1, 1), JOINT, "bootstrap",
         "2 sum w b_c b_r / sum w (b_c^2 + b_r^2) over transitions and covariates; b: log hazard ratio of the covariate"
-        " alone, clock reset, by one step from 0 under a normal prior of standard deviation 1/2; w: its information times"
-        " its square in train, less 1, at least 0",
+        " alone, clock reset, by one step from 0 under a normal prior of standard deviation 1/2; w: its information"
+        " times its square in train, less 1, at least 0",
         "after Lin, Biometrics 1989;45:255; Cox, J R Stat Soc B 1972;34:187",
     ),
     Metric(
