@@ -78,10 +78,12 @@ def test_occupation_equals_survfit_of_r(tmp_path):
 
 
 def test_a_stay_of_no_length_is_passed_through():
-    origin, target, start, stop = joined(
+    origin, target, _start, stop = joined(
         np.array([0, 1, 2]), np.array([1, 2, -1]), np.array([0.0, 3, 3]), np.array([3.0, 3, 9])
     )
-    assert origin.tolist() == [0, 2] and target.tolist() == [2, -1] and stop.tolist() == [3, 9]
+    assert origin.tolist() == [0, 2]
+    assert target.tolist() == [2, -1]
+    assert stop.tolist() == [3, 9]
 
 
 def test_small_effects_are_those_of_cox():

@@ -49,7 +49,9 @@ def planted(n=900, seed=1, effect=0.8):
         end, now, state = rng.uniform(12, 120), 0.0, "diagnosis"
         rows.append((patient, 0.0, STATE, state))
         while True:
-            ways = [(rng.exponential(1 / (r * np.exp(b * x[i]))), to) for (a, to), (r, b) in rates.items() if a == state]
+            ways = [
+                (rng.exponential(1 / (r * np.exp(b * x[i]))), to) for (a, to), (r, b) in rates.items() if a == state
+            ]
             if not ways or now + min(ways)[0] > end:
                 break
             now, state = now + min(ways)[0], min(ways)[1]
@@ -59,7 +61,7 @@ def planted(n=900, seed=1, effect=0.8):
     columns = {"x": Column("continuous"), "noise": Column("continuous"), "OS_time": Column("time", "outcome"),
                "OS_event": Column("event", "outcome"), "EFS_time": Column("time", "outcome"),
                "EFS_event": Column("event", "outcome")}  # fmt: skip
-    clinical = pd.DataFrame({name: np.nan for name in columns}, index=pd.Index(patients, name="patient_id"))
+    clinical = pd.DataFrame(dict.fromkeys(columns, np.nan), index=pd.Index(patients, name="patient_id"))
     clinical = clinical.assign(x=x, noise=noise)
     cohort = Cohort(Schema("planted", columns, ("OS", "EFS")), clinical.astype(float))
     return settle(cohort, part).replaced(history=part), {pair: b for pair, (_, b) in rates.items()}

@@ -110,6 +110,8 @@ def courses_of(cohort: Cohort) -> Courses:
 
 def made(rows: pd.DataFrame, order: pd.Index, design: Design, grain: float) -> Courses:
     """Histories from rows in any order: patients as in `order`, then by time, kind and name."""
+    # Sums of decimals differ in their last digit, and would put rows of one time in any order.
+    rows = rows.assign(time=rows["time"].astype(float).round(6))
     place = order.get_indexer(rows["patient_id"])
     rank = rows["kind"].map({kind: i for i, kind in enumerate(KINDS)}).to_numpy()
     # A patient dies once, and nothing is entered after; states of one time keep the order in which they were given.

@@ -57,7 +57,7 @@ def read_timelines(folder: Path, events: Mapping[str, Any], design: Design) -> t
                 own &= (table[column] == str(value)).to_numpy() if column in table else False
             found.append(table.loc[own, ["patient_id", "time"]].assign(event=event))
         rows += [_treatments(table), _tests(table, design)]
-    return pd.concat(found, ignore_index=True), pd.concat(rows, ignore_index=True)
+    return pd.concat(found, ignore_index=True), pd.concat([r for r in rows if len(r)] or rows[:1], ignore_index=True)
 
 
 def _table(path: Path) -> pd.DataFrame:

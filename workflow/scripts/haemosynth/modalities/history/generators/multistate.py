@@ -145,7 +145,7 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Courses:
     paths = draw_paths(fitted, x, np.asarray(patients, dtype=object), rng)
     paths = on_grid(paths, float(known["grain"]))
     rows = [path_rows(paths), series.draw(known["series"], design, paths, x, rng)]
-    return made(pd.concat(rows, ignore_index=True), patients, design, float(known["grain"]))
+    return made(pd.concat([r for r in rows if len(r)], ignore_index=True), patients, design, float(known["grain"]))
 
 
 def draw_paths(fitted: Fitted, x: Matrix, owner: np.ndarray, rng: np.random.Generator) -> Paths:

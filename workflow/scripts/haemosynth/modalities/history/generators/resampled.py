@@ -79,4 +79,4 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Courses:
     paths = on_grid(finished(Paths(np.asarray(patients, dtype=object), state, entry, end, design.states), design),
                     float(known["grain"]))  # fmt: skip
     rows = [path_rows(paths), series.draw(known["series"], design, paths, np.zeros((n, 0)), rng)]
-    return made(pd.concat(rows, ignore_index=True), patients, design, float(known["grain"]))
+    return made(pd.concat([r for r in rows if len(r)], ignore_index=True), patients, design, float(known["grain"]))

@@ -152,7 +152,7 @@ def _two_clones(courses: Courses, values: pd.DataFrame, x: Matrix) -> dict[str, 
     if enough.sum() < FEWEST_STAYS:
         return {}
     course, step, days, value, below = (a[enough] for a in (course, step, days, value, below))
-    covariates = np.column_stack([x[course], np.minimum(step, 3) / 2])
+    covariates = np.column_stack([x[course], _of_step(step)])
     fit = clones.learn(days, np.maximum(value, 1e-6), below, covariates)
     return {
         "process": TWO_CLONES, "slope": fit.slope.tolist(), "covariance": fit.covariance.tolist(), "error": fit.error,
@@ -210,7 +210,7 @@ def draw(known: Mapping[str, Any], design: Design, paths: Paths, x: Matrix, rng:
             else:
                 rows.append(_drawn_mean(name, own, measure, paths, x, times, rng))
         if known["visits"]["rows"]:
-            values = pd.concat(rows)
+            values = pd.concat([r for r in rows if len(r)], ignore_index=True)
             seen = values.loc[values["kind"] == MEASUREMENT, ["patient_id", "time"]].drop_duplicates()
             rows.append(seen.assign(kind=VISIT, name="", value=np.nan, unit="", note=""))
     return pd.concat([r for r in rows if len(r)] or rows, ignore_index=True)
@@ -257,9 +257,14 @@ def _drawn_visits(known: Mapping[str, Any], paths: Paths, rng: np.random.Generat
     return owner[order].astype(int), np.round(when[order], 3)
 
 
+def _of_step(step: np.ndarray) -> np.ndarray:
+    """(n, 2) whether a stay is not the first, and how many stays came before."""
+    return np.column_stack([step > 0, np.minimum(step, 3) / 2]).astype(float)
+
+
 def parameters(own: Mapping[str, Any], x: Matrix, step: int, rng: np.random.Generator, copies: int) -> np.ndarray:
     """(n, copies, 4) parameters of stays drawn given covariates."""
-    table = np.column_stack([np.ones(len(x)), x, np.full(len(x), min(step, 3) / 2)])
+    table = np.column_stack([np.ones(len(x)), x, _of_step(np.full(len(x), step))])
     centre = table @ np.asarray(own["slope"])
     half = np.linalg.cholesky(np.asarray(own["covariance"]))
     return np.asarray(centre[:, None, :] + rng.standard_normal((len(x), copies, 4)) @ half.T)

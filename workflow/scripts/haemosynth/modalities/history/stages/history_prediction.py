@@ -72,7 +72,11 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     real = sides[2]
     courses = courses_of(real)
     first, second = (_likelihood(model, real, courses) for model in models)
-    return Prepared(pd.Index(courses.paths.owner), np.clip(first - second, -MOST_LOSS, MOST_LOSS), tuple(_predictors(models[1], real, courses)))
+    return Prepared(
+        pd.Index(courses.paths.owner),
+        np.clip(first - second, -MOST_LOSS, MOST_LOSS),
+        tuple(_predictors(models[1], real, courses)),
+    )
 
 
 def _fitted(cohort: Cohort, rng: np.random.Generator) -> Fitted | str:
