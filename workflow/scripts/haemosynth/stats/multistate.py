@@ -57,7 +57,7 @@ def joined(origin: Codes, target: Codes, start: Vector, stop: Vector) -> tuple[C
 
     Stays of one course stand one after the other.
     """
-    origin, target, start, stop = (np.array(values) for values in (origin, target, start, stop))
+    origin, target, start, stop = origin.copy(), target.copy(), start.copy(), stop.copy()
     for i in np.flatnonzero((stop <= start) & (start > 0) & (target >= 0)):
         if i > 0 and target[i - 1] == origin[i] and stop[i - 1] == start[i]:
             target[i - 1] = target[i]

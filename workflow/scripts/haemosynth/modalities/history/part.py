@@ -73,7 +73,7 @@ class Courses:
         first = np.searchsorted(course, np.arange(number))
         step = np.arange(len(entered)) - first[course] if number else np.empty(0, dtype=int)
         wide = int(step.max()) + 1 if len(step) else 1
-        code = pd.Index(design.states).get_indexer(table["name"].to_numpy()[entered])
+        code = pd.Index(design.states).get_indexer(pd.Index(table["name"].to_numpy()[entered]))
         state, entry = np.full((number, wide), NONE), np.full((number, wide), np.nan)
         state[course, step], entry[course, step] = code, time[entered]
         owner = table["patient_id"].to_numpy(object)[ends]
@@ -112,7 +112,7 @@ def made(rows: pd.DataFrame, order: pd.Index, design: Design, grain: float) -> C
     """Histories from rows in any order: patients as in `order`, then by time, kind and name."""
     # Sums of decimals differ in their last digit, and would put rows of one time in any order.
     rows = rows.assign(time=rows["time"].astype(float).round(6))
-    place = order.get_indexer(rows["patient_id"])
+    place = order.get_indexer(pd.Index(rows["patient_id"]))
     rank = rows["kind"].map({kind: i for i, kind in enumerate(KINDS)}).to_numpy()
     # A patient dies once, and nothing is entered after; states of one time keep the order in which they were given.
     rank = np.where(rows["kind"] == END, len(KINDS), rank)
