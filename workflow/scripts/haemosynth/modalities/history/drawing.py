@@ -138,7 +138,7 @@ def swimmers(axis: Any, courses: Courses, rows: np.ndarray) -> None:
 def chosen_rows(courses: Courses, most: int) -> np.ndarray:
     """Courses in the order of their length, evenly over all of them."""
     order = np.argsort(-courses.paths.end, kind="stable")
-    return order[np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).astype(int))]
+    return np.asarray(order[np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).astype(int))])
 
 
 def spaghetti(axis: Any, courses: Courses, name: str, colour: str, most: int = 60) -> None:

@@ -32,7 +32,9 @@ def nadir(p: Vector, r: Vector, s: Vector) -> tuple[Vector, Vector]:
     return time, level(time, np.ones_like(time), p, r, s)
 
 
-def rise_time(start: Vector, p: Vector, r: Vector, s: Vector, rise: float = RISE, least: float = LEAST_RISE) -> Vector:
+def rise_time(
+    start: Vector, p: Vector, r: Vector, s: Vector, *, rise: float = RISE, least: float = LEAST_RISE
+) -> Vector:
     """Days at which the level first stands `rise` over its nadir, and `least` (unit of `start`) over it.
 
     Bisection after the nadir, where the level rises for ever; inf where r is not above 0.

@@ -96,7 +96,8 @@ def learn(stays: Sequence[Stays], groups: int, most: int = MOST_INTERVALS) -> tu
             gap = (beta - middle[group]) ** 2 + variance + spread[group]
             own = gap.mean(axis=1)
             # Few events tell nothing of their scale: it is then that of the others.
-            shared = float((own * count).sum() / count.sum())
+            shared = float((own * count).sum() / max(count.sum(), 1.0))
+            shared = shared if count.sum() else 1.0
             tau = np.maximum(np.sqrt(np.where(count >= OWN_SCALE, own, np.minimum(own, shared))), LEAST_SCALE)
             omega = max(float(np.sqrt((middle**2 + spread).mean())), LEAST_SCALE)
     found = [

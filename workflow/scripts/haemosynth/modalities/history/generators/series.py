@@ -301,7 +301,7 @@ def fitting(theta: np.ndarray, length: np.ndarray, ends: np.ndarray, rng: np.ran
         low, high = np.where(late, middle, low), np.where(late, high, middle)
     moved = ends | (kinetics.rise_time(*_plain(chosen)) <= length)
     chosen[:, 2] = np.where(moved, np.where(ends, high, np.minimum(low, chosen[:, 2])), chosen[:, 2])
-    return chosen
+    return np.asarray(chosen)
 
 
 def _drawn_clones(
