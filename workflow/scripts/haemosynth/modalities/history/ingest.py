@@ -255,7 +255,7 @@ def _table(
     for column in ("time", "value"):
         given = table[column] if column in table else pd.Series(np.nan, index=table.index)
         text = given.astype(object).where(given.notna(), "").astype(str).str.strip().str.lstrip("<")
-        numbers[column] = pd.to_numeric(text.where(text != "", None), errors="coerce")
+        numbers[column] = pd.to_numeric(text, errors="coerce")
         wrong = (numbers[column].isna() & (text != "")) | ((column == "time") & (text == ""))
         for line, word in zip(table["line"][wrong], text[wrong], strict=True):
             raise InputError(f"{path}: line {line}, column {column}: {word!r} is no number")

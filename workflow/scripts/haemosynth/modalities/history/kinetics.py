@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
+Numbers = Vector | np.float64 | float
 DAYS = 30.4375  # of a month
 PARTIAL, VERY_GOOD = 0.5, 0.9  # reduction from baseline
 RISE, LEAST_RISE = 0.25, 5.0  # progression: a quarter over the nadir, and g/l
 CATEGORIES = ("progression", "stable disease", "partial response", "very good partial response", "complete response")
 
 
-def level(time: Vector, start: Vector, p: Vector, r: Vector, s: Vector) -> Vector:
+def level(time: Numbers, start: Numbers, p: Numbers, r: Numbers, s: Numbers) -> Vector:
     """Y(t) in the unit of `start`; arguments are broadcast. time: days; r, s: per day; p: share of resistant cells."""
     return np.asarray(start * (p * np.exp(r * time) + (1 - p) * np.exp(s * time)))
 

@@ -52,7 +52,7 @@ def prepare(synthetic: Cohort, train: Cohort) -> Callable[[Any, int, Cohort], No
             axis.set_axis_off()
             axis.set_title("without history", loc="left", fontsize=8)
             return
-        course = int(place.get_indexer([patient])[0])
+        course = int(np.flatnonzero(place == patient)[0])
         swimmers(axis, made, np.array([course]))
         axis.set_title(made.paths.labels()[course].replace(" > ", "\n> "), loc="left", fontsize=5.5)
         own = ends.reindex(like.patients).dropna()

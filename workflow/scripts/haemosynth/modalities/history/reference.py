@@ -48,7 +48,7 @@ def _paths(alone: bool, courses: Courses, owner: np.ndarray, rng: np.random.Gene
         lengths, entered = stays.length, np.full(len(stays.length), design.states.index(design.states[-1]))
     often = np.bincount(entered, minlength=len(design.states)) + 0.5
     ends = courses.paths.end
-    end = ends[rng.integers(len(ends), size=n)] if alone else rng.uniform(*np.quantile(ends, [0.01, 0.99]), size=n)
+    end = ends[rng.integers(len(ends), size=n)] if alone else _uniform(ends, n, rng)
     state = np.full((n, len(design.states)), NONE)
     entry = np.full(state.shape, np.nan)
     now, when = np.full(n, design.states.index(design.start)), np.zeros(n)
@@ -58,8 +58,7 @@ def _paths(alone: bool, courses: Courses, owner: np.ndarray, rng: np.random.Gene
         ways[design.states.index(a), design.states.index(b)] = often[design.states.index(b)] if alone else 1.0
     alive = np.ones(n, dtype=bool)
     for step in range(1, len(design.states)):
-        stay = lengths[rng.integers(len(lengths), size=n)] if alone else rng.uniform(
-            *np.quantile(lengths, [0.01, 0.99]), size=n)  # fmt: skip
+        stay = lengths[rng.integers(len(lengths), size=n)] if alone else _uniform(lengths, n, rng)  # fmt: skip
         weight = np.cumsum(ways[now], axis=1)
         target = (rng.random((n, 1)) * weight[:, -1:] >= weight).sum(axis=1)
         alive = alive & (weight[:, -1] > 0) & (when + stay <= end)
@@ -79,10 +78,16 @@ def _measured(alone: bool, courses: Courses, paths: Paths, rng: np.random.Genera
         source = own.iloc[rng.integers(len(own), size=len(at))]
         value = source["value"].to_numpy(float)
         if not alone and kind == MEASUREMENT:
-            value = rng.uniform(*np.quantile(own["value"], [0.01, 0.99]), size=len(at))
+            value = _uniform(own["value"].to_numpy(float), len(at), rng)
         rows.append(pd.DataFrame({
             "patient_id": paths.owner[at], "time": np.round(rng.random(len(at)) * paths.end[at], 3), "kind": kind,
             "name": name, "value": value, "unit": source["unit"].to_numpy(),
             "note": source["note"].to_numpy() if alone else "",
         }))  # fmt: skip
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _uniform(values: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Numbers uniform over the 1-99 % range of values."""
+    low, high = np.quantile(values, [0.01, 0.99])
+    return rng.uniform(low, high, size=n)

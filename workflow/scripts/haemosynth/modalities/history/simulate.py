@@ -70,7 +70,7 @@ def simulate(
     for parameter, driver, size in planted.EFFECTS:
         theta[:, :, NAMES.index(parameter)] += size * drivers[driver][:, None]
     risk = np.exp(sum(size * drivers[driver] for driver, size in planted.DEATH_EFFECTS))
-    followed = rng.uniform(*planted.FOLLOWED, size=n)
+    followed = rng.uniform(planted.FOLLOWED[0], planted.FOLLOWED[1], size=n)
     chain = np.log(planted.LIGHT_CHAIN_START) + planted.LIGHT_CHAIN_SPREAD * rng.standard_normal(n)
     rows: list[Row] = []
     for i, patient in enumerate(cohort.patients):
@@ -126,7 +126,7 @@ def _course(
         if not np.isnan(level):
             own[0] = np.log(level)
         y0, p, r, s = np.exp(own[0]), 1 / (1 + np.exp(-own[1])), np.exp(own[2]), -np.exp(own[3])
-        shape = kinetics.level(time * DAYS, 1.0, p, r, s)
+        shape = kinetics.level(time * DAYS, np.float64(1.0), p, r, s)
         value = y0 * shape * np.exp(planted.ERROR * rng.standard_normal(len(time)))
         limit = planted.MEASUREMENTS[planted.M_PROTEIN]["limit"]
         value = np.maximum(np.round(value, 1), limit)

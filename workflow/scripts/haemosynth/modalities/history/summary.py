@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 
 from haemosynth.core.arrays import Matrix
 from haemosynth.core.cohort import Cohort
@@ -41,6 +42,6 @@ def summarise(
         names, own = [f"component {i + 1}" for i in range(len(axes))], find_courses(cohort)
         if own is None or not len(own.paths):
             return names, np.full((len(cohort), len(axes)), np.nan)
-        return names, mean_by_patient(scaled(numbers(own)) @ axes.T, own.paths.owner, cohort.patients)
+        return names, mean_by_patient(scaled(numbers(own)) @ axes.T, pd.Index(own.paths.owner), cohort.patients)
 
     return place

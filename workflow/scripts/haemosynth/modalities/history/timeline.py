@@ -68,7 +68,7 @@ def _table(path: Path) -> pd.DataFrame:
     table = table.fillna("").astype(str)
     for source, name in (("START_DATE", "time"), ("STOP_DATE", "stop")):
         text = table[source].str.strip() if source in table else pd.Series("", index=table.index)
-        days = pd.to_numeric(text.replace("", np.nan), errors="coerce")
+        days = pd.to_numeric(text, errors="coerce")
         wrong = days.isna() & ((text != "") | (name == "time"))
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])

@@ -51,7 +51,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     design, paths = courses.design, courses.paths
     known = record.learn(train) if settings["effects"] else {"features": []}
     everybody = record.features(known, train)
-    x = everybody[train.patients.get_indexer(paths.owner)]
+    x = everybody[train.patients.get_indexer(pd.Index(paths.owner))]
     stays = paths.sojourns()
     scale = own_scale(stays)
     table = (
@@ -132,7 +132,10 @@ def _packed(found: list[Hazard], limit: Hazard) -> dict[str, np.ndarray]:
 
 def unpacked(fitted: Fitted, name: str) -> Hazard:
     """A learned hazard: `transition.<number>` or `censoring`."""
-    return Hazard(*(np.asarray(fitted.arrays[f"{name}.{part}"]) for part in ("cuts", "rate", "beta", "variance")), 0)
+    cuts, rate, beta, variance = (
+        np.asarray(fitted.arrays[f"{name}.{p}"]) for p in ("cuts", "rate", "beta", "variance")
+    )
+    return Hazard(cuts, rate, beta, variance, 0)
 
 
 def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Courses:

@@ -78,5 +78,5 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Courses:
         alive = moved & ~np.isin(now, [design.states.index(name) for name in design.final])
     paths = on_grid(finished(Paths(np.asarray(patients, dtype=object), state, entry, end, design.states), design),
                     float(known["grain"]))  # fmt: skip
-    rows = [path_rows(paths), series.draw(known["series"], design, paths, np.zeros((n, 0)), rng)]
-    return made(pd.concat([r for r in rows if len(r)], ignore_index=True), patients, design, float(known["grain"]))
+    tables = [path_rows(paths), series.draw(known["series"], design, paths, np.zeros((n, 0)), rng)]
+    return made(pd.concat([r for r in tables if len(r)], ignore_index=True), patients, design, float(known["grain"]))

@@ -176,7 +176,7 @@ def effects(
     paths = courses.paths
     own = cohort.patients.duplicated()
     x = record.features(known, cohort)[~own]
-    x = x[cohort.patients[~own].get_indexer(paths.owner)]
+    x = x[cohort.patients[~own].get_indexer(pd.Index(paths.owner))]
     stays = paths.sojourns()
     table = with_own(x, stays.course, stays.entry, stays.before, scale)
     effect = np.zeros((len(pairs), table.shape[1]))
@@ -247,7 +247,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     )
     rates = [[float((depth <= 1 - level).mean()) for level in (PARTIAL, VERY_GOOD)] for depth, _ in nadirs if not few]
     found["response_error"] = (
-        np.nan if few else float(np.abs(np.subtract(*rates)).mean()), "too few series of two clones",
+        np.nan if few else float(np.abs(np.diff(np.array(rates), axis=0)).mean()), "too few series of two clones",
     )  # fmt: skip
     values = [
         Value(name, float(value), modality="history", n=n, reason="" if np.isfinite(value) else why)

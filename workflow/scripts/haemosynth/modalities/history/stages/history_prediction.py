@@ -71,7 +71,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         return next(str(model) for model in models if isinstance(model, str))
     real = sides[2]
     courses = courses_of(real)
-    first, second = (_likelihood(model, real, courses) for model in models)
+    first, second = (_likelihood(model, real, courses) for model in models if isinstance(model, Fitted))
     return Prepared(
         pd.Index(courses.paths.owner),
         np.clip(first - second, -MOST_LOSS, MOST_LOSS),
@@ -96,7 +96,7 @@ def _without_series(courses: Courses) -> Courses:
 
 def _covariates(model: Fitted, real: Cohort, courses: Courses) -> tuple[Any, np.ndarray]:
     known = model.description
-    x = record.features(known["record"], real)[real.patients.get_indexer(courses.paths.owner)]
+    x = record.features(known["record"], real)[real.patients.get_indexer(pd.Index(courses.paths.owner))]
     stays = courses.paths.sojourns()
     return stays, multistate.with_own(x, stays.course, stays.entry, stays.before, known["scale"])
 
