@@ -177,7 +177,9 @@ def settling_code(script):
 
     def code(wildcards):
         own = [
-            registry.path_of(modality, part) for modality in giving_endpoints(wildcards.cohort) for part in ("part", "settle")
+            registry.path_of(modality, part)
+            for modality in giving_endpoints(wildcards.cohort)
+            for part in ("part", "settle")
         ]
         own += [
             registry.path_of(modality, f"generators.{recipe_algorithm(modality, wildcards)}")
