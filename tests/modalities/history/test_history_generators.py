@@ -141,7 +141,7 @@ def test_progression_of_the_series_is_that_of_the_path(myeloma):
     for part in parts:
         paths = part.paths
         progression = [paths.states.index(s) for s in part.design.measurements["M-protein"].progression]
-        values = part.measured("M-protein")
+        values = part.series_of("M-protein")
         checked = 0
         for course, own in values.groupby("course"):
             time, value = own["time"].to_numpy(), own["value"].to_numpy()
@@ -165,7 +165,7 @@ def test_the_drawn_series_look_like_those_they_were_learned_from(myeloma):
     cohort, found = myeloma
     middle = {}
     for name, part in (("real", cohort.parts["history"]), ("multistate", found["multistate"][1])):
-        values = part.measured("M-protein")
+        values = part.series_of("M-protein")
         early = values[(values["time"] > 2.5) & (values["time"] < 3.5)]
         middle[name] = early["value"].median()
     assert middle["multistate"] == pytest.approx(middle["real"], rel=0.25)
@@ -189,7 +189,7 @@ def test_simulated_courses_follow_the_planted_truth():
     cohort, told = simulated()
     part = cohort.parts["history"]
     possible(part)
-    first = part.measured("M-protein").groupby("course").head(1)
+    first = part.series_of("M-protein").groupby("course").head(1)
     assert np.log(first["value"]).mean() == pytest.approx(told["mean"][0], abs=0.1)
     assert set(part.table["kind"]) >= {STATE, MEASUREMENT, "line", "stop", "response", "visit", "end"}
     ages = cohort.clinical["age"].astype(float)

@@ -136,7 +136,7 @@ def test_timelines_go_out_and_come_back(tmp_path):
     assert found.paths.labels() == known.paths.labels()
     np.testing.assert_allclose(np.nan_to_num(found.paths.entry), np.nan_to_num(known.paths.entry), atol=0.02)
     for name in known.design.measurements:
-        np.testing.assert_allclose(np.sort(found.measured(name)["value"]), np.sort(known.measured(name)["value"]))
+        np.testing.assert_allclose(np.sort(found.series_of(name)["value"]), np.sort(known.series_of(name)["value"]))
 
 
 def test_files_keep_everything(tmp_path):

@@ -51,7 +51,7 @@ def occupation_panels(
     pairs: Sequence[tuple[Courses, Matrix]], times: np.ndarray, label: str
 ) -> tuple[Figure, list[Any]]:
     """Stacked occupation of both sides; the figure and the two axes that are still empty."""
-    panels = 4 if any(len(pairs[0][0].measured(name)) for name in pairs[0][0].design.measurements) else 3
+    panels = 4 if any(len(pairs[0][0].series_of(name)) for name in pairs[0][0].design.measurements) else 3
     drawn, axes = new_figure(3.3 * panels, 4.2, ncols=panels)
     for axis, (courses, shares), title in zip(axes, pairs, ("real", shortened(label, 24)), strict=False):
         stack(axis, courses, times, shares)
@@ -90,7 +90,7 @@ def series_panels(
     most = float(np.quantile(np.abs(known), 0.99)) * 1.1 + 0.1 if known.size else 1.0
     axes[0].set(xlim=(-most, most), ylim=(-most, most), xlabel="log hazard ratio, real", ylabel="synthetic")
     axes[0].set_title("effects on transitions", loc="left", fontsize=9)
-    measures = [name for name in real.design.measurements if len(real.measured(name)) and len(made.measured(name))]
+    measures = [name for name in real.design.measurements if len(real.series_of(name)) and len(made.series_of(name))]
     if not measures or len(axes) < 2:
         for axis in axes[1:]:
             axis.set_axis_off()
@@ -143,7 +143,7 @@ def chosen_rows(courses: Courses, most: int) -> np.ndarray:
 
 def spaghetti(axis: Any, courses: Courses, name: str, colour: str, most: int = 60) -> None:
     """The series of some courses as thin lines."""
-    values = courses.measured(name)
+    values = courses.series_of(name)
     for row in chosen_rows(courses, most):
         own = values[values["course"] == row]
         axis.plot(own["time"], own["value"], color=colour, lw=0.5, alpha=0.35)

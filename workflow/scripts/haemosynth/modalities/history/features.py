@@ -31,7 +31,7 @@ def early_means(courses: Courses) -> Matrix:
     """(courses, measurements) mean of the logarithm, or of the value, in the first year; NaN where there is none."""
     columns = []
     for name, measure in courses.design.measurements.items():
-        values = courses.measured(name)
+        values = courses.series_of(name)
         own = values[values["time"] <= EARLY]
         y = own["value"].to_numpy(float)
         y = np.log(np.maximum(y, 1e-6)) if measure.log or measure.limit > 0 else y
@@ -59,7 +59,7 @@ def numbers(courses: Courses) -> Matrix:
 def profile(courses: Courses, name: str) -> Matrix:
     """(courses, GRID) the value nearest to each month, within six weeks; logarithms where there is a limit."""
     measure = courses.design.measurements[name]
-    values = courses.measured(name)
+    values = courses.series_of(name)
     found = np.full((len(courses.paths), len(GRID)), np.nan)
     time = values["time"].to_numpy(float)
     place = np.rint(time / (GRID[1] - GRID[0])).astype(int)
@@ -78,7 +78,7 @@ def first_nadirs(courses: Courses) -> tuple[np.ndarray, np.ndarray]:
     """Depth of the nadir over the baseline, and days to it, of first stays with series of two clones."""
     depth, days = [], []
     for name, measure in courses.design.measurements.items():
-        values = courses.measured(name)
+        values = courses.series_of(name)
         if measure.process != TWO_CLONES or not len(values):
             continue
         _, step, time, value, _ = stays_with(courses, values)

@@ -32,7 +32,7 @@ def draw(synthetic: Cohort, real: Cohort | None) -> Figure:
     """
     made = courses_of(synthetic)
     known = None if real is None else courses_of(real)
-    measures = [name for name in made.design.measurements if len(made.measured(name))]
+    measures = [name for name in made.design.measurements if len(made.series_of(name))]
     depth = first_nadirs(made)[0]
     panels = 1 + bool(measures) + bool(len(depth))
     figure, axes = new_figure(3.8 * panels + 2, 5, ncols=panels, squeeze=False)

@@ -43,8 +43,8 @@ def prepare(synthetic: Cohort, train: Cohort) -> Callable[[Any, int, Cohort], No
         return None
     place = pd.Index(made.paths.owner)
     ends = pd.Series(known.paths.end, index=known.paths.owner)
-    measures = [name for name in made.design.measurements if len(made.measured(name))]
-    values = made.measured(measures[0]) if measures else None
+    measures = [name for name in made.design.measurements if len(made.series_of(name))]
+    values = made.series_of(measures[0]) if measures else None
 
     def draw(axis: Any, row: int, like: Cohort) -> None:
         patient = str(synthetic.patients[row])

@@ -79,7 +79,7 @@ class Courses:
         owner = table["patient_id"].to_numpy(object)[ends]
         return Paths(owner, state, entry, time[ends], design.states)
 
-    def measured(self, name: str) -> pd.DataFrame:
+    def series_of(self, name: str) -> pd.DataFrame:
         """Values of a measurement: columns course, time, value, below (the limit of quantification)."""
         own = ((self.table["kind"] == MEASUREMENT) & (self.table["name"] == name)).to_numpy()
         rows = self.table[own]

@@ -117,13 +117,13 @@ def _mode(
     beta = beta.copy()
     rate, variance = np.full(len(cuts), overall), np.ones_like(beta)
     for _ in range(STEPS):
-        risk = np.exp(np.clip(own.x @ beta, -12, 12))
-        at_risk = risk @ spent
+        relative = np.exp(np.clip(own.x @ beta, -12, 12))
+        at_risk = relative @ spent
         rate = (count + PRIOR_EVENTS) / (at_risk + PRIOR_EVENTS / overall)
         if not len(beta):
             break
         # The baseline is profiled out: it takes up what the effects have in common in each interval.
-        weight = risk[:, None] * spent
+        weight = relative[:, None] * spent
         expected = weight @ rate
         slope = own.x.T @ (own.event - expected) - (beta - middle) / tau**2
         shared = own.x.T @ weight
@@ -135,8 +135,8 @@ def _mode(
         step = inverse @ slope
         beta += step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
         variance = np.diag(inverse).copy()
-    risk = np.exp(np.clip(own.x @ beta, -12, 12))
-    rate = (count + PRIOR_EVENTS) / (risk @ spent + PRIOR_EVENTS / overall)
+    relative = np.exp(np.clip(own.x @ beta, -12, 12))
+    rate = (count + PRIOR_EVENTS) / (relative @ spent + PRIOR_EVENTS / overall)
     return beta, variance, rate
 
 

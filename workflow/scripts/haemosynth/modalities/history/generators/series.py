@@ -37,7 +37,7 @@ def learn(courses: Courses, x: Matrix) -> dict[str, Any]:
     found: dict[str, Any] = {"visits": _visits(courses), "lines": _lines(courses), "measures": {}}
     found["responses"] = bool((table["kind"] == RESPONSE).any())
     for name, measure in design.measurements.items():
-        values = courses.measured(name)
+        values = courses.series_of(name)
         if len(values) < FEWEST_STAYS:
             continue
         own = (
