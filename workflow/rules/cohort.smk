@@ -62,7 +62,8 @@ rule split:
     """Set the holdout apart, before anything is learned."""
     input:
         raw=list(cohort_files("results/{cohort}/raw").values()),
-        code=package("split.py"),
+        giving=giving_files("results/{cohort}/raw"),
+        code=settling_code("split.py"),
     output:
         **{f"train_{name}": file for name, file in cohort_files(f"{SEED_FOLDER}/train").items()},
         **{f"holdout_{name}": file for name, file in cohort_files(f"{SEED_FOLDER}/holdout").items()},
@@ -81,6 +82,7 @@ rule split:
         job=job("split"),
         fraction=config["split"]["train_fraction"],
         source=lambda wildcards: SOURCES[wildcards.cohort],
+        giving=lambda wildcards: giving_endpoints(wildcards.cohort),
         modalities=MODALITIES,
     script:
         "../scripts/split.py"

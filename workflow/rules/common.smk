@@ -172,6 +172,45 @@ def external_files(path):
     return sorted(str(file) for file in ([place] if place.is_file() else place.glob("*")) if file.is_file())
 
 
+def giving_endpoints(cohort):
+    """The further modalities of a cohort from which endpoints of its record follow."""
+    return [modality for modality in registry.GIVING_ENDPOINTS if modality in modalities(config, cohort)]
+
+
+def giving_files(folder):
+    """The files of these modalities in this folder."""
+    return lambda wildcards: [
+        f"{folder}/{part_file(modality)}".format(**wildcards) for modality in giving_endpoints(wildcards.cohort)
+    ]
+
+
+def settling_code(script):
+    """The code of a script that takes endpoints from these modalities, with that of the recipe's algorithms."""
+
+    def code(wildcards):
+        own = [
+            registry.path_of(modality, part)
+            for modality in giving_endpoints(wildcards.cohort)
+            for part in ("part", "settle")
+        ]
+        own += [
+            registry.path_of(modality, f"generators.{recipe_algorithm(modality, wildcards)}")
+            for modality in (giving_endpoints(wildcards.cohort) if "generator" in wildcards.keys() else ())
+        ]
+        return package(script, *own)
+
+    return code
+
+
+def giving_models(wildcards):
+    """Weights and description of each of a recipe's models of these modalities, one after the other."""
+    return [
+        fitted(modality)[part](wildcards)
+        for modality in giving_endpoints(wildcards.cohort)
+        for part in ("weights", "description")
+    ]
+
+
 @cache
 def imported(path):
     """The project's modules that a Python file imports, found from its syntax tree."""

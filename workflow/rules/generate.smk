@@ -80,7 +80,8 @@ rule assemble:
         schema=f"{SEED_FOLDER}/train/schema.yaml",
         parts=parts,
         balanced=balanced_by,
-        code=package("assemble.py"),
+        models=giving_models,
+        code=settling_code("assemble.py"),
     output:
         **cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}/pool"),
     log:
@@ -100,6 +101,7 @@ rule assemble:
         job=job("assemble"),
         modalities=MODALITIES,
         draw=DRAW,
+        giving=lambda wildcards: {m: recipe_algorithm(m, wildcards) for m in giving_endpoints(wildcards.cohort)},
         alone=lambda wildcards: without_record(wildcards.cohort),
     script:
         "../scripts/assemble.py"

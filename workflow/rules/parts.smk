@@ -116,6 +116,11 @@ for modality in FURTHER:
         input:
             **fitted(modality),
             given=list(cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}").values()),
+            pool=(
+                list(cohort_files(f"{SEED_FOLDER}/synthetic/{{generator}}/pool").values())
+                if modality in registry.GIVING_ENDPOINTS
+                else []
+            ),
             code=algorithm_code(modality, "sample_part.py"),
         output:
             part=written(modality, f"{SEED_FOLDER}/synthetic/{{generator}}/{part_file(modality)}"),

@@ -1,14 +1,16 @@
-"""Sampled modalities -> synthetic patients within every hard limit."""
+"""The modalities of a recipe -> one long draw of patients, within every hard limit."""
 
 from pathlib import Path
 
 from job import job
 
-with job(snakemake):
+with job(snakemake) as work:
     from haemosynth.core.cohort import bare, read_parts
     from haemosynth.generate.balance import balanced, read_checked
     from haemosynth.generate.constraints import enforce
+    from haemosynth.generate.fitted import load
     from haemosynth.generate.pool import pool_size
+    from haemosynth.modalities import registry
     from haemosynth.modalities.cohort_files import read_cohort, write_cohort
 
     asked = dict(snakemake.params.draw)
@@ -23,4 +25,10 @@ with job(snakemake):
         least = asked["patients"] if isinstance(asked["patients"], int) else len(train)
         quotas = read_checked(quotas, train, asked["patients"])
         cohort = balanced(cohort, quotas, least, pool_size(len(train), **asked))
+    for i, (name, algorithm) in enumerate(snakemake.params.giving.items()):
+        model = load(*snakemake.input.models[2 * i : 2 * i + 2])
+        # The stream of `sample_part.py`, which draws the same once more and keeps it for those who are released.
+        own = work.stream(of=f"sample_{name}")
+        part = registry.load_algorithm(name, algorithm).sample(model, cohort, own)
+        cohort = registry.load(name, "settle").settle(cohort, part)
     write_cohort(cohort, Path(snakemake.output.schema).parent, snakemake.params.modalities)

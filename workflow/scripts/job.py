@@ -30,16 +30,17 @@ class Job:
         self.wildcards = dict(snakemake.wildcards.items())
         self.seed = snakemake.params.job["seed"]
 
-    def stream(self, *names: object, without: str = "", generator: str = ""):
+    def stream(self, *names: object, without: str = "", generator: str = "", of: str = ""):
         """The job's random stream; `names` branch it, `without` leaves one wildcard out of its name.
 
-        generator: whose stream it is, where a job without this wildcard makes several.
+        generator: whose stream it is, where a job without this wildcard makes several. of: the name of another job,
+        whose stream this one repeats.
         """
         from haemosynth.core.streams import stream
 
         told = self.wildcards | ({"generator": generator} if generator else {})
         kept = [f"{name}={value}" for name, value in sorted(told.items()) if name != without]
-        return stream(self.seed, self.name, *kept, *names)
+        return stream(self.seed, of or self.name, *kept, *names)
 
 
 @contextmanager

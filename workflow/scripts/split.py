@@ -6,11 +6,15 @@ from job import job
 
 with job(snakemake) as work:
     from haemosynth.modalities.cohort_files import read_cohort, write_cohort
+    from haemosynth.modalities.registry import load
     from haemosynth.study.split import split
 
-    source = snakemake.params.source
+    source, giving = snakemake.params.source, snakemake.params.giving
+    cohort = read_cohort(Path(snakemake.input.raw[0]).parent, giving)
+    for name in giving:  # what follows from a patient's path is taken from it, for training patients and holdout alike
+        cohort = load(name, "settle").settle(cohort, cohort.parts[name])
     train, holdout = split(
-        read_cohort(Path(snakemake.input.raw[0]).parent),
+        cohort,
         train_fraction=snakemake.params.fraction,
         stratify=source.get("stratify"),
         panel=source["panel"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from haemosynth.core.progress import progress
@@ -182,7 +182,8 @@ def _save(
         for i, moments in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{o}/{i}/{name}": tensor for name, tensor in moments.items()}
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-    plain = {name: getattr(state, name) for name in ("step", "best_step", "best_loss", "stopped", "history")}
+    kept = [own.name for own in fields(state) if own.name not in PARTS]
+    plain = {name: getattr(state, name) for name in kept}
     checkpoint.save({**arrays, "generator": generator.get_state().numpy()}, plain)
 
 

@@ -20,8 +20,10 @@ modality it is:
     explorer.py    of_patients (cohort, most bytes) -> [{title, kind, patients}] of the explorer: kind `pictures`, data
                    URIs for each patient, or `table`, rows for each patient, such as those of a history
     molecular_classes.py   of the alterations: molecular_classes (train), classes_of (cohort, classes)
-    export.py      export (cohort, folder, tier); describe (cohort, tier) -> lines of the data card; withhold (entry)
+    export.py      export (cohort, folder, tier); extend_study (cohort, folder of a cBioPortal study);
+                   describe (cohort, tier) -> lines of the data card; withhold (entry)
     checks.py      CHECKS of a release (privacy/release_check.py)
+    settle.py      settle (cohort, Part) -> the cohort with the endpoints that follow from it; where `gives_endpoints`
 Modalities of the record are read, drawn and split together, since either may be drawn given the other. The further ones
 are drawn for patients who exist, in files of their own, so that only what reads them depends on them. `simulate.py`,
 `divide.py`, `figure.py`, `summary.py`, `explorer.py` and `export.py` may be absent.
@@ -51,7 +53,8 @@ class Modality(NamedTuple):
     figure. sampled: of a modality of the record, the names of the sampled tables. can_be_given: of the record, the
     algorithms that can be given alterations. folder: whether its file is a folder. formats_alone: source formats of
     cohorts that have this modality and no record; `ingest.patients_of` names their patients. formerly: the name that it
-    had in settings of earlier versions.
+    had in settings of earlier versions. gives_endpoints: of a further modality, whether endpoints of the record follow
+    from it: it is then drawn for the whole long draw, and what the record says of them is replaced.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Modality(NamedTuple):
     folder: bool = False
     formats_alone: tuple[str, ...] = ()
     formerly: str = ""
+    gives_endpoints: bool = False
 
     def asks(self, job: str) -> Resources:
         """What this job asks for."""

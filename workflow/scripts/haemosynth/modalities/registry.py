@@ -13,11 +13,13 @@ from typing import Any
 from haemosynth.core.errors import InputError
 from haemosynth.modalities.modality import Modality
 
-NAMES = ("clinical", "genomic", "expression", "images", "metabolomics")
+NAMES = ("clinical", "genomic", "expression", "images", "metabolomics", "history")
 PACKAGE = "haemosynth.modalities"
 MODALITIES: dict[str, Modality] = {name: import_module(f"{PACKAGE}.{name}").MODALITY for name in NAMES}
 OF_RECORD = tuple(name for name, modality in MODALITIES.items() if modality.of_record)
 FURTHER = tuple(name for name, modality in MODALITIES.items() if not modality.of_record)
+# From which endpoints of the record follow.
+GIVING_ENDPOINTS = tuple(name for name in FURTHER if MODALITIES[name].gives_endpoints)
 # Formats of cohorts without a record, each with the modality that they hold.
 ALONE = {kind: name for name, modality in MODALITIES.items() for kind in modality.formats_alone}
 # What modalities were called in settings of earlier versions -> what they are called now.

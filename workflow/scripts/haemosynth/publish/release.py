@@ -296,6 +296,9 @@ def write_release(
         "_".join([study, "synthetic", *(["balanced"] if balanced else []), *([] if tier == "open" else [tier])]),
         f"Synthetic patients after {study}{', a balanced cohort' if balanced else ''}",
     )
+    for name in (name for name in FURTHER if name in cohort.parts and offers(name, "export")):
+        if hasattr(export := load(name, "export"), "extend_study"):
+            export.extend_study(released, part / "cbioportal")
     for name, table in tables.items():
         _write_text_table(table, part / name)
     for stage, figure in figures.items():

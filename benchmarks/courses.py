@@ -1,0 +1,59 @@
+"""How near drawn histories come to unseen real ones, of a study with histories, without a run of the whole study.
+
+Usage: PYTHONPATH=workflow/scripts python benchmarks/courses.py config/studies/mgus2.yaml
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from haemosynth.core.streams import stream
+from haemosynth.modalities.history import ingest, reference, settle
+from haemosynth.modalities.history.generators import multistate, resampled
+from haemosynth.modalities.history.stages import histories, history_prediction
+from haemosynth.modalities.registry import load
+from haemosynth.modalities.rows import of_patients
+from haemosynth.study.settings import expanded, read_settings, source
+from haemosynth.study.split import split
+from haemosynth.validate.stage import Comparison
+
+DRAWS = 5  # of each generator and reference, averaged
+
+
+def main() -> None:
+    """Print a table of metrics by candidate; endpoints agree as the first lines say."""
+    config = read_settings(Path(__file__).parents[1], sys.argv[1:])
+    name = next(iter(config["cohorts"]))
+    entry = expanded(source(config, name), name)
+    cohort = load("clinical", "ingest").ingest(name, entry)
+    part, left = ingest.ingest(name, entry, cohort)
+    print(left[left["what"] == "endpoint"].to_string(index=False, header=False))
+    sides = split(settle.settle(cohort, part), 0.6, entry.get("stratify"), entry["panel"], stream(1, "split"))
+    train, holdout = (side.replaced(history=of_patients(part, side.patients)) for side in sides)
+    bare = train.replaced(history=None)
+    models = {module: module.fit(train, module.DEFAULTS, stream(2), None) for module in (multistate, resampled)}
+    table: dict[str, dict[str, list[float]]] = {}
+    for draw in range(DRAWS):
+        drawn = {m.__name__.split(".")[-1]: m.sample(models[m], bare, stream(3, draw)) for m in models}
+        drawn |= {
+            k: reference.reference(k, train, bare, stream(4, k, draw)) for k in ("real", "independent", "uniform")
+        }
+        for kind, courses in drawn.items():
+            whole = Comparison(holdout, bare.replaced(history=courses), train, holdout)
+            for stage in (histories, history_prediction):
+                learned = stage.prepare(whole, stage.DEFAULTS, stream(5))
+                ready = Comparison(holdout, whole.candidate, train, holdout, learned)
+                for value in stage.measure(ready, stage.DEFAULTS, stream(6)):
+                    if value.target == "all" and np.isfinite(value.value):
+                        table.setdefault(value.metric, {}).setdefault(kind, []).append(value.value)
+    means = {metric: {kind: np.mean(values) for kind, values in row.items()} for metric, row in table.items()}
+    print(f"{len(train)} training and {len(holdout)} unseen patients, means of {DRAWS} draws")
+    print(pd.DataFrame(means).T.round(4).to_string())
+
+
+if __name__ == "__main__":
+    main()
