@@ -1,4 +1,4 @@
-"""One published generator on one table, inside its own environment: what `leaderboard.py` calls.
+"""One published generator on one table, inside its own environment: what `benchmarks/leaderboard.py` calls.
 
 It imports nothing of this project, whose libraries the environment does not hold. A table of text and numbers and its
 description (`levels` and `numbers`, lists of columns) go in, and a table of as many synthetic patients as are asked for

@@ -59,9 +59,10 @@ def shuffle(train: Path, folder: Path) -> None:
 
     from haemosynth.core.files import read_table, write_table
     from haemosynth.core.streams import stream
+    from haemosynth.modalities.registry import RECORD
 
     rng = stream(1, "tutorial elsewhere")
-    clinical, matrix = (read_table(train / f"{name}.parquet") for name in ("clinical", "alterations"))
+    clinical, matrix = (read_table(train / f"{name}.parquet") for name in (RECORD, "alterations"))
     clinical["patient_id"] = matrix["patient_id"] = [f"S{number:06d}" for number in range(1, len(clinical) + 1)]
     for table in (clinical, matrix):
         pairs = [name.removesuffix("_time") for name in table if name.endswith("_time")]
@@ -75,7 +76,7 @@ def shuffle(train: Path, folder: Path) -> None:
             order[rows] = rng.permutation(rows)
             for name in names:
                 table[name] = table[name].iloc[order].array
-    for name, table in (("clinical", clinical), ("alterations", matrix)):
+    for name, table in ((RECORD, clinical), ("alterations", matrix)):
         write_table(table, folder / f"{name}.tsv")
     print(f"{folder}: {len(clinical)} patients with every column shuffled by itself")
 

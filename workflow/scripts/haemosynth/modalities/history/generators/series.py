@@ -326,8 +326,8 @@ def _drawn_clones(
         rows = np.flatnonzero((state != NONE) & ~np.isin(state, final))
         if not len(rows):
             break
-        measured = np.asarray(own["states"])[state[rows]]
-        rows = rows[measured >= RARELY]
+        often = np.asarray(own["states"])[state[rows]]
+        rows = rows[often >= RARELY]
         if not len(rows):
             continue
         entry = paths.entry[rows, step]
