@@ -1,6 +1,5 @@
 """Candidates and real patients -> one stage's metrics, replicates and figure of each."""
 
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -24,14 +23,6 @@ with job(snakemake) as work:
     def patients(folder):
         return read_cohort(folder, snakemake.params.get("modalities", ()))
 
-    if snakemake.params.balance:
-        # Whole cohorts are compared at the prevalence of the real one: of a balanced one the part that has it.
-        quotas = read_quotas(snakemake.params.balance, comparison.train, settings.get("released"))
-        comparison = replace(comparison, real=within_quotas(comparison.real, quotas))
-        if snakemake.wildcards.generator not in REFERENCES:
-            part = at_real_prevalence(comparison.candidate, quotas, comparison.train)
-            comparison = replace(comparison, candidate=part)
-
     # The streams leave the generator out: all candidates meet the same real patients.
     def streams(*names):
         return work.stream(*names, without="generator")
@@ -39,12 +30,20 @@ with job(snakemake) as work:
     holdout, train, control = (
         patients(Path(snakemake.input[side][0]).parent) for side in ("holdout", "train", "control")
     )
+    quotas = None
+    if snakemake.params.balance:
+        # Whole cohorts are compared at the prevalence of the real one: of a balanced one the part that has it.
+        quotas = read_quotas(snakemake.params.balance, train, settings.get("released"))
+        holdout = within_quotas(holdout, quotas)
     folders = dict.fromkeys(Path(file).parent for file in snakemake.input.candidates)
     output, beside = snakemake.output, list(snakemake.output.beside)
     for number, (name, folder) in enumerate(zip(snakemake.params.candidates, folders, strict=True)):
+        candidate = patients(folder)
+        if quotas and name not in REFERENCES:
+            candidate = at_real_prevalence(candidate, quotas, train)
         comparison = Comparison(
             real=holdout,
-            candidate=patients(folder),
+            candidate=candidate,
             train=train,
             control=control,
             pool=patients(Path(pool[0]).parent) if (pool := snakemake.input.get("pool")) else None,
