@@ -150,12 +150,12 @@ def spaghetti(axis: Any, courses: Courses, name: str, colour: str, most: int = 6
 
 
 def waterfall(axis: Any, depth: np.ndarray, colour: str, label: str) -> None:
-    """Best change from baseline of every course, the worst first."""
+    """Best change from baseline of every series of every course, the worst first."""
     change = np.clip(np.sort(depth)[::-1] * 100 - 100, -100, 100)
     axis.plot(np.linspace(0, 1, len(change)), change, color=colour, lw=1.6, label=f"{label}, n = {len(change):,}")
     for level in (-50, -90):
         axis.axhline(level, color=NEUTRAL, lw=0.7, ls="--")
-    axis.set(xlabel="share of patients", ylabel="best change from baseline, %", xlim=(0, 1))
+    axis.set(xlabel="share of series", ylabel="best change from baseline, %", xlim=(0, 1))
 
 
 def entered(courses: Courses) -> np.ndarray:
