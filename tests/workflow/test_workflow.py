@@ -118,6 +118,7 @@ def test_one_core_and_a_crash_on_the_way_give_the_same_bytes(finished, tmp_path)
     os.killpg(crash.pid, signal.SIGKILL)
     crash.wait()
     # What a killed writer may leave beside its result, a file or a folder.
+    (place / "results/small/seed-1/models").mkdir(parents=True, exist_ok=True)
     (place / "results/small/seed-1/models/.table.tsv.1.part").write_text("half")
     (place / "results/small/seed-1/.images.zarr.1.part").mkdir()
     done = run(place, cores=1)
