@@ -65,7 +65,7 @@ def test_quotas_are_reached_and_what_is_given_the_class_is_kept(perfect, sides):
 
 
 def test_new_real_patients_are_a_gain_and_copies_a_smaller_one(perfect, sides):
-    """A generator that knew the population helps more than the members themselves, drawn again, which only weigh more."""
+    """A generator that knew the population helps more than the members drawn again, who only weigh more."""
     _, _, numbers = perfect
     gain = numbers.loc[("auc_gain_synthetic", "t(4;14)"), "value"]
     assert gain > numbers.loc[("auc_gain_bootstrap", "t(4;14)"), "value"]
