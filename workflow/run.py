@@ -137,6 +137,16 @@ def finished(process: subprocess.Popen) -> tuple[int, bool]:
             print("interrupted: jobs are being cancelled", file=sys.stderr)
 
 
+def cancel_what_is_left(since: float) -> None:
+    """Cancel the run's jobs on a SLURM cluster, whose common name its log holds.
+
+    A job that was on its way to the queue at the interrupt is not among those that Snakemake cancels.
+    """
+    for log in Path(".snakemake/log").glob("*.snakemake.log"):
+        if log.stat().st_mtime >= since and (named := re.search(r"^SLURM run ID: (\S+)$", log.read_text(), re.MULTILINE)):
+            subprocess.run(["scancel", "--me", f"--name={named[1]}"], check=False)
+
+
 def main() -> int:
     """Run the study; 0 when everything asked for is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -178,6 +188,8 @@ def main() -> int:
     started = time.time()
     command = [*snakemake, *shown, "--cores", chosen.cores, "--rerun-incomplete", *chosen.rest]
     code, interrupted = finished(subprocess.Popen(command))
+    if interrupted:
+        cancel_what_is_left(started)
     if code:
         found = [] if interrupted else failures(started)
         if not found and (target := missing_target(started)):

@@ -144,12 +144,14 @@ start() {
   [ ! -e /etc/slurm/slurm.conf ] || our_settings || skip "/etc/slurm/slurm.conf is another cluster's"
   install_packages
   if running "$HOME_OF_TEST/slurmctld.pid" && scontrol ping | grep -q UP; then say "runs already"; return; fi
+  stop
+  rm -rf "$HOME_OF_TEST" # a job that a former cluster left running would hold its node
   mkdir -p "$HOME_OF_TEST"/{state,spool-cpu1,spool-gpu1} /etc/slurm
   chmod 755 "$HOME_OF_TEST"
   write_settings
   start_munge
-  running "$HOME_OF_TEST/database.pid" || start_database
-  running "$HOME_OF_TEST/slurmdbd.pid" || slurmdbd || true
+  start_database
+  slurmdbd || true # whether it runs is asked next
   patiently slurmdbd sacctmgr --noheader list cluster
   sacctmgr --immediate --quiet add cluster haemosynth >/dev/null 2>&1 || true
   sacctmgr --immediate --quiet add account tests Description=tests Organization=tests >/dev/null 2>&1 || true
