@@ -64,11 +64,15 @@ def what_was_read(config: dict) -> None:
             print("\n" + "\n  ".join(lines))
 
 
+def logged(pattern: str, since: float) -> list[str]:
+    """The first group of a pattern, wherever it stands in Snakemake's own logs since then."""
+    logs = [log for log in Path(".snakemake/log").glob("*.snakemake.log") if log.stat().st_mtime >= since]
+    return [match for log in logs for match in re.findall(pattern, log.read_text(), re.MULTILINE)]
+
+
 def missing_target(since: float) -> str | None:
     """What Snakemake was asked for since then and has no rule for."""
-    logs = [log for log in Path(".snakemake/log").glob("*.snakemake.log") if log.stat().st_mtime >= since]
-    found = [re.search(r"^No rule to produce (.+?) \(if you use", log.read_text(), re.MULTILINE) for log in logs]
-    return next((match[1] for match in found if match), None)
+    return next(iter(logged(r"^No rule to produce (.+?) \(if you use", since)), None)
 
 
 def known_targets(config: dict, snakemake: list[str], file: bool) -> list[str]:
@@ -142,9 +146,8 @@ def cancel_what_is_left(since: float) -> None:
 
     A job that was on its way to the queue at the interrupt is not among those that Snakemake cancels.
     """
-    for log in Path(".snakemake/log").glob("*.snakemake.log"):
-        if log.stat().st_mtime >= since and (named := re.search(r"^SLURM run ID: (\S+)$", log.read_text(), re.MULTILINE)):
-            subprocess.run(["scancel", "--me", f"--name={named[1]}"], check=False)
+    for name in logged(r"^SLURM run ID: (\S+)$", since):
+        subprocess.run(["scancel", "--me", f"--name={name}"], check=False)
 
 
 def main() -> int:
