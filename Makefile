@@ -41,7 +41,7 @@ check: $(READY)  ## style, types, Snakemake's own checks, and the links of all p
 	$(BIN)/python -m pytest tests/test_docs.py -k link
 
 unit: $(READY)  ## the tests alone
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 slow: $(READY)  ## the long tests, on real cohorts where HAEMOSYNTH_DATA names them
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -187,7 +187,8 @@ def main() -> int:
     snakemake = [sys.executable, "workflow/snakemake_cli.py", "--workflow-profile", chosen.profile, *study]
     shown = ["--logger", "rich"] if sys.stderr.isatty() else []  # a bar on a terminal, lines in a log
     # The lock above is the operating system's and ends with its holder: what Snakemake still holds is a crash's.
-    subprocess.run([*snakemake, "--unlock", "--quiet"], capture_output=True, check=False)
+    if any(Path(".snakemake/locks").glob("*")):
+        subprocess.run([*snakemake, "--unlock", "--quiet"], capture_output=True, check=False)
     started = time.time()
     command = [*snakemake, *shown, "--cores", chosen.cores, "--rerun-incomplete", *chosen.rest]
     code, interrupted = finished(subprocess.Popen(command))

@@ -1,6 +1,6 @@
 # Helpers of the rules: where files lie and which code a job runs. No logic of the science.
-import ast
 import os
+import re
 import shlex
 import sys
 from functools import cache
@@ -211,27 +211,33 @@ def giving_models(wildcards):
     ]
 
 
+# Not by syntax tree: each start of Snakemake reads all modules, on a cluster in every job.
+IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+)?import[ \t]+(\([^)]*\)|[^\n#]+)", re.MULTILINE)
+
+
 @cache
 def imported(path):
-    """The project's modules that a Python file imports, found from its syntax tree."""
-    names = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-    places = [SCRIPTS.joinpath(*name.split(".")) for name in names]
+    """The project's modules that a Python file imports, at its top or inside a function."""
+    names = set()
+    for module, listed in IMPORT.findall(path.read_text()):
+        several = re.findall(r"[\w.]+", listed)
+        names |= {module, *(f"{module}.{name}" for name in several)} if module else set(several)
+    places = [
+        SCRIPTS.joinpath(*name.split("."))
+        for name in sorted(names)
+        if "." not in name or name.startswith("haemosynth.")
+    ]
     files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
     return [file for file in files if file.is_file()]
 
 
 def package(*entries):
     """The modules a job runs: these files of workflow/scripts and every project module they import."""
-    todo, found = [SCRIPTS / entry for entry in entries], []
+    todo, found = [SCRIPTS / entry for entry in entries], set()
     while todo:
         file = todo.pop()
         if file not in found:
-            found.append(file)
+            found.add(file)
             todo += imported(file)
     return sorted(str(file) for file in found)
 
