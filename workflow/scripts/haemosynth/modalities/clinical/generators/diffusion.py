@@ -22,14 +22,12 @@ import pandas as pd
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.schema import Schema
 from haemosynth.core.streams import torch_seed
-from haemosynth.generate import at_most
 from haemosynth.generate.fitted import Fitted
-from haemosynth.generate.rare import without_rare_levels
 from haemosynth.learn import loop
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
-from haemosynth.modalities.clinical.generators.conditioning import Wishes, check_wishes
-from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, learn
-from haemosynth.modalities.clinical.generators.heads import Drawing, Heads, start
+from haemosynth.modalities.clinical.generators.conditioning import Wishes
+from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding
+from haemosynth.modalities.clinical.generators.heads import Drawing, Heads, code, collect, start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,7 +68,6 @@ class Denoiser:
             "out": (members, width, heads.inputs), "direct": (members, entered, heads.inputs),
             "out_bias": (members * heads.inputs,),
         }  # fmt: skip
-        self.size = sum(int(np.prod(shape)) for shape in self.shapes.values())
 
     def hidden(
         self, weights: Sequence[Tensor], levels: Tensor, visible: Tensor, keep: Tensor | None = None
@@ -120,29 +117,14 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     Raises:
         InputError: a setting that names an unknown column or level.
     """
-    train = at_most(train, int(settings["patients"]), rng)
-    train, left_out = without_rare_levels(train, int(settings["fewest"]), rng)
-    wishes = check_wishes(settings, train)
-    encoding = learn(train, int(settings["bins"]), wishes.first)
-    levels = encoding.encode(train.clinical).levels
-    heads = Heads(encoding, int(settings["order"]))
-    net, base = Denoiser(heads, int(settings["members"]), int(settings["width"])), heads.marginals(levels)
+    coded = code(train, settings, rng)
+    net = Denoiser(coded.heads, int(settings["members"]), int(settings["width"]))
     seed = torch_seed(rng)
-    kept = Checkpoint(checkpoint, identity_of(settings, seed, levels, base))
-    weights, history = _train(net, levels, base, settings, seed, kept)
+    kept = Checkpoint(checkpoint, identity_of(settings, seed, coded.levels, coded.base))
+    weights, history = _train(net, coded.levels, coded.base, settings, seed, kept)
     kept.remove()
-    arrays, description = encoding.save()
-    arrays |= {f"denoiser.{name}": part for name, part in zip(net.shapes, weights, strict=True)}
-    arrays["base"] = base
-    plain = {
-        "encoding": description,
-        "patients": len(train),
-        "left_out": left_out,
-        "parameters": net.size,
-        "network": {key: settings[key] for key in ("members", "width", "order")},
-        **wishes.plain(),
-    }
-    return Fitted(arrays, plain, history)
+    network = {key: settings[key] for key in ("members", "width", "order")}
+    return coded.fitted("denoiser", net.shapes, weights, network, history)
 
 
 def _train(
@@ -287,5 +269,4 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
         nothing = Coded(np.zeros(shape, dtype=np.int64), np.zeros(shape))
         return model.fill(nothing, np.zeros(shape, dtype=bool), model.wishes, rng)
 
-    coded = model.wishes.collect(model.encoding, n, draw)
-    return model.wishes.exact(model.encoding.decode(coded, schema))
+    return collect(model.encoding, model.wishes, schema, n, draw)

@@ -22,14 +22,12 @@ import pandas as pd
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.schema import Schema
 from haemosynth.core.streams import one_of_each, torch_seed
-from haemosynth.generate import at_most
 from haemosynth.generate.fitted import Fitted
-from haemosynth.generate.rare import without_rare_levels
 from haemosynth.learn import loop
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
-from haemosynth.modalities.clinical.generators.conditioning import Wishes, check_wishes
-from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, learn
-from haemosynth.modalities.clinical.generators.heads import Drawing, Heads, start
+from haemosynth.modalities.clinical.generators.conditioning import Wishes
+from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding
+from haemosynth.modalities.clinical.generators.heads import Drawing, Heads, code, collect, start
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -78,7 +76,6 @@ class _Net:
             "enter": (judged, critic), "enter_bias": (critic,), "inner": (critic, critic), "inner_bias": (critic,),
             "out": (critic, 1),
         }  # fmt: skip
-        self.size = sum(int(np.prod(shape)) for shape in self.generator.values())
 
     def tilt(self, weights: Sequence[Tensor], noise: Tensor, given: Tensor, shown: Tensor) -> Tensor:
         """Coefficients of the heads. noise: (patients, latent). given: (patients, columns, functions). shown:
@@ -112,29 +109,14 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     Raises:
         InputError: a setting that names an unknown column or level.
     """
-    train = at_most(train, int(settings["patients"]), rng)
-    train, left_out = without_rare_levels(train, int(settings["fewest"]), rng)
-    wishes = check_wishes(settings, train)
-    encoding = learn(train, int(settings["bins"]), wishes.first)
-    levels = encoding.encode(train.clinical).levels
-    heads = Heads(encoding, int(settings["order"]))
-    net, base = _Net(heads, settings), heads.marginals(levels)
+    coded = code(train, settings, rng)
+    net = _Net(coded.heads, settings)
     seed = torch_seed(rng)
-    kept = Checkpoint(checkpoint, identity_of(settings, seed, levels, base))
-    weights, history = _train(net, levels, _sets(encoding, wishes), settings, seed, kept)
+    kept = Checkpoint(checkpoint, identity_of(settings, seed, coded.levels, coded.base))
+    weights, history = _train(net, coded.levels, _sets(coded.encoding, coded.wishes), settings, seed, kept)
     kept.remove()
-    arrays, description = encoding.save()
-    arrays |= {f"generator.{name}": part for name, part in zip(net.generator, weights, strict=True)}
-    arrays["base"] = base
-    plain = {
-        "encoding": description,
-        "patients": len(train),
-        "left_out": left_out,
-        "parameters": net.size,
-        "network": {key: settings[key] for key in ("latent", "width", "critic_width", "pack", "order")},
-        **wishes.plain(),
-    }
-    return Fitted(arrays, plain, history)
+    network = {key: settings[key] for key in ("latent", "width", "critic_width", "pack", "order")}
+    return coded.fitted("generator", net.generator, weights, network, history)
 
 
 def _sets(encoding: Encoding, wishes: Wishes) -> list[np.ndarray]:
@@ -164,23 +146,7 @@ def _train(
     # Not of those held back, by whom training would else stop at once; patients are drawn about everybody's shares.
     rate, log_base = float(settings["learning_rate"]), torch.tensor(heads.marginals(inside.numpy()))
     makers, critics = (torch.optim.Adam(part, lr=rate, betas=(0.5, 0.9)) for part in (weights[:parts], weights[parts:]))
-    along, named = (
-        _row_chances(inside, heads).cumsum(1),
-        torch.tensor(np.array(sets)).reshape(-1, heads.columns).float(),
-    )
-
-    def rows_and_shown() -> tuple[Tensor, Tensor]:
-        """Training patients, and the columns of each that are given: one column, or a set that the study names."""
-        column = torch.randint(heads.columns, (batch,), generator=generator)
-        place = torch.rand(batch, 1, generator=generator) * along[column, -1:]
-        rows = torch.searchsorted(along[column], place, right=True).squeeze(1).clamp(max=len(inside) - 1)
-        shown = torch.nn.functional.one_hot(column, heads.columns).float()
-        if len(named):
-            which = torch.randint(1 + len(named), (batch,), generator=generator)
-            anyone = torch.randint(len(inside), (batch,), generator=generator)
-            rows = torch.where(which > 0, anyone, rows)
-            shown = torch.where((which > 0)[:, None], named[(which - 1).clamp(min=0)], shown)
-        return inside[rows], shown
+    patients = _Patients(heads, inside, sets)
 
     def made(given: Tensor, shown: Tensor) -> Tensor:
         noise = torch.randn(batch, net.latent, generator=generator)
@@ -193,12 +159,9 @@ def _train(
     def seen(features: Tensor, shown: Tensor) -> Tensor:
         return torch.cat([features.flatten(1), shown], dim=1)
 
-    def anybody(patients: int, chance: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Noise, levels of training patients, and one column that is given of each."""
-        column = torch.randint(heads.columns, (patients,), generator=chance)
-        told = inside[torch.randint(len(inside), (patients,), generator=chance)]
-        shown = torch.nn.functional.one_hot(column, heads.columns).float()
-        return torch.randn(patients, net.latent, generator=chance), told, shown
+    def anybody(n: int, chance: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        told, shown = patients.of_all(n, chance)
+        return torch.randn(n, net.latent, generator=chance), told, shown
 
     def shares(own: Sequence[Tensor], noise: Tensor, told: Tensor, shown: Tensor) -> Tensor:
         """(patients, columns, levels) probability of each level; of the given column that of the patient."""
@@ -211,8 +174,8 @@ def _train(
     def take_step(step: int) -> Mapping[str, Tensor]:
         gap = torch.zeros(())
         for _ in range(int(settings["critic_steps"])):
-            patients, shown = rows_and_shown()
-            real = heads.features(patients)
+            levels_given, shown = patients.by_levels(batch, generator)
+            real = heads.features(levels_given)
             with torch.no_grad():
                 fake = made(real, shown)
             scores = [net.judge(weights[parts:], seen(side, shown)) for side in (real, fake)]
@@ -222,8 +185,8 @@ def _train(
             (slope,) = torch.autograd.grad(net.judge(weights[parts:], between).sum(), between, create_graph=True)
             size = slope.reshape(batch // pack, -1).norm(dim=1)
             loop.descend(critics, float(settings["penalty"]) * ((size - 1) ** 2).mean() - gap)
-        patients, shown = rows_and_shown()
-        fake = made(heads.features(patients), shown)
+        levels_given, shown = patients.by_levels(batch, generator)
+        fake = made(heads.features(levels_given), shown)
         likely = _pairs(shares(weights[:parts], *anybody(batch, generator)), inside_pairs, heads)
         loss = -float(settings["pairs"]) * likely - net.judge(weights[parts:], seen(fake, shown)).mean()
         loop.descend(makers, loss, rate * min(1.0, step / 100))
@@ -244,16 +207,46 @@ def _train(
     return [part.numpy() for part in trained.weights[:parts]], history
 
 
-def _row_chances(levels: Tensor, heads: Heads) -> Tensor:
-    """(columns, patients) chance of a patient where a column is given: a level by the logarithm of its frequency."""
-    import torch
+class _Patients:
+    """Training patients as they come up, each with the columns that are given of the patient."""
 
-    found = []
-    for column in levels.T:
-        counts = torch.bincount(column, minlength=heads.levels).float()
-        share = torch.log1p(counts)
-        found.append((share / share.sum() / counts.clamp(min=1))[column])
-    return torch.stack(found)
+    def __init__(self, heads: Heads, levels: Tensor, sets: list[np.ndarray]) -> None:
+        import torch
+
+        self.heads, self.levels = heads, levels
+        self.named = torch.tensor(np.array(sets)).reshape(-1, heads.columns).float()
+        chances = []
+        for column in levels.T:  # a level comes up by the logarithm of its frequency
+            counts = torch.bincount(column, minlength=heads.levels).float()
+            share = torch.log1p(counts)
+            chances.append((share / share.sum() / counts.clamp(min=1))[column])
+        self.along = torch.stack(chances).cumsum(1)
+
+    def by_levels(self, n: int, chance: Generator) -> tuple[Tensor, Tensor]:
+        """(n, columns) levels, and 1 for the columns that are given: one by its levels, or a set that the study names.
+
+        Where sets are named, each is as frequent as the single columns together.
+        """
+        import torch
+
+        column = torch.randint(self.heads.columns, (n,), generator=chance)
+        place = torch.rand(n, 1, generator=chance) * self.along[column, -1:]
+        rows = torch.searchsorted(self.along[column], place, right=True).squeeze(1).clamp(max=len(self.levels) - 1)
+        shown = torch.nn.functional.one_hot(column, self.heads.columns).float()
+        if len(self.named):
+            which = torch.randint(1 + len(self.named), (n,), generator=chance)
+            anyone = torch.randint(len(self.levels), (n,), generator=chance)
+            rows = torch.where(which > 0, anyone, rows)
+            shown = torch.where((which > 0)[:, None], self.named[(which - 1).clamp(min=0)], shown)
+        return self.levels[rows], shown
+
+    def of_all(self, n: int, chance: Generator) -> tuple[Tensor, Tensor]:
+        """(n, columns) levels of patients who are all as likely, and 1 for one column that is given of each."""
+        import torch
+
+        column = torch.randint(self.heads.columns, (n,), generator=chance)
+        rows = torch.randint(len(self.levels), (n,), generator=chance)
+        return self.levels[rows], torch.nn.functional.one_hot(column, self.heads.columns).float()
 
 
 def _counts(patients: Tensor, heads: Heads) -> Tensor:
@@ -298,7 +291,7 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
         ]
         return Coded(np.concatenate([p.levels for p in parts]), np.concatenate([p.positions for p in parts]))
 
-    return wishes.exact(encoding.decode(wishes.collect(encoding, n, draw), schema))
+    return collect(encoding, wishes, schema, n, draw)
 
 
 def _draw(

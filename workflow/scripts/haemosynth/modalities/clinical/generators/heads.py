@@ -8,14 +8,21 @@ patients have it. Columns are padded to the widest one, so that all of them are 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
+from haemosynth.core.cohort import Cohort
+from haemosynth.core.schema import Schema
 from haemosynth.core.streams import one_of_each
-from haemosynth.modalities.clinical.generators.conditioning import Wishes
-from haemosynth.modalities.clinical.generators.encoding import Encoding, FollowUp
+from haemosynth.generate import at_most
+from haemosynth.generate.fitted import Fitted
+from haemosynth.generate.rare import without_rare_levels
+from haemosynth.modalities.clinical.generators.conditioning import Wishes, check_wishes
+from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, FollowUp, learn
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -68,6 +75,66 @@ class Heads:
 
         moved = tilt.reshape(len(tilt), self.columns, self.functions).transpose(0, 1)
         return torch.bmm(moved, self.basis.transpose(1, 2)).transpose(0, 1) + base
+
+
+@dataclass(frozen=True)
+class Training:
+    """Training patients coded for a network.
+
+    patients: their number. left_out: rare levels that nobody keeps. levels: (patients, columns). base: see
+    `Heads.marginals`.
+    """
+
+    patients: int
+    left_out: list[str]
+    wishes: Wishes
+    encoding: Encoding
+    levels: np.ndarray
+    heads: Heads
+    base: np.ndarray
+
+    def fitted(
+        self, name: str, shapes: Mapping[str, Any], weights: Sequence[np.ndarray], settings: Mapping[str, Any],
+        history: pd.DataFrame,
+    ) -> Fitted:  # fmt: skip
+        """What is saved of a network: `name`.weight for each of `shapes`, and the settings that its shapes follow."""
+        arrays, description = self.encoding.save()
+        arrays |= {f"{name}.{part}": weight for part, weight in zip(shapes, weights, strict=True)}
+        arrays["base"] = self.base
+        plain = {
+            "encoding": description,
+            "patients": self.patients,
+            "left_out": self.left_out,
+            "parameters": sum(int(np.prod(shape)) for shape in shapes.values()),
+            "network": dict(settings),
+            **self.wishes.plain(),
+        }
+        return Fitted(arrays, plain, history)
+
+
+def code(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) -> Training:
+    """Code training patients, of whom `patients` are drawn where there are more; levels of few patients are left out.
+
+    Raises:
+        InputError: a setting that names an unknown column or level.
+    """
+    train = at_most(train, int(settings["patients"]), rng)
+    train, left_out = without_rare_levels(train, int(settings["fewest"]), rng)
+    wishes = check_wishes(settings, train)
+    encoding = learn(train, int(settings["bins"]), wishes.first)
+    levels = encoding.encode(train.clinical).levels
+    heads = Heads(encoding, int(settings["order"]))
+    return Training(len(train), left_out, wishes, encoding, levels, heads, heads.marginals(levels))
+
+
+def collect(encoding: Encoding, wishes: Wishes, schema: Schema, n: int, draw: Callable[[int], Coded]) -> pd.DataFrame:
+    """n patients, decoded, of those that `draw` makes and that have the events which are asked for.
+
+    Raises:
+        InputError: the schema and the fitted generator name different columns, or hardly any sampled patient has an
+            event that `where` asks for.
+    """
+    return wishes.exact(encoding.decode(wishes.collect(encoding, n, draw), schema))
 
 
 def start(shapes: Mapping[str, tuple[int, ...]], generator: Generator, still: tuple[str, ...] = ()) -> list[Tensor]:
