@@ -1,5 +1,7 @@
 """A dossier's content made by hand around a simulated cohort."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import yaml
@@ -17,9 +19,14 @@ CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="300"><rect id="a" width="90" height="30"/></svg>'
 
 
+@cache
+def halves():
+    return split(small_cohort(300), 0.6, None, {"recurrent": {"min_carriers": 10}}, np.random.default_rng(1))
+
+
 def dossier_content(shut=False, name="small", beside=False):
     """`beside`: with synthetic patients beside the real ones, which takes seconds to draw."""
-    train, holdout = split(small_cohort(300), 0.6, None, {"recurrent": {"min_carriers": 10}}, np.random.default_rng(1))
+    train, holdout = halves()
     words = dictionary()
     scored = words[words["kind"] != "descriptive"]
     rng = np.random.default_rng(2)

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -36,12 +37,19 @@ CAPTION = """**{stage} of {{{{ snakemake.wildcards.generator }}}}, {{{{ snakemak
 
 
 def small_content(**changes):
-    captions = {stage: CAPTION.format(stage=stage) for stage in dossier_content().captions}
-    return replace(dossier_content(), **{"captions": captions, **changes})
+    content = dossier_content()
+    captions = {stage: CAPTION.format(stage=stage) for stage in content.captions}
+    return replace(content, **{"captions": captions, **changes})
 
 
 def page(release=False, config=CONFIG, **changes):
     return render(small_content(**changes), config, ["default"], release, TEMPLATE)
+
+
+def words_of(**changes):
+    """The text of a page whose pictures are not drawn, which takes most of its time."""
+    with mock.patch("haemosynth.report.dossier._picture", return_value=""):
+        return Outline(page(**changes)).text
 
 
 class Outline(HTMLParser):
@@ -156,7 +164,7 @@ def test_an_overruled_gate_names_who_overruled_it():
 
 
 def test_a_recipe_that_was_never_checked_is_not_called_safe():
-    text = Outline(page(gate=small_content().gate.iloc[:0])).text
+    text = words_of(gate=small_content().gate.iloc[:0])
     assert "gate is open" not in text
     assert "no check of default was made" in text
 
@@ -168,7 +176,7 @@ def test_words_follow_the_interval():
     def words(low, high):
         changed = composites.copy()
         changed.loc[ours, ["relative", "low", "high"]] = [(low + high) / 2, low, high]
-        return Outline(page(composites=changed)).text
+        return words_of(composites=changed)
 
     assert "close to real patients" in words(0.85, 0.95)
     assert "like real patients in part" in words(0.55, 0.75)
@@ -178,7 +186,7 @@ def test_words_follow_the_interval():
 
 
 def test_warnings_come_from_the_results():
-    text = Outline(page()).text
+    text = words_of()
     assert "9000 fitted numbers for 180 training patients" in text
     assert "mutation_model has 100 fitted numbers" not in text  # nearly two patients for each number
     assert "Too little signal" in text
@@ -187,7 +195,7 @@ def test_warnings_come_from_the_results():
     clinical = content.train.clinical.copy()
     name = content.train.schema.of_kind("continuous")[0]
     clinical.loc[clinical.index[:150], name] = np.nan
-    sparse = Outline(page(train=replace(content.train, clinical=clinical))).text
+    sparse = words_of(train=replace(content.train, clinical=clinical))
     assert f"Missing in more than half of the training patients: {name}" in sparse
 
 
