@@ -299,3 +299,19 @@ def test_the_advice_of_every_mistake_works_when_pasted(
     changed = mended(source, caught.value.lines)
     assert changed
     ingest("mine", {**source, **yaml.safe_load("\n".join(pasted(changed)))})
+
+
+@pytest.mark.parametrize(
+    ("balance", "said"),
+    [
+        ({"class": {"NOBODY": 20}}, "NOBODY"),
+        ({"SEX": {"Unheard": 0.5}}, "Unheard"),
+        ({"SEX": "even"}, None),
+    ],
+)
+def test_quotas_are_tried_on_the_training_patients(tmp_path: Path, balance: Any, said: str | None) -> None:
+    entry = {**tables(tmp_path / "cohort"), "path": str(tmp_path / "cohort"), "id": "PATIENT_ID"}
+    told = command(study(tmp_path, entry, balance=balance, synthetic_patients=100))
+    lines = [line for line in told.stdout.splitlines() if line.startswith("error: balance")]
+    assert bool(lines) == bool(said), told.stdout
+    assert not said or said in lines[0]

@@ -72,6 +72,6 @@ def shares_of(key: str, wanted: Mapping[Any, Any], patients: Any) -> dict[str, f
         found[str(name)] = float(value)
     if sum(found.values()) > 1 + 1e-9:
         raise InputError(
-            f"balance.{key}: the quotas sum to {sum(found.values()):.3g} of the patients; at most 1 is there"
+            f"balance.{key}: the quotas sum to {sum(found.values()):.3g} of the patients; expected at most 1"
         )
     return found

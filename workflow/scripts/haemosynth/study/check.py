@@ -14,6 +14,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError, Mistakes
 from haemosynth.core.schema import Schema
 from haemosynth.core.streams import stream
+from haemosynth.generate.balance import read_checked
 from haemosynth.modalities.registry import ALONE, FURTHER, RECORD, load
 from haemosynth.study.settings import check, expanded, source
 from haemosynth.study.split import split
@@ -125,13 +126,13 @@ def _simulate(name: str, whole: Mapping[str, Any], root: Path) -> None:
 
 
 def _splits(config: Mapping[str, Any], name: str, whole: Mapping[str, Any], cohort: Cohort, mistakes: Mistakes) -> None:
-    """The split of every seed, as the run draws it."""
+    """The split of every seed, as the run draws it, and the quotas on its training patients."""
     fraction, seed = config.get("split", {}).get("train_fraction"), config.get("seed")
     if not isinstance(fraction, float) or not isinstance(seed, int):
         return  # told with the settings
     for replicate in config.get("seeds") or []:
         with mistakes.kept():
-            split(
+            train, _ = split(
                 cohort,
                 fraction,
                 whole.get("stratify"),
@@ -139,6 +140,8 @@ def _splits(config: Mapping[str, Any], name: str, whole: Mapping[str, Any], coho
                 stream(seed, "split", f"cohort={name}", f"seed={replicate}"),
                 whole.get("winsorise"),
             )
+            if isinstance(quotas := config.get("balance"), Mapping):
+                read_checked(quotas, train, config.get("synthetic_patients"))
 
 
 def advices(line: str) -> list[dict[str, Any]]:
