@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
 LEAST_PATIENTS = 30
 OWN = ("time since diagnosis", "length of the stay before")  # covariates beside the record
 CENSORING_INTERVALS = 16
+PARTS = ("cuts", "rate", "beta", "variance", "estimate", "error")  # of a hazard, as it is saved
 
 
 def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, checkpoint: Path | None) -> Fitted:
@@ -125,17 +126,14 @@ def with_own(x: Matrix, course: np.ndarray, entry: np.ndarray, before: np.ndarra
 def _packed(found: list[Hazard], limit: Hazard) -> dict[str, np.ndarray]:
     arrays = {}
     for name, hazard in [*((f"transition.{t}", h) for t, h in enumerate(found)), ("censoring", limit)]:
-        for part in ("cuts", "rate", "beta", "variance"):
+        for part in PARTS:
             arrays[f"{name}.{part}"] = np.ascontiguousarray(getattr(hazard, part), dtype=np.float64)
     return arrays
 
 
 def unpacked(fitted: Fitted, name: str) -> Hazard:
     """A learned hazard: `transition.<number>` or `censoring`."""
-    cuts, rate, beta, variance = (
-        np.asarray(fitted.arrays[f"{name}.{p}"]) for p in ("cuts", "rate", "beta", "variance")
-    )
-    return Hazard(cuts, rate, beta, variance, 0)
+    return Hazard(**{part: np.asarray(fitted.arrays[f"{name}.{part}"]) for part in PARTS}, events=0)
 
 
 def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Courses:
