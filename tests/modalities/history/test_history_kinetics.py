@@ -102,7 +102,7 @@ def test_mode_is_that_of_the_model_declared_in_pyro():
 @pytest.mark.slow
 def test_intervals_of_kinetic_parameters_cover_at_the_nominal_rate():
     inside = []
-    for seed in range(30):
+    for seed in range(100):
         theta, time, value = series(100, 16, stream(seed, "coverage"))
         found = clones.learn(time, value, np.zeros_like(time, dtype=bool), np.zeros((100, 0)))
         half = 1.96 * np.sqrt(np.diagonal(found.variance, axis1=1, axis2=2))

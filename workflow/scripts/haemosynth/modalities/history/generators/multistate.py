@@ -30,7 +30,7 @@ from haemosynth.modalities.history.paths import NONE, Paths, Sojourns
 
 DEFAULTS: dict[str, Any] = {
     "fewest": 10,  # events of a transition, below which its baseline is constant
-    "intervals": 8,  # of a baseline hazard at most
+    "intervals": 16,  # of a baseline hazard at most
     "effects": True,  # false: hazards without covariates, a model to compare with
 }
 LEAST_PATIENTS = 30
