@@ -27,8 +27,6 @@ myst_heading_anchors = 4
 html_theme = "furo"
 html_title = "HaemoSynth"
 html_static_path: list[str] = []
-# The pages are reached by links, as in a checkout; links to files are kept as they are.
-suppress_warnings = ["toc.not_included"]
 
 
 def signature(node: ast.FunctionDef) -> str:
@@ -57,7 +55,8 @@ def write_reference() -> None:
     pages: dict[str, list[str]] = {}
     for path in sorted((SCRIPTS / "haemosynth").rglob("*.py")):
         name = ".".join(path.relative_to(SCRIPTS).with_suffix("").parts).removesuffix(".__init__")
-        page = ".".join(name.split(".")[1 : 3 if ".modalities." in name else 2]) or "haemosynth"
+        folders = path.parent.relative_to(SCRIPTS / "haemosynth").parts
+        page = ".".join(folders[: 2 if "modalities" in folders else 1]) or "haemosynth"
         if ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))):
             pages.setdefault(page, []).extend([f"## {name}", *described(path)])
     folder = ROOT / "docs" / "api"
@@ -66,8 +65,8 @@ def write_reference() -> None:
         old.unlink()
     for page, lines in pages.items():
         (folder / f"{page}.md").write_text("\n".join([f"# {page}", "", *lines, ""]), encoding="utf-8")
-    listed = [f"- [{page}]({page}.md)" for page in sorted(pages)]
-    (folder / "index.md").write_text("\n".join(["# Reference of the modules", "", *listed, ""]), encoding="utf-8")
+    listed = ["# Reference of the modules", "", "```{toctree}", ":maxdepth: 1", "", *sorted(pages), "```", ""]
+    (folder / "index.md").write_text("\n".join(listed), encoding="utf-8")
 
 
 def setup(app: Any) -> None:

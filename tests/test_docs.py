@@ -69,6 +69,15 @@ def test_every_module_that_a_page_names_exists(page):
         assert anywhere or any((root / path).exists() for root in roots), path
 
 
+def test_the_contents_of_the_site_name_every_page():
+    index = ROOT / "docs/index.md"
+    blocks = re.findall(r"^```\{toctree\}\n(.*?)^```$", index.read_text(), flags=re.MULTILINE | re.DOTALL)
+    named = [line for block in blocks for line in block.splitlines() if line and not line.startswith(":")]
+    listed = [(index.parent / f"{name}.md").resolve() for name in named if name != "api/index"]
+    assert "api/index" in named  # which `make docs` writes
+    assert sorted(listed) == sorted(page for page in PAGES if page != index)
+
+
 def test_the_page_on_architecture_has_the_layers_and_the_folders_of_the_package():
     page = (ROOT / "docs/architecture.md").read_text()
     block = page.split("## Layers")[1].split("```")[1].strip().splitlines()
