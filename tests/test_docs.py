@@ -2,12 +2,14 @@
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from test_house import LAYERS
 
+from haemosynth import __version__
 from haemosynth.modalities.clinical.impute import ALGORITHMS as IMPUTATIONS
 from haemosynth.modalities.registry import NAMES, algorithms
 from haemosynth.privacy import aggregate_attacks, membership_attacks
@@ -123,6 +125,14 @@ def test_the_page_on_privacy_gives_the_limits_of_every_check_and_tier():
             limit = getattr(own, field)
             assert (written(limit) if limit < 1 else "reported") in cells[order.index(tier)], (metric, tier)
             assert metric != "disclosure_auc" or limit == 1 or written(LEAST) in cells[order.index(tier)]
+
+
+def test_every_file_that_says_a_version_says_the_same():
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
+    releases = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert releases[0] == __version__
+    assert releases == sorted(releases, key=lambda text: [int(part) for part in text.split(".")], reverse=True)
 
 
 def test_the_pages_say_how_many_patients_stand_behind_a_number():
