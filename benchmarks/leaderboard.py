@@ -406,10 +406,10 @@ def page(tables: pd.DataFrame, told: dict[str, Any], chosen: argparse.Namespace)
         "that belong to it.",
         "Every number is of one seed; [methods.md](methods.md) says what it means.", "",
         f"Stages that ran: {', '.join(told['stages'])}.{told['resamples']}{QUICKLY if chosen.quick else ''}", "",
-        "![Fidelity against what a release tells of training patients](leaderboard.svg)", "",
-        "Left and down is better: patients who cannot be told from unseen ones, and who tell nothing of those who were",
-        "learned from. `real` are the training patients themselves, `independent` has every column drawn on its own,",
-        "and `fresh` are unseen patients offered as a release.", "",
+        "![Fidelity against what a release reveals about training patients](leaderboard.svg)", "",
+        "Left and down is better: patients who cannot be distinguished from unseen ones, and who reveal nothing about",
+        "those who were learned from. `real` are the training patients themselves, `independent` has every column drawn",
+        "on its own, and `fresh` are unseen patients in place of a release.", "",
     ]  # fmt: skip
     for study, rows in tables.groupby("study", sort=False):
         size = told["sizes"][study]
