@@ -12,7 +12,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.modalities.registry import FURTHER, load, offers
 from haemosynth.privacy.accountant import UNIT, composed
 from haemosynth.privacy.release_check import OVERRIDE, outcomes, overridden
-from haemosynth.privacy.tiers import TIERS
+from haemosynth.privacy.tiers import TIERS, stamped
 from haemosynth.report.content import rows
 
 
@@ -45,14 +45,14 @@ def write_card(cohort: Cohort, account: Account) -> str:
     """The data card of a synthetic cohort as Markdown."""
     lines = [
         *_open(cohort, account),
-        *_list_content(cohort, account.tier),
+        *_list_content(cohort, account.tier, bool(account.balance)),
         *_say_how_made(account),
         *_guarantee(account.models),
         *_rate_distances(account.composites),
         *_say_what_attackers_learn(account.disclosure),
         *_sizes(account.curve),
         *_list_checks(account.gate, account.tier),
-        *_say_what_it_is_not(account.training_patients),
+        *_say_what_it_is_not(account.training_patients, account.tier, bool(account.balance)),
     ]
     return "\n".join(lines)
 
@@ -75,7 +75,7 @@ def _open(cohort: Cohort, account: Account) -> list[str]:
     ]
 
 
-def _list_content(cohort: Cohort, tier: str) -> list[str]:
+def _list_content(cohort: Cohort, tier: str, balanced: bool) -> list[str]:
     schema = cohort.schema
     return [
         "## Content",
@@ -84,7 +84,7 @@ def _list_content(cohort: Cohort, tier: str) -> list[str]:
         f"- endpoints: {', '.join(schema.endpoints) or 'none'} (months; event 1, censored 0)",
         f"- alterations: {len(schema.alterations)} ({len(schema.genes)} genes)",
         "- missing values mean: not recorded. Genes of patients who were not sequenced are missing, not absent.",
-        *describe_further(cohort, tier),
+        *describe_further(cohort, tier, balanced),
         "",
     ]
 
@@ -145,7 +145,9 @@ def _list_checks(gate: pd.DataFrame, tier: str) -> list[str]:
     return lines
 
 
-def _say_what_it_is_not(training_patients: int) -> list[str]:
+def _say_what_it_is_not(training_patients: int, tier: str, balanced: bool) -> list[str]:
+    dossier, explorer = (stamped(name, tier, balanced) for name in ("dossier.html", "explorer.html"))
+    table = stamped("table_one.tsv", tier, balanced).removesuffix(".tsv")
     return [
         "",
         "## What it is not",
@@ -155,7 +157,7 @@ def _say_what_it_is_not(training_patients: int) -> list[str]:
         "- Intervals from synthetic patients do not shrink with their number: the information is that of "
         f"{training_patients} real patients.",
         "",
-        "`dossier.html` is the page to read, `explorer.html` the one on which patients are filtered, and `table_one` "
+        f"`{dossier}` is the page to read, `{explorer}` the one on which patients are filtered, and `{table}` "
         "(TSV, HTML, DOCX) the table of real against synthetic patients.",
         "",
         "The settings are in `config.yaml`, the software in `environment.txt` and `code_version.txt`, checksums in "
@@ -185,10 +187,10 @@ def _sizes(curve: pd.DataFrame | None) -> list[str]:
     return lines
 
 
-def describe_further(cohort: Cohort, tier: str = "open") -> list[str]:
+def describe_further(cohort: Cohort, tier: str = "open", balanced: bool = False) -> list[str]:
     """What is said of the further modalities that the cohort has."""
     having = [name for name in FURTHER if name in cohort.parts and offers(name, "export")]
-    return [line for name in having for line in load(name, "export").describe(cohort, tier)]
+    return [line for name in having for line in load(name, "export").describe(cohort, tier, balanced)]
 
 
 def _guarantee(models: Mapping[str, Mapping[str, Any]]) -> list[str]:

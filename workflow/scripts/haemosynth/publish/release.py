@@ -173,6 +173,7 @@ def publish(
     root = template.resolve().parents[2]
     released = replace(cohort, schema=release_schema(cohort))
     places = template.parent, root / "resources" / "explorer"
+    balanced = [] if quotas is None else sentences(quotas, content.train, len(cohort))
     write_release(
         folder,
         cohort,
@@ -192,7 +193,7 @@ def publish(
             **({"size": content.size_figures[generator]} if generator in content.size_figures else {}),
         },
         dossier=render(content, config, [generator], release=True, template=template),
-        explorer=explorer(content.train, content.holdout, released, content.cohort, tier, *places),
+        explorer=explorer(content.train, content.holdout, released, content.cohort, tier, *places, balance=balanced),
         characteristics=table_one(together(content.train, content.holdout), cohort, release=True),
         data_card=write_card(
             cohort,
@@ -208,7 +209,7 @@ def publish(
                 tier=tier,
                 disclosure=disclosure_sentences(own, len(content.train), config["release"], curve),
                 curve=curve,
-                balance=[] if quotas is None else sentences(quotas, content.train, len(cohort)),
+                balance=balanced,
             ),
         ),
         config=config,
@@ -272,7 +273,7 @@ def write_release(
     for name in (name for name in FURTHER if name in cohort.parts):
         load(name, "part").write(cohort.parts[name], part / "cohort" / MODALITIES[name].files[0])
         if offers(name, "export") and hasattr(export := load(name, "export"), "export"):
-            export.export(released, part, tier)
+            export.export(released, part, tier, balanced)
     _write_text_table(
         cohort.clinical.rename_axis("patient_id").reset_index(),
         part / "tables" / stamped("clinical.tsv", tier, balanced),

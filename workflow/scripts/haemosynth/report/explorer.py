@@ -8,7 +8,7 @@ computes from the released patients alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,14 @@ LIBRARY = ("uPlot.iife.min.js", "uPlot.min.css", "LICENSE.uPlot")
 
 
 def explorer(
-    train: Cohort, holdout: Cohort, synthetic: Cohort, study: str, tier: str, pages: Path, library: Path
+    train: Cohort,
+    holdout: Cohort,
+    synthetic: Cohort,
+    study: str,
+    tier: str,
+    pages: Path,
+    library: Path,
+    balance: Sequence[str] = (),
 ) -> str:
     """The page as HTML.
 
@@ -42,6 +49,7 @@ def explorer(
         synthetic: the released patients, with all modalities.
         tier: to whom the release may go.
         pages: folder of explorer.html.j2, explorer.js and explorer.css. library: folder of LIBRARY.
+        balance: what is said of a balanced cohort, in sentences (`generate.balance.sentences`); none of any other.
     """
     import jinja2
 
@@ -75,6 +83,7 @@ def explorer(
         study=study,
         tier=fixed["tier"],
         version=__version__,
+        balance=balance,
         data=_json({**fixed, **patients}),
         library=texts["uPlot.iife.min.js"],
         licence=texts["LICENSE.uPlot"].replace("--", "- -"),
