@@ -1,7 +1,7 @@
 """Make a published folder again from its own settings and the raw cohort: what `make reproduce FOLDER=...` calls.
 
 The study runs in a folder of its own with this code. At the end every file is compared with the published one. Where
-the patients lie is not published: a study file that names the cohort's `path` tells it (simulated cohorts need none).
+the patients lie is not published: a study file gives it as the cohort's `path` (simulated cohorts need none).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def with_paths(config: dict[str, Any], study: dict[str, Any], cohort: str, folde
         if isinstance(part, dict) and part.get("path") == WITHHELD:
             if not (isinstance(own, dict) and own.get("path")):
                 raise InputError(
-                    f"{folder / 'config.yaml'}: the path of the cohort {cohort} is withheld; name a study file that"
-                    f" tells it: STUDY=my_study.yaml with cohorts: {{{cohort}: {{path: ...}}}}"
+                    f"{folder / 'config.yaml'}: the path of the cohort {cohort} is withheld; give a study file that"
+                    f" names it: STUDY=my_study.yaml with cohorts: {{{cohort}: {{path: ...}}}}"
                 )
             part["path"] = own["path"]
     return config

@@ -111,8 +111,8 @@ def refuse_former_layout() -> str | None:
         return None
     if mark.is_file() or any(results.glob("*/seed-*")):
         return (
-            f"error: {results.resolve()}: results of an earlier version, whose files lie elsewhere; move the folder"
-            " away and run again, or remove it with `make clean`"
+            f"error: {results.resolve()}: results of an earlier version, which kept its files elsewhere; move the"
+            " folder away and run again, or remove it with `make clean`"
         )
     mark.write_text(f"{LAYOUT}\n", encoding="utf-8")
     return None
@@ -200,7 +200,7 @@ def main() -> int:
             told = f"did you mean {near[0]!r}?" if near else "expected a stage, a pillar, or a file of the results"
             found = [f"error: nothing is called {target!r} in this study; {told}"]
         what_was_read(config)
-        for line in found or ["error: the run ended early; the lines above tell why, and what is finished stays"]:
+        for line in found or ["error: the run ended early; the lines above say why, and finished results are kept"]:
             print(line, file=sys.stderr)
         return code
     from haemosynth.report.summary import summary, work_done

@@ -93,7 +93,7 @@ def test_one_damaged_file_hides_no_other(tmp_path: Path) -> None:
         "data_mutations",
     ]
     patients = (tmp_path / "data_clinical_patient.txt").read_text()
-    (tmp_path / "data_clinical_patient.txt").write_text(patients + patients.splitlines()[-1] + "\n")  # stands twice
+    (tmp_path / "data_clinical_patient.txt").write_text(patients + patients.splitlines()[-1] + "\n")  # occurs twice
     with pytest.raises(InputError) as caught:
         ingest("mine", entry)
     assert any("more than once" in line for line in caught.value.lines)
@@ -130,7 +130,7 @@ def test_a_split_that_will_not_do_is_foretold(tmp_path: Path) -> None:
 def test_a_key_that_stands_twice_is_no_silent_loss(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("cohorts:\n  mine:\n    exclude: [A]\n    format: tables\n    exclude: [B]\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"twice\.yaml, line 5: the key 'exclude' stands twice"):
+    with pytest.raises(InputError, match=r"twice\.yaml, line 5: the key 'exclude' occurs twice"):
         read_settings(ROOT, [str(path)])
     told = command(path)
     assert told.returncode == 1

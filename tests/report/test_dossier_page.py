@@ -84,7 +84,7 @@ def test_everything_a_committee_asks_for_is_there(working):
     ):  # fmt: skip
         assert part.lower() in text.lower(), part
     assert re.search(r"default against forest: \d+ better, \d+ equal within the interval, \d+ worse", text)
-    assert text.index("privacy gate is open") < text.index("Warnings") < text.index("The real cohort")
+    assert text.index("release check is passed") < text.index("Warnings") < text.index("The real cohort")
 
 
 def test_headings_descend_and_pictures_and_tables_are_named(working):
@@ -136,8 +136,8 @@ def test_a_shut_gate_is_the_first_thing_said():
     gate.loc[~gate["passed"], "value"] = 0.8
     html = page(gate=gate)
     text = Outline(html).text
-    assert "Not to be published: the privacy gate is shut (disclosure auc)" in text
-    assert "gate is open" not in text
+    assert "Not to be published: the release check failed (disclosure auc)" in text
+    assert "release check is passed" not in text
     assert "A check of default failed: disclosure auc (clinical) 0.8 is above 0.65." in text
     assert 'class="verdict shut"' in html
 
@@ -149,15 +149,15 @@ def test_an_overruled_gate_names_who_overruled_it():
     gate.loc[len(gate)] = {"check": "override", "generator": "default", "passed": True, "meaning": meaning}
     html = page(gate=gate)
     text = Outline(html).text
-    assert f"The privacy gate was overruled: {meaning}" in text
-    assert "gate is open" not in text
+    assert f"The release check was overruled: {meaning}" in text
+    assert "release check is passed" not in text
     assert "A check of default failed: disclosure auc" in text
     assert 'class="verdict shut"' in html
 
 
 def test_a_recipe_that_was_never_checked_is_not_called_safe():
     text = Outline(page(gate=small_content().gate.iloc[:0])).text
-    assert "gate is open" not in text
+    assert "release check is passed" not in text
     assert "no check of default was made" in text
 
 

@@ -73,7 +73,7 @@ def read_data(path: str | Path) -> AnnData:
     """Read a table: one row per patient.
 
     Raises:
-        InputError: the file is missing, or a patient stands twice.
+        InputError: the file is missing, or a patient occurs twice.
     """
     import anndata
 
@@ -82,7 +82,7 @@ def read_data(path: str | Path) -> AnnData:
     data = anndata.read_h5ad(path)
     if data.obs_names.has_duplicates:
         repeated = data.obs_names[data.obs_names.duplicated()][0]
-        raise InputError(f"{path}: patient {repeated} stands more than once")
+        raise InputError(f"{path}: patient {repeated} occurs more than once")
     return data
 
 

@@ -241,7 +241,7 @@ def told(auc: float, table: float) -> float:
     """The information that a release tells an attacker, as a share of what the table tells him.
 
     (d' of the release / d' of the table)^2 with d' = sqrt(2) Phi^-1(AUC), the distance of two normal scores that have
-    this area; 0 where the attack finds nothing, infinite where the table tells nothing.
+    this area; 0 where the attack finds nothing, infinite where the table reveals nothing.
     """
     release, printed = (float(ndtri(min(max(area, 0.5), 1 - 1e-9))) for area in (auc, table))
     if release == 0:

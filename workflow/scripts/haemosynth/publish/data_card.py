@@ -128,7 +128,7 @@ def _list_checks(gate: pd.DataFrame, tier: str) -> list[str]:
     """The table of the checks, and who overruled them."""
     lines = [
         "",
-        "## Privacy gate",
+        "## Release check",
         "",
         f"Passed: in tier {tier}. Open: whether the check would pass for an open release.",
         "",
@@ -141,7 +141,7 @@ def _list_checks(gate: pd.DataFrame, tier: str) -> list[str]:
         open_ = passed and ("yes" if row.open else "no")
         lines.append(f"| {row.check} | {value or 'not measured'} | {row.limit:.3g} | {chance} | {passed} | {open_} |")
     if overridden(gate):
-        lines += ["", f"**The gate was overruled:** {overridden(gate)}"]
+        lines += ["", f"**The release check was overruled:** {overridden(gate)}"]
     return lines
 
 
@@ -152,7 +152,8 @@ def _say_what_it_is_not(training_patients: int, tier: str, balanced: bool) -> li
         "",
         "## What it is not",
         "",
-        "- Not a proof of anonymity: the gate shows that the attacks that were run found no more than it allows.",
+        "- Not a proof of anonymity: the release check shows that the attacks that were run found no more than the "
+        "limits allow.",
         "- Not a source of new findings: a finding made here must be confirmed on real patients.",
         "- Intervals from synthetic patients do not shrink with their number: the information is that of "
         f"{training_patients} real patients.",
@@ -174,8 +175,9 @@ def _sizes(curve: pd.DataFrame | None) -> list[str]:
         "",
         "## How many patients",
         "",
-        "AUC of the worst attack in expectation, what it is told as a share of a printed table, C-index in unseen "
-        "patients of a Cox model learned on the release, and mean Kolmogorov-Smirnov distance of numbers from these.",
+        "AUC of the worst attack in expectation, what the release reveals as a share of what a printed table "
+        "reveals (told), C-index in unseen patients of a Cox model learned on the release, and mean Kolmogorov-Smirnov "
+        "distance of numbers from these.",
         "",
         "| patients | AUC | outlying fifth | told | C-index | distance | released |",
         "| --- | --- | --- | --- | --- | --- | --- |",

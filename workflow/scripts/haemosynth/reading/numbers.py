@@ -280,7 +280,7 @@ def _one_unit(
         if max(shares) <= 1 < float(np.median(with_sign)) and any(0 < share < 1 for share in shares):
             example = next(text for text, share in zip(bare, shares, strict=True) if 0 < share < 1)
             return None, (
-                f"{where}: {example!r} stands beside values with a % sign and could be {example} % or "
+                f"{where}: {example!r} is among values with a % sign and could be {example} % or "
                 f"{100 * float(written[example]):g} %; write the sign in every cell or in none"
             )
     for found, count in units.items():

@@ -150,7 +150,7 @@ def _named(
         if not name:
             raise InputError(f"{path}: column {position + 1} has no name")
         if name in names[:position]:
-            raise InputError(f"{path}: column {name} stands twice")
+            raise InputError(f"{path}: column {name} occurs twice")
         if CONTROL.search(name):
             raise InputError(
                 f"{path}: the name of column {position + 1} holds a control character; the file is damaged"

@@ -54,7 +54,7 @@ def keyed(table: Table, column: str) -> pd.DataFrame:
     """The table by patient.
 
     Raises:
-        InputError: a row without patient, a patient who stands twice, or no row at all.
+        InputError: a row without patient, a patient who occurs twice, or no row at all.
     """
     ids = table.frame[column]
     if ids.empty:
@@ -65,7 +65,7 @@ def keyed(table: Table, column: str) -> pd.DataFrame:
         )
     if ids.duplicated().any():
         position = int(ids.duplicated().argmax())
-        raise InputError(f"{table.row(position)}: patient {ids[position]} stands more than once in column {column}")
+        raise InputError(f"{table.row(position)}: patient {ids[position]} occurs more than once in column {column}")
     return table.frame.set_index(pd.Index(ids, name="patient_id")).drop(columns=column)
 
 

@@ -43,7 +43,7 @@ PRIVACY_WORDS = (
 SUBJECTS = {"joint": "all of them together"} | {name: modality.called for name, modality in MODALITIES.items()}
 SIZES = (
     "Left: what the worst attack finds in expectation in releases of each number of patients, with two standard"
-    " errors; dotted, the limits of the tier; green, what a printed table of the same training patients tells. Right:"
+    " errors; dotted, the limits of the tier; green, what a printed table of the same training patients reveals. Right:"
     " C-index in unseen patients of a Cox model learned on the release, and distance of its numbers from theirs;"
     " dotted, training patients in its place."
 )
@@ -361,7 +361,7 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
             found.append(told)
     for row in rows(content.gate[content.gate["generator"].isin(generators)]):
         if row.check == OVERRIDE:
-            found.append(f"The gate was overruled for {row.generator}: {row.meaning}.")
+            found.append(f"The release check was overruled for {row.generator}: {row.meaning}.")
         elif not row.passed:
             found.append(f"A check of {row.generator} failed: {failure(row._asdict()).replace('_', ' ')}.")
     for (modality, method), model in content.models.items():

@@ -23,7 +23,7 @@ USUAL = frozenset({"header", "comment before the header", "blank line", "last li
 REASONS = (
     "identifier", "whole numbers of which nearly every patient has another", "date", "constant", "no value recorded",
     "text, nearly every patient has another", "the outcome in other words", "no secondary endpoint",
-    "tells who was sequenced", "event of an endpoint that is not listed", "time of an endpoint that is not listed",
+    "says who was sequenced", "event of an endpoint that is not listed", "time of an endpoint that is not listed",
 )  # fmt: skip
 UNLISTED = re.compile(r"(event|time) of \S.*, which the study ")
 
@@ -99,7 +99,7 @@ def _file(file: FileRead) -> str:
 
 
 def _by_column(schema: Schema) -> str:
-    told = [name for name, reason in schema.excluded.items() if reason.startswith("tells who was sequenced")]
+    told = [name for name, reason in schema.excluded.items() if reason.startswith("says who was sequenced")]
     return f"by the column {told[0]}" if told else ""
 
 

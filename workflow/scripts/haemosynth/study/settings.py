@@ -53,7 +53,7 @@ def _settings_of(path: Path) -> dict[str, Any]:
             for position, (key, _) in enumerate(node.value):
                 if isinstance(key, yaml.ScalarNode) and key.value != "<<" and key.value in keys[:position]:
                     raise InputError(
-                        f"{path}, line {key.start_mark.line + 1}: the key {key.value!r} stands twice; write what both "
+                        f"{path}, line {key.start_mark.line + 1}: the key {key.value!r} occurs twice; write what both "
                         f"say under one"
                     )
             return super().construct_mapping(node, deep)

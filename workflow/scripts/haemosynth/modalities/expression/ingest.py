@@ -175,7 +175,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
         and not whole.obs_names.isin(cohort.patients).any()
     ):
         whole = whole.T.copy()
-        left.append(("table", path.name, "the patients stand in var, and not in obs: read the other way round"))
+        left.append(("table", path.name, "the patients are in var, and not in obs: read the other way round"))
     if not whole.n_obs or not whole.n_vars:
         raise InputError(f"{path}: {whole.n_obs} rows and {whole.n_vars} genes; expected values of both")
     owners = list(map(_plain, whole.obs_names if column is None else whole.obs[column]))
@@ -349,10 +349,10 @@ def _genes(found: AnnData, left: Left) -> AnnData:
         elif missing[j]:
             left.append(("gene", name, f"missing in {missing[j]} patients"))
         elif name in best and mean[best[name]] >= mean[j]:
-            left.append(("gene", name, "stands more than once; the row with the highest mean is kept"))
+            left.append(("gene", name, "occurs more than once; the row with the highest mean is kept"))
         else:
             if name in best:
-                left.append(("gene", name, "stands more than once; the row with the highest mean is kept"))
+                left.append(("gene", name, "occurs more than once; the row with the highest mean is kept"))
             best[name] = j
     keep = sorted(best.values())
     found.var_names = [f"{j}" for j in range(len(names))]

@@ -48,6 +48,6 @@ def describe(cohort: Cohort, tier: str = "open", balanced: bool = False) -> list
     withs = f" with {', '.join(further)}" if further else ""
     return [
         f"- event histories: the courses of {len(courses.paths):,} patients through {len(courses.design.states)} states"
-        f"{withs} (`tables/{stamped(NAMED, tier, balanced)}`, and timeline files in `cbioportal/`). Times are months from"
-        f" diagnosis; no calendar date exists. {endpoints} in the clinical table follow from the path."
+        f"{withs} (`tables/{stamped(NAMED, tier, balanced)}`, and timeline files in `cbioportal/`). Times are months"
+        f" from diagnosis; no calendar date exists. {endpoints} in the clinical table follow from the path."
     ]

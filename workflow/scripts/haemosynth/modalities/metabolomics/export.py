@@ -49,6 +49,6 @@ def describe(cohort: Cohort, tier: str = "open", balanced: bool = False) -> list
     return [
         f"- measurements (metabolites, proteins, cells): {analytes} analytes of {patients} patients; the others have "
         f"none. {np.isnan(values_of(data)).mean():.0%} of their values are missing, "
-        f"{(limits_of(data) != 0).mean():.0%} stand at a limit of detection "
+        f"{(limits_of(data) != 0).mean():.0%} are at a limit of detection "
         f"(`tables/{stamped(NAMED, tier, balanced)}` writes <0.6)."
     ]

@@ -227,7 +227,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     chosen, member = _chosen(targets, comparison)
     n = len(chosen)
     if member.all() or not member.any():
-        return [Value(name, np.nan, modality=modality, reason="nobody left to tell apart") for name in NAMES]
+        return [Value(name, np.nan, modality=modality, reason="nobody left to distinguish") for name in NAMES]
     found = _of(prepared.scores, chosen, member, targets.outlying[chosen])
     values = [
         Value(metric, float(rows[:, column].mean()), name, modality, n)
@@ -242,7 +242,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         values.append(Value("disclosure_error", float(top.error[column]), metric, modality, n))
     values.append(Value(TABLE, table, modality=modality, n=n))
     share = told(float(top.value[0]), table)
-    why = "" if np.isfinite(share) else "the table tells nothing"
+    why = "" if np.isfinite(share) else "the table reveals nothing"
     values.append(Value("disclosure_told", share if not why else np.nan, modality=modality, n=n, reason=why))
     values += _in_population(prepared, settings, chosen, member, modality, len(comparison.train))
     for name, attackers in prepared.partial.items():

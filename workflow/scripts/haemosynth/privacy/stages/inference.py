@@ -40,7 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "learners": 6,  # smaller forests from resampled patients, whose spread enters the interval
     "rows": 5_000,  # patients at most from whom a classifier learns
 }
-DISCLOSURE_SOURCE = "this project; after Taub et al., PSD 2018;122 (attribution beside what a baseline tells)"
+DISCLOSURE_SOURCE = "this project; after Taub et al., PSD 2018;122 (attribution compared with what a baseline reveals)"
 STAGE = Stage("privacy", needs=(RECORD,), environment="attacks", memory=4000, runtime=30)
 METRICS = (
     *attacks.metrics(

@@ -480,7 +480,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         queries,
         effects,
         f"no evidence changes the probability of outcome or alterations by {settings['shift']:g} in training patients",
-        "no alteration or treatment whose parents are known has an effect that stands out in training patients"
+        "no alteration or treatment whose parents are known has a clear effect in training patients"
         if ended
         else "no primary endpoint",
     )

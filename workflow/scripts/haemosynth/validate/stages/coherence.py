@@ -72,8 +72,8 @@ METRICS = (
     ),
     Metric(
         "joint_auc", "target", "", (0, 1), JOINT, "subsample",
-        "out-of-bag area under the ROC curve of extremely randomised trees that tell the candidate from real patients"
-        " by the numbers of all modalities; target: of one modality",
+        "out-of-bag area under the ROC curve of extremely randomised trees that distinguish the candidate from real"
+        " patients by the numbers of all modalities; target: of one modality",
         "Lopez-Paz and Oquab, Revisiting classifier two-sample tests, ICLR 2017; Geurts et al., Mach Learn 2006;63:3",
         target=0.5,
     ),
@@ -203,13 +203,13 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         target = "~".join(pair)
         numbers = _pair(learned, pair, comparison, real, candidate, rng)
         for name, value in numbers.items():
-            reason = "" if np.isfinite(value) else f"{target}: too few patients with both, or nothing told in train"
+            reason = "" if np.isfinite(value) else f"{target}: too few patients with both, or no prediction in train"
             values.append(Value(name, value, target, "joint", n, reason))
             if np.isfinite(value):
                 kept[name].append(value)
     for name, found in kept.items():
         mean = float(np.mean(found)) if found else np.nan
-        values.append(Value(name, mean, "all", "joint", n, "" if found else "no pair of modalities tells anything"))
+        values.append(Value(name, mean, "all", "joint", n, "" if found else "no modality predicts another"))
     for target, area in _told_apart(real, candidate, int(settings["trees"]), rng).items():
         values.append(Value("joint_auc", area, target, "joint", n))
     return values
@@ -293,7 +293,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     left.set_yticks([-row for row in range(len(pairs))], [pair.replace("~", "\nand ") for pair in pairs])
     left.set(ylim=(-len(pairs) + 0.2, 1.1), xlabel="correlation of prediction and value, mean of both directions")
     left.legend(loc="upper right", frameon=False, fontsize=8, ncols=3)
-    left.set_title("one modality told from another", loc="left", fontsize=10)
+    left.set_title("one modality predicted from another", loc="left", fontsize=10)
     real, candidate = learned.blocks(comparison.real), learned.blocks(comparison.candidate)
     colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
     for (first, second), colour in zip(learned.association, colours, strict=False):

@@ -38,8 +38,9 @@ STAGE = Stage("fidelity", needs=(RECORD,), memory=4000, runtime=30)
 METRICS = (
     Metric(
         "auc", "target", "", (0, 1), JOINT, "subsample",
-        "cross-validated area under the ROC curve of gradient boosted trees that tell the candidate from real patients,"
-        " mean over folds; missing values are seen as such. Modalities: clinical columns, alterations, both (joint)",
+        "cross-validated area under the ROC curve of gradient boosted trees that distinguish the candidate from real"
+        " patients, mean over folds; missing values are seen as such. Modalities: clinical columns, alterations, both"
+        " (joint)",
         "Lopez-Paz and Oquab, Revisiting classifier two-sample tests, ICLR 2017",
         target=0.5,
     ),

@@ -63,7 +63,7 @@ KEPT = {
         "Kolmogorov, 1933; Levin et al., Markov Chains and Mixing Times, 2009",
     ),
     "class_separation": (
-        "2 |A - 1/2|, A the cross-validated area under the ROC curve of a ridge logistic regression that tells"
+        "2 |A - 1/2|, A the cross-validated area under the ROC curve of a ridge logistic regression that separates"
         " synthetic members from held-out ones by baseline covariates (two-sample test)",
         "Lopez-Paz and Oquab, ICLR 2017",
     ),

@@ -52,8 +52,8 @@ METRICS = (
     ),
     Metric(
         "history_membership_auc", "target", "", (0, 1), PRIVACY, "attack",
-        "area under the ROC curve of the worst attack that tells training from unseen patients by their courses;"
-        " target: an attack",
+        "area under the ROC curve of the worst attack that distinguishes training from unseen patients by their"
+        " courses; target: an attack",
         "see disclosure_auc",
         target=0.5,
     ),

@@ -127,7 +127,7 @@ def _with_alterations(cohort: Cohort, kept: np.ndarray, events: tuple[str, ...])
     data = measured_of(cohort)
     if not events or cohort.alterations is None:
         return np.full((len(kept), len(events)), np.nan)
-    # A resampled patient stands more than once.
+    # A resampled patient occurs more than once.
     states = cohort.alterations[list(events)][~cohort.patients.duplicated()].reindex(data.obs_names).to_numpy(float)
     return cross_correlation(ranked(levels(data)[:, kept]), states)
 
