@@ -26,7 +26,8 @@ source_suffix = {".md": "markdown"}
 myst_heading_anchors = 4
 html_theme = "furo"
 html_title = "HaemoSynth"
-html_static_path: list[str] = []
+html_static_path = ["site"]
+html_css_files = ["site.css"]
 
 
 def signature(node: ast.FunctionDef) -> str:

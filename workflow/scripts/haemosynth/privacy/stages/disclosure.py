@@ -1,4 +1,4 @@
-"""Disclosure: how much do releases of this generator and size tell an attacker of who was learned from, in expectation?
+"""Disclosure: how well can an attacker infer, in expectation, who was learned from?
 
 The attacker holds the full record of a patient, and a sample of the population that is made of all other attacked
 patients. Eight attacks look for single records, the others read aggregates: means, shares, pairs, and how dense numbers

@@ -1,4 +1,4 @@
-"""Classes that quotas enlarge: are their few real members, whom the release shows more often, safe too?
+"""Classes that quotas enlarge: are their few real members, whose like the release shows more often, safe too?
 
 A quota shows the members of a rare class more often than they are met, so that the release says more of each of them
 than of others, and an average over all patients hides it. The attacks of `disclosure` are made here on the whole

@@ -1,4 +1,4 @@
-"""Inference: does the release tell an attribute of a patient whose other attributes are known?
+"""Inference: does the release reveal an attribute of a patient whose other attributes are known?
 
 The attacker knows all attributes of a patient but one and takes that one from the nearest released record. Every
 baseline column and every alteration is the secret in turn; training patients against control patients. A second

@@ -1,4 +1,4 @@
-"""Rare patients: are those who stand out of the cohort safe too?
+"""Rare patients: are patients who differ from all others safe too?
 
 An average attack hides the few patients whom a generator is most likely to remember: those far from all others, those
 with rare alterations, those with extreme values. They are attacked here on their own, each beside control patients who

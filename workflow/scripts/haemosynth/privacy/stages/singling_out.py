@@ -1,4 +1,4 @@
-"""Singling out: does the release give away attributes that only one training patient has?
+"""Singling out: does the release reveal attributes that only one training patient has?
 
 The attacker writes queries that a single released record answers (`age >= 81 and FLT3 is mutated and ...`), and hopes
 that exactly one training patient answers them too. Unseen patients are fewer than training patients, and in a larger

@@ -1,4 +1,4 @@
-"""Coherence: is a synthetic patient one patient, across all modalities?
+"""Coherence: do all modalities of a synthetic patient belong together?
 
 For each pair of modalities: how well does one tell the other, by models learned on real training patients; are the
 associations between them those of real patients; and does a classifier that sees all modalities together tell

@@ -1,4 +1,4 @@
-"""Detection: can a classifier tell synthetic from real patients, and what gives them away?
+"""Detection: can a classifier distinguish synthetic from real patients, and by which columns?
 
 A classifier two-sample test: cross-validated area under the ROC curve, 0.5 where nothing tells them apart. Gradient
 boosted trees see interactions and missing values; a logistic regression beside them sees only what

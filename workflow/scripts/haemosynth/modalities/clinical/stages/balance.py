@@ -1,4 +1,4 @@
-"""Balance: are the quotas met, is all else kept given the class, and is anything gained by the patients added?
+"""Balance: are the quotas met, is all else kept within each class, and do the added patients help?
 
 Three questions. Reached: the share that each class has, beside its quota. Kept: within each class that the quotas
 enlarge, synthetic members are compared with held-out ones, margins by margin, by a classifier, in survival and in

@@ -1,4 +1,4 @@
-"""Competing risks: do remission, relapse, progression and transplant come as often, as early, and with the same fate?
+"""Competing risks: do remission, relapse, progression and transplant occur as often, as early and as fatally?
 
 Endpoints that patients survive compete with death: they are compared by cumulative incidence (Aalen-Johansen), not by
 one minus Kaplan-Meier. The primary endpoint is taken for death. Beside the curves stand the states in which patients

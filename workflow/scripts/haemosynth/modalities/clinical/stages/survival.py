@@ -1,4 +1,4 @@
-"""Survival: do synthetic patients live, are they censored, and are their risks ordered as in real patients?
+"""Survival: do survival, censoring and the effects of covariates agree with real patients?
 
 Curves are compared by Kaplan-Meier; associations by a Cox model of the same covariates on either side; usefulness by
 a Cox model learned from the candidate and tested on real patients that nobody has seen.

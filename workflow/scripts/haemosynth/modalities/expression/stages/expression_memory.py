@@ -1,4 +1,4 @@
-"""Expression memory: do synthetic expression profiles give away whose expression was learned from?
+"""Expression memory: do synthetic expression profiles reveal whose expression was learned from?
 
 Two questions: do synthetic profiles lie nearer to training than to unseen patients, and can an attacker who holds a
 patient's profile tell whether the patient was in the training data? Patients are points in the space of the principal

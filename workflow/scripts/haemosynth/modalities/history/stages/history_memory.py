@@ -1,4 +1,4 @@
-"""Memory of histories: do synthetic courses give away whose were learned from?
+"""Memory of histories: do synthetic courses reveal whose courses were learned from?
 
 A path of dates is a fingerprint. Three questions: do synthetic paths repeat a path of a training patient, in its states
 and in all its times, do they lie nearer to training than to unseen patients, and can an attacker who holds a

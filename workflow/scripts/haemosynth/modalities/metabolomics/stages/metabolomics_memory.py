@@ -1,4 +1,4 @@
-"""Memory of measurements: do synthetic measurements give away whose were learned from?
+"""Memory of measurements: do synthetic measurements reveal whose measurements were learned from?
 
 Three questions: do synthetic profiles repeat the recorded values of a training patient, do they lie nearer to training
 than to unseen patients, and can an attacker who holds a patient's values tell whether the patient was in the training
