@@ -30,13 +30,13 @@ html_static_path = ["site"]
 html_css_files = ["site.css"]
 
 
-def signature(node: ast.FunctionDef) -> str:
+def write_signature(node: ast.FunctionDef) -> str:
     """A function as it is called, with its types."""
     returned = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     return f"{node.name}({ast.unparse(node.args)}){returned}"
 
 
-def described(path: Path) -> list[str]:
+def describe_module(path: Path) -> list[str]:
     """A module's public functions and classes with what their docstrings say; read, not imported."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     lines = ["", "```text", ast.get_docstring(tree) or "", "```", ""]
@@ -46,7 +46,7 @@ def described(path: Path) -> list[str]:
         text = ast.get_docstring(node)
         if text is None:
             continue
-        named = signature(node) if isinstance(node, ast.FunctionDef) else f"class {node.name}"
+        named = write_signature(node) if isinstance(node, ast.FunctionDef) else f"class {node.name}"
         lines += ["```python", named, "```", "", "```text", text, "```", ""]
     return lines
 
@@ -59,7 +59,7 @@ def write_reference() -> None:
         folders = path.parent.relative_to(SCRIPTS / "haemosynth").parts
         page = ".".join(folders[: 2 if "modalities" in folders else 1]) or "haemosynth"
         if ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))):
-            pages.setdefault(page, []).extend([f"## {name}", *described(path)])
+            pages.setdefault(page, []).extend([f"## {name}", *describe_module(path)])
     folder = ROOT / "docs" / "api"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.md"):

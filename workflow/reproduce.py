@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 
-def with_paths(config: dict[str, Any], study: dict[str, Any], cohort: str, folder: Path) -> dict[str, Any]:
+def add_paths(config: dict[str, Any], study: dict[str, Any], cohort: str, folder: Path) -> dict[str, Any]:
     """The published settings with the paths, and nothing else, of a study file."""
     from haemosynth.core.errors import InputError
     from haemosynth.modalities.registry import FURTHER
@@ -44,11 +44,11 @@ def main() -> int:
     chosen = parser.parse_args()
     from haemosynth.core.errors import InputError
     from haemosynth.core.files import read_table, read_yaml, write_yaml
-    from haemosynth.publish.release import differences, manifest
+    from haemosynth.publish.release import find_differences, make_manifest
 
     folder: Path = chosen.folder
     try:
-        for line in (changed := differences(folder)):
+        for line in (changed := find_differences(folder)):
             print(f"error: {line}", file=sys.stderr)
         if changed:
             return 1
@@ -57,7 +57,7 @@ def main() -> int:
         place = chosen.into or Path("results/reproduced") / cohort
         place.mkdir(parents=True, exist_ok=True)
         study = read_yaml(chosen.study) if chosen.study else {}
-        write_yaml(with_paths(config, study, cohort, folder), place / "study.yaml")
+        write_yaml(add_paths(config, study, cohort, folder), place / "study.yaml")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -69,7 +69,7 @@ def main() -> int:
     if code := subprocess.run([*command, "--", str(made / "manifest.tsv")], cwd=place, check=False).returncode:
         return code
     before, now = (
-        dict(zip(table["file"], table["sha256"], strict=True)) for table in map(manifest, (folder, place / made))
+        dict(zip(table["file"], table["sha256"], strict=True)) for table in map(make_manifest, (folder, place / made))
     )
     unequal = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     for name in unequal:

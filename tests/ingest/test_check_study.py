@@ -14,8 +14,8 @@ from fixtures_sources import cbioportal, clinical_table, mutation_table, tables,
 
 from haemosynth.core.errors import InputError
 from haemosynth.modalities.clinical.ingest import ingest, ingest_with_strings
-from haemosynth.report.reading import MOST, released_reading, what_was_read
-from haemosynth.study.check import advices, check_study, mended, pasted
+from haemosynth.report.reading import MOST, list_what_was_read, released_reading
+from haemosynth.study.check import check_study, find_advice, format_entry, mend
 from haemosynth.study.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,9 +106,9 @@ def test_settings_and_entry_are_told_with_the_data(tmp_path: Path) -> None:
     settings, [found] = check_study(config, RULES, ROOT)
     assert any("'basline'" in line and "'baseline'" in line for line in settings)
     [line] = [line for line in settings if "modalities" in line]
-    assert advices(line) == [{"modalities": ["clinical"]}]
+    assert find_advice(line) == [{"modalities": ["clinical"]}]
     assert any("stratify" in line for line in found.mistakes)
-    entry = {**entry, "stratify": "SEX", **advices(line)[0]}
+    entry = {**entry, "stratify": "SEX", **find_advice(line)[0]}
     config = read_settings(ROOT, [str(study(tmp_path, entry))])
     settings, [found] = check_study(config, RULES, ROOT)
     assert settings + found.mistakes == []
@@ -140,12 +140,12 @@ def test_a_key_that_stands_twice_is_no_silent_loss(tmp_path: Path) -> None:
 def test_advice_joins_what_the_entry_says_already() -> None:
     entry = {"columns": {"AGE": {"kind": "integer", "missing": ["x"]}}, "exclude": {"ID": "no use"}}
     lines = ["AGE: `columns: {AGE: {missing: [y]}}` or `exclude: [AGE]`", "B: `exclude: [B]`", "no advice `here`"]
-    changed = mended(entry, lines)
+    changed = mend(entry, lines)
     assert changed == {
         "columns": {"AGE": {"kind": "integer", "missing": ["x", "y"]}},
         "exclude": {"ID": "no use", "B": "excluded by the study"},
     }
-    assert yaml.safe_load("\n".join(pasted(changed))) == changed
+    assert yaml.safe_load("\n".join(format_entry(changed))) == changed
 
 
 def test_the_account_is_short_and_says_what_was_read_and_left_out(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_the_account_is_short_and_says_what_was_read_and_left_out(tmp_path: Path
         clinical[f"SCORE_{number}"] = ["999" if i == 0 else str(i % 40) for i in range(len(clinical))]
     clinical["HOSPITAL_NUMBER"] = [str(700000 + 37 * i) for i in range(len(clinical))]
     cohort = ingest("mine", {**tables(tmp_path, clinical), "id": "PATIENT_ID"})
-    lines = what_was_read(cohort, place="results/mine/raw/schema.yaml")
+    lines = list_what_was_read(cohort, place="results/mine/raw/schema.yaml")
     assert len(lines) <= MOST
     text = "\n".join(lines)
     assert f"clinical.tsv: {len(clinical) + 1} lines, {len(clinical)} records" in text
@@ -208,7 +208,7 @@ def test_plain_text_for_a_list_is_told_with_the_list(tmp_path: Path) -> None:
     for key, value, wanted in (("modalities", "clinical", ["clinical"]), ("exclude", "CENTRE", ["CENTRE"])):
         with pytest.raises(InputError, match=f"{key}: expected a list") as caught:
             ingest("mine", {**entry, key: value})
-        assert advices(str(caught.value)) == [{key: wanted}]
+        assert find_advice(str(caught.value)) == [{key: wanted}]
         ingest("mine", {**entry, key: wanted})
 
 
@@ -219,7 +219,7 @@ def test_dates_that_a_spreadsheet_made_of_numbers_are_told_as_such(tmp_path: Pat
     with pytest.raises(InputError, match="spreadsheet has made dates of 2") as caught:
         ingest("mine", entry)
     assert "row 5, patient P003" in str(caught.value)
-    ingest("mine", {**entry, **advices(str(caught.value))[0]})
+    ingest("mine", {**entry, **find_advice(str(caught.value))[0]})
 
 
 def test_a_header_of_r_that_lacks_its_first_name_is_told_as_such(tmp_path: Path) -> None:
@@ -296,6 +296,6 @@ def test_the_advice_of_every_mistake_works_when_pasted(
     source = {**tables(tmp_path, clinical), "id": "PATIENT_ID", **entry}
     with pytest.raises(InputError, match=column) as caught:
         ingest("mine", source)
-    changed = mended(source, caught.value.lines)
+    changed = mend(source, caught.value.lines)
     assert changed
-    ingest("mine", {**source, **yaml.safe_load("\n".join(pasted(changed)))})
+    ingest("mine", {**source, **yaml.safe_load("\n".join(format_entry(changed)))})

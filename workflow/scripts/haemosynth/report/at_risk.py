@@ -19,7 +19,7 @@ REASONS = 4  # of a patient at most
 TREES = 240
 
 
-def patients_at_risk(train: Cohort, unseen: Cohort, candidate: Cohort, rng: np.random.Generator) -> pd.DataFrame:
+def find_patients_at_risk(train: Cohort, unseen: Cohort, candidate: Cohort, rng: np.random.Generator) -> pd.DataFrame:
     """One row for each of the training patients whom most membership attacks name, the most exposed first.
 
     Columns: patient; attacks, how many of the eight of `membership_attacks` name the patient from the whole record;

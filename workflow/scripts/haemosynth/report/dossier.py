@@ -24,10 +24,10 @@ from haemosynth.privacy.release_size import chosen_size
 from haemosynth.privacy.tiers import TIERS, stamped
 from haemosynth.privacy.words import disclosure_sentences
 from haemosynth.report.content import Content, note_of, rows
-from haemosynth.report.landscape import landscape, together
-from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure, survival_figure
+from haemosynth.report.landscape import draw_landscape, join_cohorts
+from haemosynth.report.overview import PILLARS, Overview, draw_history, draw_scorecard, draw_survival, summarise_cohort
 from haemosynth.report.reading import released_reading
-from haemosynth.report.table_one import NOTE, NOTE_RELEASED, table_one
+from haemosynth.report.table_one import NOTE, NOTE_RELEASED, make_table_one
 
 # How a composite is put into words; the interval's lower end decides, so that small cohorts are not praised by luck.
 WORDS = (
@@ -67,7 +67,7 @@ def render(
     """
     recipes = [name for name in config["generators"] if name in set(content.scorecard["generator"])]
     shown = [*generators, *(name for name in recipes if name not in generators)]
-    summary = overview(content.train, content.holdout, release)
+    summary = summarise_cohort(content.train, content.holdout, release)
     page: str = _open_template(template).render(
         cohort=content.cohort,
         edition="release" if release else "working",
@@ -143,7 +143,7 @@ def _describe_cohort(
     content: Content, config: Mapping[str, Any], summary: Overview, generators: Sequence[str], release: bool
 ) -> dict[str, Any]:
     """The real cohort, what was read of it, and how many synthetic patients there are."""
-    followed = None if release else survival_figure(content.train, content.holdout)
+    followed = None if release else draw_survival(content.train, content.holdout)
     return {
         "read": released_reading(content.train.schema) if release else list(content.read),
         "size": _table(pd.concat([summary.size, _released(content, config, generators)])),
@@ -158,7 +158,7 @@ def _describe_cohort(
 def _describe_models(content: Content, config: Mapping[str, Any], generators: Sequence[str]) -> dict[str, Any]:
     """Recipes, their curves of learning, and imputation."""
     curves = [
-        {"name": f"{modality}: {method}", "image": _picture(history_figure(history, f"{modality}: {method}"))}
+        {"name": f"{modality}: {method}", "image": _picture(draw_history(history, f"{modality}: {method}"))}
         for (modality, method), history in content.histories.items()
         if len(history)
     ]
@@ -217,7 +217,7 @@ def _compare_recipes(content: Content, generators: Sequence[str], shown: Sequenc
     ]
     return {
         "verdicts": _verdicts(content.composites, generators),
-        "scorecard_image": _picture(scorecard_figure(content.stages, content.scorecard, shown)),
+        "scorecard_image": _picture(draw_scorecard(content.stages, content.scorecard, shown)),
         "scorecard": _table(_scores(content.scorecard, shown)),
         "contest": _table(contest),
         "tally": _tally(contest),
@@ -248,9 +248,9 @@ def _side_by_side(content: Content, generators: Sequence[str], release: bool) ->
         made = content.made[generator]
         pictures = [
             {"title": title, "caption": caption, "image": _picture(figure)}
-            for title, caption, figure in landscape(content.train, content.holdout, made, release)
+            for title, caption, figure in draw_landscape(content.train, content.holdout, made, release)
         ]
-        table = table_one(together(content.train, content.holdout), made, release)
+        table = make_table_one(join_cohorts(content.train, content.holdout), made, release)
         note = NOTE + (NOTE_RELEASED if release else "")
         if pictures or len(table) > 1:
             # Levels are indented under their column.

@@ -40,7 +40,7 @@ def count(number: float, release: bool) -> str:
     return f"under {MIN_CELL_COUNT}" if release and 0 < number < MIN_CELL_COUNT else f"{int(number)}"
 
 
-def what_was_read(cohort: Cohort, left: Mapping[str, pd.DataFrame] | None = None, place: str = "") -> list[str]:
+def list_what_was_read(cohort: Cohort, left: Mapping[str, pd.DataFrame] | None = None, place: str = "") -> list[str]:
     """The account of a cohort for those who hold it, at most 30 lines.
 
     Args:
@@ -170,4 +170,4 @@ def read_summary(folder: Path) -> list[str]:
         return []
     files = {modality: folder / f"{modality}_left.tsv" for modality in FURTHER}
     left = {modality: read_table(file) for modality, file in files.items() if file.is_file()}
-    return what_was_read(read_cohort(folder), left, str(folder / "schema.yaml"))
+    return list_what_was_read(read_cohort(folder), left, str(folder / "schema.yaml"))

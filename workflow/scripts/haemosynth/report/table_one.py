@@ -40,7 +40,7 @@ NOTE = (
 NOTE_RELEASED = " Counts under five of real patients are withheld, and rare levels are taken together."
 
 
-def table_one(real: Cohort, synthetic: Cohort, release: bool) -> pd.DataFrame:
+def make_table_one(real: Cohort, synthetic: Cohort, release: bool) -> pd.DataFrame:
     """One row for each number, level, alteration and endpoint: HEAD as columns, all of them text.
 
     The name of a column with levels has a row of its own; the rows of its levels follow and begin with two spaces.
