@@ -179,7 +179,7 @@ function new_chart(into, options, data) {
   charts.push([into, chart]);
 }
 const stepped = uPlot.paths.stepped({ align: 1 });
-const axis = label => ({ label, size: 44, labelSize: 18, labelGap: 0, font: "12px system-ui", labelFont: "12px system-ui" });
+const axis = (label, size = 44) => ({ label, size, labelSize: 18, labelGap: 0, font: "12px system-ui", labelFont: "12px system-ui" });
 function draw_survival(selected, others) {
   $("km").replaceChildren();
   for (const id of ["atrisk", "steps"]) $(id).replaceChildren();
@@ -277,7 +277,7 @@ function draw_distribution(selected) {
     if (state.filters.length) { data.push(count(DATA.patients)); series.push(line("all synthetic", COLOURS[5], [2, 3])); }
     if (real.shares) { data.push([...real.shares, 0]); series.push(line(`real (n = ${DATA.real.n})`, "#000000", [6, 4])); }
     new_chart(into, { scales: { x: { time: false }, y: { range: (u, low, high) => [0, high * 1.05] } }, series, legend: { live: false },
-      axes: [axis(name + (own.unit ? ` (${own.unit})` : "")), axis("share of patients")] }, data);
+      axes: [axis(name + (own.unit ? ` (${own.unit})` : "")), axis("share of patients", 58)] }, data);
     return;
   }
   const levels = own.kind === "alteration" ? ["present"] : [...own.levels];
