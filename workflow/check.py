@@ -1,4 +1,4 @@
-"""Read every cohort of a study and tell all mistakes at once, in seconds: what `make check-study STUDY=...` calls."""
+"""Read every cohort of a study and report all mistakes at once, in seconds: what `make check-study STUDY=...` calls."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The rules and what feeds what, as a picture: `make rulegraph` writes docs/rulegraph.svg.
 
-Snakemake tells which rules a study of every modality has; the validation stages of a pillar are drawn as one box that
+Snakemake lists which rules a study of every modality has; the validation stages of a pillar are drawn as one box that
 lists them, and an arrow that follows from two others is left out.
 """
 

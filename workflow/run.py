@@ -65,7 +65,7 @@ def print_what_was_read(config: dict) -> None:
 
 
 def find_logged(pattern: str, since: float) -> list[str]:
-    """The first group of a pattern, wherever it stands in Snakemake's own logs since then."""
+    """The first group of a pattern, wherever it is in Snakemake's own logs since then."""
     logs = [log for log in Path(".snakemake/log").glob("*.snakemake.log") if log.stat().st_mtime >= since]
     return [match for log in logs for match in re.findall(pattern, log.read_text(), re.MULTILINE)]
 

@@ -1,4 +1,4 @@
-"""The holdout -> one half offered as if it were a release, the other half as privacy's control."""
+"""The holdout -> one half treated as if it were a release, the other half as privacy's control."""
 
 from pathlib import Path
 

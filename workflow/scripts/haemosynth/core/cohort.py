@@ -137,7 +137,7 @@ class Cohort:
         return None if self._altered is None else self._altered.mutations
 
     def take(self, positions: Sequence[int] | np.ndarray) -> Cohort:
-        """The patients at these positions (0-based), in this order; a position may stand more than once."""
+        """The patients at these positions (0-based), in this order; a position may occur more than once."""
         positions = np.asarray(positions, dtype=np.intp)
         parts = {name: part.take(self._rows[name].of(positions), positions) for name, part in self.parts.items()}
         return Cohort(self.schema, self.clinical.iloc[positions], parts)

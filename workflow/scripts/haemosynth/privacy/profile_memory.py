@@ -1,4 +1,4 @@
-"""Memory of profiles: what every stage does that asks whether measured profiles give away whom they were learned from.
+"""Memory of profiles: what every stage does that asks whether measured profiles reveal who was learned from.
 
 Patients are points in one space and rows of recorded numbers; a modality says which.
 """

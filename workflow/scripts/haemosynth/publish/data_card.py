@@ -23,7 +23,7 @@ class Account:
     study: the real cohort that was learned from; training_patients: of it. recipe: modality -> method. models: modality
     -> description of its fitted model; `parameters` is the number of fitted numbers. gate: the checks. composites: mean
     relative score per pillar and modality, as `scorecard` makes them. note: what the study says of its cohort. tier: to
-    whom the release may go. disclosure: what attackers learn, in sentences. curve: what each number of patients tells
+    whom the release may go. disclosure: what attackers learn, in sentences. curve: what each number of patients reveals
     and is good for (`publish.size`). balance: what is said of a balanced cohort, in sentences.
     """
 
@@ -168,7 +168,7 @@ def _say_what_it_is_not(training_patients: int, tier: str, balanced: bool) -> li
 
 
 def _sizes(curve: pd.DataFrame | None) -> list[str]:
-    """The table of what each number of patients tells and is good for."""
+    """The table of what each number of patients reveals and is good for."""
     if curve is None or "told" not in curve:
         return []
     lines = [

@@ -1,4 +1,4 @@
-"""Source tables as text, with what an error message needs to say where a value stands."""
+"""Source tables as text, with what an error message needs to say where a value is."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Raw:
     mistakes: tuple[str, ...] = ()
 
     def column(self, name: str) -> str:
-        """Where a column stands, for messages."""
+        """Where a column is, for messages."""
         return f"{self.files[name]}: column {name}"
 
     def value(self, name: str, patient: str) -> str:
-        """Where a value stands, for messages."""
+        """Where a value is, for messages."""
         file = self.files[name]
         return f"{file}, row {self.rows[file][patient]}, patient {patient}: column {name}"
 

@@ -1,4 +1,4 @@
-"""The training patients whom the release gives away most, with what makes them stand out. Working edition alone."""
+"""The training patients about whom the release reveals most, with what makes them unusual. Working edition alone."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ def released_rows(rows: Sequence[Row], group: NDArray[np.intp]) -> list[Row]:
 
     Within a class a row shows how many patients have each of its values. A class of which one to four patients have
     some value is hidden in this row; so is, where hidden patients with a value are fewer than five in all, the class
-    with the fewest others of that value, until the total of the row tells nothing of one class.
+    with the fewest others of that value, until the total of the row reveals nothing of one class.
 
     Args:
         group: (patients,) class of each, in the order of the rows, ascending.

@@ -53,7 +53,7 @@ def median_follow_up(time: pd.Series, event: pd.Series) -> float:
 
 
 def share(number: float, total: float, release: bool) -> str:
-    """A part of patients in percent; in a release it does not give away the count under five behind it."""
+    """A part of patients in percent; in a release it does not reveal the count under five behind it."""
     if not total:
         return "unknown"
     if release and 0 < number < MIN_CELL_COUNT:

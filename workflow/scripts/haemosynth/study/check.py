@@ -89,7 +89,7 @@ def check_cohort(config: Mapping[str, Any], name: str, root: Path) -> Checked:
 
 
 def _record(name: str, whole: Mapping[str, Any], mistakes: Mistakes) -> tuple[Cohort | None, pd.Index | None]:
-    """The cohort, where it can be made, and its patients. Keys that are wrong are told and then left aside."""
+    """The cohort, where it can be made, and its patients. Wrong keys are reported and then left aside."""
     wrong = RECORDS.faults(name, whole)
     for lines in wrong.values():
         mistakes.add(lines)

@@ -46,7 +46,7 @@ def _settings_of(path: Path) -> dict[str, Any]:
     import yaml
 
     class Once(yaml.SafeLoader):
-        """YAML whose keys stand once: of two the first would be lost without a word."""
+        """YAML whose keys occur once: of two the first would be lost without a word."""
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -126,7 +126,7 @@ def update_names(config: dict[str, Any]) -> list[str]:
     """Put the present names of modalities in place of those of earlier versions in a study's settings.
 
     Returns:
-        a line for each, that says where it stands and what the modality is called now. Where a study has both names,
+        a line for each, that says where it is and what the modality is called now. Where a study has both names,
         the entry of the former one is left, and `check` says that it is unknown.
     """
     lines = []

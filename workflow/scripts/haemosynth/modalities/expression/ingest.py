@@ -145,7 +145,7 @@ def _file(name: str, entry: Mapping[str, Any], chosen: Mapping[str, Any]) -> tup
 
 
 def _samples(entry: Mapping[str, Any]) -> dict[str, str]:
-    """The patient of each sample of a cBioPortal study, the sample that stands for the patient before the others."""
+    """The patient of each sample of a cBioPortal study, the sample that represents the patient before the others."""
     from haemosynth.modalities.clinical.ingest.cbioportal import samples_in_order
 
     return samples_in_order(entry) if entry["format"] == "cbioportal" else {}
@@ -308,7 +308,7 @@ def _numbers(frame: pd.DataFrame, table: Table, rows: list[Any]) -> np.ndarray:
     """The cells as numbers, missing NaN.
 
     Raises:
-        InputError: a cell that is no number; the line says where it stands.
+        InputError: a cell that is no number; the line says where it is.
     """
     numbers = plain_matrix(frame, str(table.path)).apply(pd.to_numeric, errors="coerce")
     # A limit of detection, a share or a value with its unit is no level of expression.

@@ -1,7 +1,7 @@
 """Measured tables from text, workbooks, Parquet or h5ad: patients by analytes, or analytes by patients.
 
 Nothing is learned here: what leaves, leaves by itself (an analyte without values, a patient without any), and is listed
-with its reason. Missing stays missing; what lies beyond a limit of detection stands at the limit, and is told apart.
+with its reason. Missing stays missing; what lies beyond a limit of detection is set to the limit and marked.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _file(name: str, entry: Mapping[str, Any], chosen: Mapping[str, Any]) -> Pat
 
 @dataclass(frozen=True)
 class _Cells:
-    """The cells of a table, whichever side the patients stand on.
+    """The cells of a table, whichever side the patients are on.
 
     text: (patients, analytes) text or None; names of the file on both sides. units: of the analytes, where a column
     holds them. table: where they come from; rows: position of each row's name there. across: whether patients are
@@ -130,13 +130,13 @@ class _Cells:
     taken: Mapping[str, str]
 
     def place(self, patient: str, analyte: str) -> str:
-        """Where a value stands, for messages."""
+        """Where a value is, for messages."""
         own = self.taken[patient]
         row, column = (analyte, own) if self.across else (own, analyte)
         return f"{self.table.row(self.rows[row])} ({row}), column {column}"
 
     def analyte(self, name: str) -> str:
-        """Where an analyte stands, for messages."""
+        """Where an analyte is, for messages."""
         return self.table.row(self.rows[name]) + f" ({name})" if self.across else f"{self.table.path}: column {name}"
 
 
@@ -238,7 +238,7 @@ def _check_scale(found: AnnData, chosen: Mapping[str, Any], cells: _Cells, mista
 
 
 def _samples(entry: Mapping[str, Any]) -> dict[str, str]:
-    """The patient of each sample of a cBioPortal study, the sample that stands for the patient before the others."""
+    """The patient of each sample of a cBioPortal study, the sample that represents the patient before the others."""
     from haemosynth.modalities.clinical.ingest.cbioportal import samples_in_order
 
     return samples_in_order(entry) if entry["format"] == "cbioportal" else {}

@@ -2,10 +2,10 @@
 
 The attacker holds the full record of a patient, and a sample of the population that is made of all other attacked
 patients. Eight attacks look for single records, the others read aggregates: means, shares, pairs, and how dense numbers
-lie. All are averaged over releases drawn from the same fitted generator. Beside chance stands what a printed summary
-table of the same training patients tells the same attacker: a release that tells less than a table which every paper
-prints is hard to call a danger, and one that tells more should say so. Attackers who know only what neighbours know
-(age, sex, centre, perhaps how long somebody lived) are asked too.
+lie. All are averaged over releases drawn from the same fitted generator. They are compared with chance and with what a
+printed summary table of the same training patients reveals to the same attacker: a release that reveals less than a
+table which every paper prints is hard to call a danger, and one that reveals more should say so. Attackers who know
+only what neighbours know (age, sex, centre, perhaps how long somebody lived) are asked too.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The attacker knows all attributes of a patient but one and takes that one from the nearest released record. Every
 baseline column and every alteration is the secret in turn; training patients against control patients. A second
-attacker, for sensitive attributes, learns a classifier from the whole release: how much better does it tell
+attacker, for sensitive attributes, learns a classifier from the whole release: how much better does it predict
 training patients' secrets than the same classifier learned from unseen patients, which breaks no confidence?
 """
 

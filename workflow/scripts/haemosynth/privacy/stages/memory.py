@@ -132,7 +132,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
 
 
 def _places(known: pd.Index, wanted: pd.Index) -> NDArray[np.intp]:
-    """Where each of `wanted` stands in `known`, as often as it is wanted; those not there are left out."""
+    """Where each of `wanted` is in `known`, as often as it is wanted; those not there are left out."""
     places = known.get_indexer(wanted)
     return places[places >= 0]
 

@@ -96,7 +96,7 @@ def _tally(patients: pd.Index, right: list[Vector], made: list[int]) -> attacks.
 
 
 def raw_attributes(encoder: Encoder, outcomes: list[str], cohort: Cohort) -> pd.DataFrame:
-    """Baseline columns and alterations as they stand: numbers, and levels and states as text; missing stays missing."""
+    """Baseline columns and alterations as they are: numbers, and levels and states as text; missing stays missing."""
     columns: dict[str, Any] = {}
     for name, _, _ in encoder.numbers:
         if name not in outcomes:

@@ -1,7 +1,7 @@
 """Coherence: do all modalities of a synthetic patient belong together?
 
-For each pair of modalities: how well does one tell the other, by models learned on real training patients; are the
-associations between them those of real patients; and does a classifier that sees all modalities together tell
+For each pair of modalities: how well does one predict the other, by models learned on real training patients; are the
+associations between them those of real patients; and does a classifier that sees all modalities together distinguish
 synthetic from real patients more easily than one that sees a single modality? Modalities drawn independently of one
 another may be faultless each, and fail here.
 """
@@ -85,14 +85,14 @@ SCORED = ("reading_error", "cross_association_error", "cross_sign_concordance")
 class Reader:
     """Ridge regressions from one modality to another, one for each fold of training patients.
 
-    effects: (folds, numbers read, numbers told). weight: (numbers told,), 0 where nothing is told.
+    effects: (folds, numbers read, numbers predicted). weight: (numbers predicted,), 0 where nothing is predicted.
     """
 
     effects: NDArray[np.float64]
     weight: Vector
 
     def skill(self, seen: Matrix, told: Matrix, fold: NDArray[np.intp]) -> float:
-        """Weighted mean correlation of standardised numbers and their prediction; NaN where nothing can be told."""
+        """Weighted mean correlation of standardised numbers and their prediction; NaN where none is possible."""
         guess = np.einsum("ij,ijk->ik", np.nan_to_num(seen), self.effects[fold])
         found = correlations(guess, told)
         known = np.isfinite(found) & (self.weight > 0)
@@ -116,7 +116,7 @@ class Prepared:
 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared:
-    """Learn on training patients what each modality tells of the others. `rng` deals the folds."""
+    """Learn on training patients what each modality says of the others. `rng` deals the folds."""
     train = comparison.train
     blocks, folds = summary(train), int(settings["folds"])
     found = blocks(train)
@@ -251,7 +251,7 @@ def _pair(
 
 
 def _skill(learned: Prepared, pair: tuple[str, str], first: Matrix, second: Matrix, fold: NDArray[np.intp]) -> float:
-    """Mean over the directions in which something is told."""
+    """Mean over the directions in which something is predicted."""
     standard = [_standard(m, learned.scale[modality]) for m, modality in zip((first, second), pair, strict=True)]
     there = learned.readers[pair].skill(standard[0], standard[1], fold)
     back = learned.readers[pair[::-1]].skill(standard[1], standard[0], fold)

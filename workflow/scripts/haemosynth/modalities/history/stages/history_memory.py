@@ -2,7 +2,7 @@
 
 A path of dates is a fingerprint. Three questions: do synthetic paths repeat a path of a training patient, in its states
 and in all its times, do they lie nearer to training than to unseen patients, and can an attacker who holds a
-patient's course tell whether the patient was in the training data? Linkage of courses to the rest of the record is
+patient's course decide whether the patient was in the training data? Linkage of courses to the rest of the record is
 attacked by the stage `linkability`.
 """
 
