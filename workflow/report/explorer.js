@@ -356,10 +356,10 @@ function draw_oncoprint(selected) {
       [known.length ? percent(known.filter(s => s).length / known.length) : "", real && real.share !== null && real.share !== undefined ? percent(real.share) : "< 5"]);
     y += line;
   }
-  $("legend").replaceChildren(...classes.flatMap((name, i) => [element("span", { class: "bar", style: `width:.75rem;background:${class_colour(i)}` }), ` ${name}  `]),
-    element("span", { class: "bar", style: `width:.75rem;background:${GENE}` }), " gene altered  ",
-    element("span", { class: "bar", style: `width:.75rem;background:${CHROMOSOME}` }), " chromosome altered  ",
-    element("span", { class: "bar", style: `width:.75rem;background:${ABSENT}` }), " absent; white: unknown");
+  const entry = (colour, text) => [  // swatch and words stay on one line
+    element("span", { class: "entry" }, element("span", { class: "bar", style: `width:.75rem;background:${colour}` }), ` ${text}`), " "];
+  $("legend").replaceChildren(...classes.flatMap((name, i) => entry(class_colour(i), name)), ...entry(GENE, "gene altered"),
+    ...entry(CHROMOSOME, "chromosome altered"), ...entry(ABSENT, "absent; white: unknown"));
 }
 const class_colour = i => i === DATA.classes.length - 1 ? "#9A9A9A" : COLOURS[i % COLOURS.length];
 

@@ -24,8 +24,8 @@ MARKERS = ("o", "s", "^", "D", "v")
 PILLARS = {
     "fidelity": "Do synthetic patients look like real ones?",
     "diversity": "Do they cover the variety of real ones?",
-    "utility": "Can one learn from them what one learns from real ones?",
-    "privacy": "Do they give training patients away?",
+    "utility": "Does an analysis of them lead to the same conclusions?",
+    "privacy": "Do they reveal training patients?",
 }
 
 
