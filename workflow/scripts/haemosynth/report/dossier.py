@@ -45,7 +45,8 @@ SIZES = (
     "Left: what the worst attack finds in expectation in releases of each number of patients, with two standard"
     " errors; dotted, the limits of the tier; green, what a printed table of the same training patients reveals. Right:"
     " C-index in unseen patients of a Cox model learned on the release, and distance of its numbers from theirs;"
-    " dotted, training patients in its place."
+    " dotted, the training patients themselves. In a good choice the right curves are flat and the left ones below"
+    " their limits."
 )
 UNCERTAIN = "too uncertain to say"  # the interval reaches from the last band into the first
 FEW_POINTS = 1.0  # training patients per fitted number below which the dossier warns
@@ -374,13 +375,13 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
             )
         if model.get("left_out"):
             found.append(
-                f"{modality}: {method} neither learned nor releases what too few patients have: "
+                f"{modality}: {method} neither learned nor releases levels and alterations of too few patients: "
                 f"{', '.join(model['left_out'])}."
             )
         if parameters and patients / parameters < FEW_POINTS:
             found.append(
                 f"{modality}: {method} has {parameters} fitted numbers for {patients} training patients; "
-                "it is held back by early stopping and priors, not by its size."
+                "early stopping and priors restrain it, not its size."
             )
     silent = content.scorecard[
         (content.scorecard["generator"].isin(generators)) & (content.scorecard["status"] == "no_signal")
@@ -400,7 +401,7 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
         if rare:
             found.append(
                 f"{rare} of {len(carriers)} alterations have fewer than {FEW_CARRIERS} carriers among the training "
-                "patients: what goes with them is learned poorly, and their carriers are the easiest to single out."
+                "patients: their associations are learned poorly, and their carriers are the easiest to single out."
             )
     if len(content.holdout) < SMALL_HOLDOUT:
         found.append(f"Only {len(content.holdout)} patients are held out: intervals are wide.")
@@ -409,7 +410,7 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
     if len(summary.excluded):
         found.append(f"{len(summary.excluded)} columns or alterations were left out; the reasons are below.")
     if not release and content.train.schema.notes:
-        found.append(f"Ingestion left {len(content.train.schema.notes)} notes, which are below.")
+        found.append(f"Reading the cohort left {len(content.train.schema.notes)} notes, which are below.")
     return found
 
 

@@ -63,21 +63,21 @@ LINE, GAP = 10, 2  # pixels of a row of the oncoprint, and between rows
 
 ONCOPRINT = (
     "Real (left) and synthetic patients (right), with the same alterations in the same order, the most frequent among "
-    "real patients first, in percent of those in whom each is known. Patients are sorted by molecular class, and "
-    "within a class by their alterations; above them the class and clinical columns, light to dark in the order of "
-    "their levels; white is unknown. In a good release the two sides look alike: classes of the same width, the same "
-    "rows filled under the same class, rows that exclude each other in one that do so in the other."
+    "real patients first; percentages are of the patients in whom an alteration is known. Patients are sorted by "
+    "molecular class, and within a class by their alterations; above them are the class and clinical columns, light to "
+    "dark in the order of their levels; white is unknown. In a good release the two sides look alike: the classes are "
+    "equally wide, the same rows are filled under the same class, and the same rows exclude each other."
 )
 ONCOPRINT_RELEASED = (
-    " Nothing of single real patients is shown: each row is sorted by itself within each class, so that a column is "
-    "no patient, and groups of fewer than five are hidden (violet)."
+    " No single real patient is shown: each row is sorted by itself within each class, so that a column is not a "
+    "patient, and groups of fewer than five are hidden (violet)."
 )
 CO_MUTATION = (
     "Log odds ratio of every pair of the most frequent alterations: real patients below the diagonal, synthetic ones "
     "above it. Red pairs occur together more often than by chance, blue ones less often; a dot marks pairs found at a "
     "false discovery rate of 5 % by Fisher's exact test. Pairs expected together in fewer than five patients are left "
-    "white. In a good release the picture is symmetric. Synthetic patients may be more than real ones, and more dots "
-    "then say nothing but that."
+    "white. In a good release the picture is symmetric. If there are more synthetic than real patients, more dots "
+    "mean no more than that."
 )
 CO_MUTATION_RELEASED = (
     " Real pairs of which one to four patients have both alterations, or one alone, are hidden (violet)."
@@ -85,8 +85,9 @@ CO_MUTATION_RELEASED = (
 BY_CLASS = (
     "Kaplan-Meier estimates of the primary endpoint by molecular class with pointwise 95 % bands and the patients at "
     "risk, {who} (left) and synthetic ones (right); each step is of at least five patients, and a curve ends where "
-    "fewer are at risk. Classes with fewer than 20 patients on a side have no curve. In a good release classes come "
-    "in the same order, as far apart, on both sides. The log-rank test asks of each side whether its classes differ."
+    "fewer are at risk. Classes with fewer than 20 patients on a side have no curve. In a good release the classes "
+    "have the same order and the same distances on both sides. The log-rank test asks on each side whether the classes "
+    "differ."
 )
 
 

@@ -37,7 +37,7 @@ NOTE = (
     "Standardised difference: of means, shares, or the distribution over all levels (Austin, Stat Med 2009; Yang and "
     "Dalton, SAS Global Forum 2012); below 0.1 is commonly taken as balanced."
 )
-NOTE_RELEASED = " Counts under five of real patients are withheld, and rare levels are taken together."
+NOTE_RELEASED = " Counts under five of real patients are withheld, and rare levels are combined."
 
 
 def make_table_one(real: Cohort, synthetic: Cohort, release: bool) -> pd.DataFrame:
