@@ -54,7 +54,7 @@ test-slurm: $(READY)  ## a small study through a real SLURM on this machine (roo
 test-faults: $(READY)  ## runs that are killed, starved of disk, and damaged
 	$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
 
-check-study: $(READY)  ## read a study's cohorts in seconds and tell all mistakes at once: make check-study STUDY=my_study.yaml
+check-study: $(READY)  ## read a study's cohorts in seconds and report all mistakes at once: make check-study STUDY=my_study.yaml
 	@test -n "$(STUDY)" || { echo "error: name the study: make check-study STUDY=my_study.yaml"; exit 2; }
 	@$(BIN)/python workflow/check.py "$(STUDY)"
 
@@ -62,7 +62,7 @@ verify: $(READY)  ## check a published folder against its manifest: make verify 
 	@test -n "$(FOLDER)" || { echo "error: name the folder: make verify FOLDER=..."; exit 2; }
 	$(BIN)/python workflow/verify.py "$(FOLDER)"
 
-reproduce: $(READY)  ## make a published folder again and compare: make reproduce FOLDER=... [STUDY=where_the_cohort_lies.yaml]
+reproduce: $(READY)  ## make a published folder again and compare: make reproduce FOLDER=... [STUDY=study_with_the_path_of_the_cohort.yaml]
 	@test -n "$(FOLDER)" || { echo "error: name the folder: make reproduce FOLDER=..."; exit 2; }
 	$(BIN)/python workflow/reproduce.py "$(FOLDER)" --cores $(CORES) $(if $(STUDY),--study "$(STUDY)")
 
@@ -72,10 +72,10 @@ report: $(READY)  ## Snakemake's own report of a finished study: make report [ST
 reference: $(READY)  ## write docs/metrics.md: every stage and metric as the code declares them
 	$(BIN)/python workflow/reference.py
 
-leaderboard: $(READY)  ## this project beside published generators, on the same patients and checks: docs/leaderboard.md (hours)
+leaderboard: $(READY)  ## compare this project with published generators, on the same patients and checks: docs/leaderboard.md (hours)
 	$(BIN)/python benchmarks/leaderboard.py $(ARGS)
 
-rulegraph: $(READY)  ## draw docs/rulegraph.svg: the rules and what feeds what (needs graphviz)
+rulegraph: $(READY)  ## draw docs/rulegraph.svg: the rules and their order (needs graphviz)
 	$(BIN)/python workflow/rulegraph.py
 
 lock: $(READY)  ## resolve the newest versions into requirements.lock
@@ -83,7 +83,7 @@ lock: $(READY)  ## resolve the newest versions into requirements.lock
 		--no-header --no-emit-find-links --upgrade --quiet --output-file requirements.lock
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock
 
-augmentation-claim: $(READY)  ## do synthetic patients anticipate what others show? make augmentation-claim [STUDY=...] [ARGS='--patients 944']
+augmentation-claim: $(READY)  ## do synthetic patients anticipate findings in other patients? make augmentation-claim [STUDY=...] [ARGS='--patients 944']
 	$(BIN)/python benchmarks/augmentation_claim.py $(if $(STUDY),--study "$(STUDY)") $(ARGS)
 
 clean:  ## remove all results and logs (everything can be made again)

@@ -51,8 +51,8 @@ from haemosynth.modalities.cohort_files import read_cohort
 from haemosynth.modalities.registry import RECORD, load_algorithm
 from haemosynth.privacy.release_check import gate
 from haemosynth.study.external import read_external
-from haemosynth.study.settings import merged
-from haemosynth.study.split import halves
+from haemosynth.study.settings import merge
+from haemosynth.study.split import halve
 from haemosynth.validate import STAGES
 from haemosynth.validate.resampling import evaluate, prepared, stage_settings
 from haemosynth.validate.stage import Comparison
@@ -233,7 +233,7 @@ def settings_of(study: Path, name: str, chosen: argparse.Namespace, peers: dict[
         if chosen.replicates is not None
         else {}
     )
-    settings = merged(
+    settings = merge(
         {key: value for key, value in config.items() if key != "cohorts"},
         {
             "cohorts": {name: cohort},
@@ -291,7 +291,7 @@ def metrics_here(
     """
     train, holdout = (side.record() for side in sides)
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
-    fresh, control = halves(holdout, stream(1, "leaderboard", "halves"))
+    fresh, control = halve(holdout, stream(1, "leaderboard", "halves"))
     kept = WORK / name / "metrics.tsv"  # what a run that was ended has measured
     rows, costs = [read_table(kept)] if kept.is_file() else [], {}
     known = set(rows[0]["generator"]) if rows else set()
@@ -406,10 +406,10 @@ def page(tables: pd.DataFrame, told: dict[str, Any], chosen: argparse.Namespace)
         "that belong to it.",
         "Every number is of one seed; [methods.md](methods.md) says what it means.", "",
         f"Stages that ran: {', '.join(told['stages'])}.{told['resamples']}{QUICKLY if chosen.quick else ''}", "",
-        "![Fidelity against what a release tells of training patients](leaderboard.svg)", "",
-        "Left and down is better: patients who cannot be told from unseen ones, and who tell nothing of those who were",
-        "learned from. `real` are the training patients themselves, `independent` has every column drawn on its own,",
-        "and `fresh` are unseen patients offered as a release.", "",
+        "![Fidelity against what a release reveals about training patients](leaderboard.svg)", "",
+        "Left and down is better: patients who cannot be distinguished from unseen ones, and who reveal nothing about",
+        "those who were learned from. `real` are the training patients themselves, `independent` has every column",
+        "drawn on its own, and `fresh` are unseen patients in place of a release.", "",
     ]  # fmt: skip
     for study, rows in tables.groupby("study", sort=False):
         size = told["sizes"][study]

@@ -24,7 +24,7 @@ from haemosynth.modalities.clinical.reference import reference
 from haemosynth.modalities.clinical.simulate import simulate_cohort
 from haemosynth.modalities.registry import load_algorithm
 from haemosynth.privacy.accountant import KEY
-from haemosynth.study.split import halves, split
+from haemosynth.study.split import halve, split
 from haemosynth.validate.resampling import evaluate, prepared, stage_settings
 from haemosynth.validate.stage import Comparison
 
@@ -68,7 +68,7 @@ def measured(seed):
     source = {"format": "simulated", "disease": "myeloma", "patients": PATIENTS, "endpoint": ["OS", "PFS"]}
     cohort, _ = simulate_cohort("myeloma", source, ROOT / "resources", stream(seed, "simulate"))
     train, holdout = split(cohort, 0.6, None, list(cohort.schema.genes), stream(seed, "split"))
-    fresh, control = halves(holdout, stream(seed, "halves"))
+    fresh, control = halve(holdout, stream(seed, "halves"))
     candidates = {
         "real": train,
         "fresh": fresh,

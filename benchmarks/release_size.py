@@ -38,7 +38,7 @@ from haemosynth.modalities.clinical.simulate import simulate_cohort
 from haemosynth.modalities.registry import load_algorithm
 from haemosynth.privacy.redraws import attack_redraws, find_targets
 from haemosynth.privacy.release_size import advice, choose_size, chosen_size
-from haemosynth.study.settings import expanded, merged, source
+from haemosynth.study.settings import expanded, merge, source
 from haemosynth.study.split import split
 
 RELEASE = {"tier": "open", "most": 4}
@@ -58,7 +58,7 @@ def sides(name: str) -> tuple[dict[str, Any], Cohort, Cohort]:
         cohort, _ = simulate_cohort("simulated", entry, ROOT / "resources", stream(1, "release size", name))
         stratify, panel = None, {"recurrent": {"min_carriers": 5}}
     else:
-        config = merged(config, yaml.safe_load(Path(name).read_text()))
+        config = merge(config, yaml.safe_load(Path(name).read_text()))
         key = next(iter(config["cohorts"]))
         entry = expanded(source(config, key), key)
         cohort, stratify, panel = ingest(key, entry), entry.get("stratify"), entry["panel"]

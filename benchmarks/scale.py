@@ -53,12 +53,12 @@ def simulate(size, folder):
 
 
 def divide(size, folder):
-    from haemosynth.study.split import halves, split
+    from haemosynth.study.split import halve, split
 
     train, holdout = split(
         read_cohort(folder / "raw"), 0.6, None, {"recurrent": {"min_carriers": 10}}, streams("split")
     )
-    for side, part in (("train", train), ("real", holdout), ("control", halves(holdout, streams("halves"))[1])):
+    for side, part in (("train", train), ("real", holdout), ("control", halve(holdout, streams("halves"))[1])):
         write_cohort(part, folder / side)
 
 

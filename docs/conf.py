@@ -26,18 +26,17 @@ source_suffix = {".md": "markdown"}
 myst_heading_anchors = 4
 html_theme = "furo"
 html_title = "HaemoSynth"
-html_static_path: list[str] = []
-# The pages are reached by links, as in a checkout; links to files are kept as they are.
-suppress_warnings = ["toc.not_included"]
+html_static_path = ["site"]
+html_css_files = ["site.css"]
 
 
-def signature(node: ast.FunctionDef) -> str:
+def write_signature(node: ast.FunctionDef) -> str:
     """A function as it is called, with its types."""
     returned = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     return f"{node.name}({ast.unparse(node.args)}){returned}"
 
 
-def described(path: Path) -> list[str]:
+def describe_module(path: Path) -> list[str]:
     """A module's public functions and classes with what their docstrings say; read, not imported."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     lines = ["", "```text", ast.get_docstring(tree) or "", "```", ""]
@@ -47,7 +46,7 @@ def described(path: Path) -> list[str]:
         text = ast.get_docstring(node)
         if text is None:
             continue
-        named = signature(node) if isinstance(node, ast.FunctionDef) else f"class {node.name}"
+        named = write_signature(node) if isinstance(node, ast.FunctionDef) else f"class {node.name}"
         lines += ["```python", named, "```", "", "```text", text, "```", ""]
     return lines
 
@@ -57,17 +56,18 @@ def write_reference() -> None:
     pages: dict[str, list[str]] = {}
     for path in sorted((SCRIPTS / "haemosynth").rglob("*.py")):
         name = ".".join(path.relative_to(SCRIPTS).with_suffix("").parts).removesuffix(".__init__")
-        page = ".".join(name.split(".")[1 : 3 if ".modalities." in name else 2]) or "haemosynth"
+        folders = path.parent.relative_to(SCRIPTS / "haemosynth").parts
+        page = ".".join(folders[: 2 if "modalities" in folders else 1]) or "haemosynth"
         if ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))):
-            pages.setdefault(page, []).extend([f"## {name}", *described(path)])
+            pages.setdefault(page, []).extend([f"## {name}", *describe_module(path)])
     folder = ROOT / "docs" / "api"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.md"):
         old.unlink()
     for page, lines in pages.items():
         (folder / f"{page}.md").write_text("\n".join([f"# {page}", "", *lines, ""]), encoding="utf-8")
-    listed = [f"- [{page}]({page}.md)" for page in sorted(pages)]
-    (folder / "index.md").write_text("\n".join(["# Reference of the modules", "", *listed, ""]), encoding="utf-8")
+    listed = ["# Reference of the modules", "", "```{toctree}", ":maxdepth: 1", "", *sorted(pages), "```", ""]
+    (folder / "index.md").write_text("\n".join(listed), encoding="utf-8")
 
 
 def setup(app: Any) -> None:

@@ -103,7 +103,7 @@ def judge(folder: Path) -> Verdict:
         return verdict
     samples = _clinical(folder / files["SAMPLE_ATTRIBUTES"]["data_filename"], "sample", verdict)
     owners = {row["SAMPLE_ID"]: row["PATIENT_ID"] for row in samples["rows"]}
-    verdict.must(len(owners) == len(samples["rows"]), "a sample stands twice")
+    verdict.must(len(owners) == len(samples["rows"]), "a sample occurs twice")
     verdict.must(all(0 < len(sample) <= 63 for sample in owners), "length of sample identifiers")
     if "PATIENT_ATTRIBUTES" in files:
         patients = _clinical(folder / files["PATIENT_ATTRIBUTES"]["data_filename"], "patient", verdict)
@@ -147,7 +147,7 @@ def _table(path: Path, verdict: Verdict) -> tuple[list[str], list[str], list[lis
     except csv.Error:
         verdict.should(False, f"{path.name}: its structure is not seen")
     names = header.split("\t")
-    verdict.must(len(set(names)) == len(names), f"{path.name}: a name stands twice")
+    verdict.must(len(set(names)) == len(names), f"{path.name}: a name occurs twice")
     rows = [line.split("\t") for line in body]
     for row in rows:
         verdict.must(len(row) == len(names), f"{path.name}: {len(row)} cells, {len(names)} names")
@@ -215,7 +215,7 @@ def _is_number(text: str) -> bool:
 def _patients(patients: dict, with_samples: set[str], at_samples: set[str], verdict: Verdict) -> None:
     names, rows = patients["names"], patients["rows"]
     verdict.must(not at_samples & set(names), f"{at_samples & set(names)} of patients and samples")
-    verdict.must(len({row["PATIENT_ID"] for row in rows}) == len(rows), "a patient stands twice")
+    verdict.must(len({row["PATIENT_ID"] for row in rows}) == len(rows), "a patient occurs twice")
     verdict.should({row["PATIENT_ID"] for row in rows} == with_samples, "patients of the two files differ")
     for end in ("OS", "DFS"):
         verdict.should({f"{end}_MONTHS", f"{end}_STATUS"} <= set(names), f"no {end}_MONTHS and {end}_STATUS")
@@ -243,7 +243,7 @@ def _case_lists(folder: Path, study: str, lists: set[str], samples: set[str], ve
         lists.add(name)
         verdict.must(meta.get("case_list_category", "other") in CATEGORIES, f"{path.name}: category")
         ids = [sample.strip() for sample in meta["case_list_ids"].split("\t")]
-        verdict.should(len(set(ids)) == len(ids), f"{path.name}: a sample stands twice")
+        verdict.should(len(set(ids)) == len(ids), f"{path.name}: a sample occurs twice")
         verdict.must(set(ids) <= samples, f"{path.name}: unknown samples")
         sequenced = set(ids) if name.endswith("_sequenced") else sequenced
     return sequenced

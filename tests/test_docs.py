@@ -2,12 +2,14 @@
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from test_house import LAYERS
 
+from haemosynth import __version__
 from haemosynth.modalities.clinical.impute import ALGORITHMS as IMPUTATIONS
 from haemosynth.modalities.registry import NAMES, algorithms
 from haemosynth.privacy import aggregate_attacks, membership_attacks
@@ -29,7 +31,7 @@ SETTINGS = (ROOT / "config/README.md").read_text()
 
 def test_the_metric_reference_is_what_the_stages_declare():
     written_by = runpy.run_path(str(ROOT / "workflow/reference.py"))
-    assert (ROOT / "docs/metrics.md").read_text() == written_by["page"](), "run `make reference`"
+    assert (ROOT / "docs/metrics.md").read_text() == written_by["make_page"](), "run `make reference`"
 
 
 def test_every_algorithm_and_stage_is_described():
@@ -67,6 +69,15 @@ def test_every_module_that_a_page_names_exists(page):
     for path in re.findall(r"`([\w/]+\.(?:py|smk|rst))`", page.read_text()):
         anywhere = "/" not in path and list((ROOT / "workflow").rglob(path))
         assert anywhere or any((root / path).exists() for root in roots), path
+
+
+def test_the_contents_of_the_site_name_every_page():
+    index = ROOT / "docs/index.md"
+    blocks = re.findall(r"^```\{toctree\}\n(.*?)^```$", index.read_text(), flags=re.MULTILINE | re.DOTALL)
+    named = [line for block in blocks for line in block.splitlines() if line and not line.startswith(":")]
+    listed = [(index.parent / f"{name}.md").resolve() for name in named if name != "api/index"]
+    assert "api/index" in named  # which `make docs` writes
+    assert sorted(listed) == sorted(page for page in PAGES if page != index)
 
 
 def test_the_page_on_architecture_has_the_layers_and_the_folders_of_the_package():
@@ -114,6 +125,14 @@ def test_the_page_on_privacy_gives_the_limits_of_every_check_and_tier():
             limit = getattr(own, field)
             assert (written(limit) if limit < 1 else "reported") in cells[order.index(tier)], (metric, tier)
             assert metric != "disclosure_auc" or limit == 1 or written(LEAST) in cells[order.index(tier)]
+
+
+def test_every_file_that_says_a_version_says_the_same():
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
+    releases = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert releases[0] == __version__
+    assert releases == sorted(releases, key=lambda text: [int(part) for part in text.split(".")], reverse=True)
 
 
 def test_the_pages_say_how_many_patients_stand_behind_a_number():

@@ -1,4 +1,4 @@
-"""Read every cohort of a study and tell all mistakes at once, in seconds: what `make check-study STUDY=...` calls."""
+"""Read every cohort of a study and report all mistakes at once, in seconds: what `make check-study STUDY=...` calls."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def main() -> int:
         return 1
     import yaml
 
-    from haemosynth.report.reading import what_was_read
-    from haemosynth.study.check import check_study, mended, pasted
+    from haemosynth.report.reading import list_what_was_read
+    from haemosynth.study.check import check_study, format_entry, mend
     from haemosynth.study.settings import update_names
 
     rules = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
@@ -31,16 +31,16 @@ def main() -> int:
     settings, cohorts = check_study(config, rules, ROOT)
     for found in cohorts:
         if found.cohort is not None:
-            print("\n  ".join(what_was_read(found.cohort, found.left)), end="\n\n")
+            print("\n  ".join(list_what_was_read(found.cohort, found.left)), end="\n\n")
     for line in [*settings, *(line for found in cohorts for line in found.mistakes)]:
         print(f"error: {line}")
     for found in cohorts:
         own = [line for line in settings if f"cohorts.{found.name}." in line]
-        if changed := mended(found.entry, [*own, *found.mistakes]):
+        if changed := mend(found.entry, [*own, *found.mistakes]):
             print(
                 f"\nThe advice together, to be looked at: put this in the place of these keys of cohorts.{found.name}:"
             )
-            print("\n".join(f"    {line}" for line in pasted(changed)))
+            print("\n".join(f"    {line}" for line in format_entry(changed)))
     number = len(settings) + sum(len(found.mistakes) for found in cohorts)
     told = {0: "no mistakes; the study can be run", 1: "1 mistake"}.get(number, f"{number} mistakes")
     print(f"{', '.join(sys.argv[1:]) or 'the demonstration'}: {told}")

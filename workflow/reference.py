@@ -25,7 +25,7 @@ the second the floor.
 """
 
 
-def page() -> str:
+def make_page() -> str:
     """The text of docs/metrics.md."""
     from haemosynth.validate import STAGES
     from haemosynth.validate.scorecard import dictionary
@@ -35,39 +35,39 @@ def page() -> str:
     for pillar, names in groupby(STAGES, key=lambda name: STAGES[name].pillar):
         lines += [f"| {pillar} | needs | what it asks |", "| --- | --- | --- |"]
         for name in names:
-            lines += [f"| [`{name}`](#{name}) | {', '.join(STAGES[name].needs)} | {about(STAGES[name])} |"]
+            lines += [f"| [`{name}`](#{name}) | {', '.join(STAGES[name].needs)} | {state_question(STAGES[name])} |"]
         lines += [""]
     for name, stage in STAGES.items():
-        lines += [f"## {name}", "", about(stage), ""]
+        lines += [f"## {name}", "", state_question(stage), ""]
         lines += [f"Pillar: {stage.pillar}. Needs: {', '.join(stage.needs)}. [How it works](methods.md#{name}),"]
         lines += [f"[code](../workflow/scripts/{stage.path}).", ""]
-        lines += [line for metric in metrics[name] for line in described(metric)]
+        lines += [line for metric in metrics[name] for line in describe_metric(metric)]
         lines += [""]
     return "\n".join(lines[:-1]) + "\n"
 
 
-def about(stage: Any) -> str:
+def state_question(stage: Any) -> str:
     """The first line of a stage's module, and whether the stage must be asked for."""
     if stage.by_default:
-        return plain(stage.about)
+        return make_plain(stage.about)
     if stage.balanced:
-        return plain(stage.about) + " It runs where a study has quotas (`balance`), or names it."
-    return plain(stage.about) + " It runs only where a study names it."
+        return make_plain(stage.about) + " It runs where a study has quotas (`balance`), or names it."
+    return make_plain(stage.about) + " It runs only where a study names it."
 
 
-def described(metric: Any) -> list[str]:
+def describe_metric(metric: Any) -> list[str]:
     """A metric as an item of a list, with its formula and its source."""
     kind = f"{metric.kind} ({metric.target:g} is best)" if metric.kind == "target" else metric.kind
     unit = f"unit {metric.unit}, " if metric.unit else ""
     return [
         f"- **`{metric.name}`**: {kind}, {unit}from {metric.low:g} to {metric.high:g}, between `{metric.ceiling}` and"
         f" `{metric.floor}`, interval by {metric.interval}.<br>",
-        f"  {plain(metric.formula)}<br>",
-        f"  *Source:* {plain(metric.source)}",
+        f"  {make_plain(metric.formula)}<br>",
+        f"  *Source:* {make_plain(metric.source)}",
     ]
 
 
-def plain(text: str) -> str:
+def make_plain(text: str) -> str:
     """Text in which Markdown finds no markup."""
     return re.sub(r"([*~|<\[\]])", r"\\\1", text)
 
@@ -77,7 +77,7 @@ def main() -> int:
     from haemosynth.core.files import replacing
 
     with replacing(PAGE) as temporary:
-        temporary.write_text(page(), encoding="utf-8")
+        temporary.write_text(make_page(), encoding="utf-8")
     return 0
 
 

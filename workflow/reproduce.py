@@ -1,7 +1,7 @@
 """Make a published folder again from its own settings and the raw cohort: what `make reproduce FOLDER=...` calls.
 
 The study runs in a folder of its own with this code. At the end every file is compared with the published one. Where
-the patients lie is not published: a study file that names the cohort's `path` tells it (simulated cohorts need none).
+the patients lie is not published: a study file gives it as the cohort's `path` (simulated cohorts need none).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 
-def with_paths(config: dict[str, Any], study: dict[str, Any], cohort: str, folder: Path) -> dict[str, Any]:
+def add_paths(config: dict[str, Any], study: dict[str, Any], cohort: str, folder: Path) -> dict[str, Any]:
     """The published settings with the paths, and nothing else, of a study file."""
     from haemosynth.core.errors import InputError
     from haemosynth.modalities.registry import FURTHER
@@ -27,8 +27,8 @@ def with_paths(config: dict[str, Any], study: dict[str, Any], cohort: str, folde
         if isinstance(part, dict) and part.get("path") == WITHHELD:
             if not (isinstance(own, dict) and own.get("path")):
                 raise InputError(
-                    f"{folder / 'config.yaml'}: the path of the cohort {cohort} is withheld; name a study file that"
-                    f" tells it: STUDY=my_study.yaml with cohorts: {{{cohort}: {{path: ...}}}}"
+                    f"{folder / 'config.yaml'}: the path of the cohort {cohort} is withheld; give a study file that"
+                    f" names it: STUDY=my_study.yaml with cohorts: {{{cohort}: {{path: ...}}}}"
                 )
             part["path"] = own["path"]
     return config
@@ -44,11 +44,11 @@ def main() -> int:
     chosen = parser.parse_args()
     from haemosynth.core.errors import InputError
     from haemosynth.core.files import read_table, read_yaml, write_yaml
-    from haemosynth.publish.release import differences, manifest
+    from haemosynth.publish.release import find_differences, make_manifest
 
     folder: Path = chosen.folder
     try:
-        for line in (changed := differences(folder)):
+        for line in (changed := find_differences(folder)):
             print(f"error: {line}", file=sys.stderr)
         if changed:
             return 1
@@ -57,7 +57,7 @@ def main() -> int:
         place = chosen.into or Path("results/reproduced") / cohort
         place.mkdir(parents=True, exist_ok=True)
         study = read_yaml(chosen.study) if chosen.study else {}
-        write_yaml(with_paths(config, study, cohort, folder), place / "study.yaml")
+        write_yaml(add_paths(config, study, cohort, folder), place / "study.yaml")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -69,7 +69,7 @@ def main() -> int:
     if code := subprocess.run([*command, "--", str(made / "manifest.tsv")], cwd=place, check=False).returncode:
         return code
     before, now = (
-        dict(zip(table["file"], table["sha256"], strict=True)) for table in map(manifest, (folder, place / made))
+        dict(zip(table["file"], table["sha256"], strict=True)) for table in map(make_manifest, (folder, place / made))
     )
     unequal = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     for name in unequal:

@@ -37,7 +37,7 @@ def settings(studies: list[str]) -> dict:
     return config
 
 
-def failures(since: float) -> list[str]:
+def list_failures(since: float) -> list[str]:
     """What the logs of jobs since then say of failures: their error lines, or where a log ends without one."""
     lines = []
     for log in sorted(log for log in Path("logs").rglob("*.log") if log.stat().st_mtime >= since):
@@ -50,7 +50,7 @@ def failures(since: float) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def what_was_read(config: dict) -> None:
+def print_what_was_read(config: dict) -> None:
     """Say of every cohort that was read what its files held, what was left out and what was guessed."""
     from haemosynth.core.errors import InputError
     from haemosynth.report.reading import read_summary
@@ -64,18 +64,18 @@ def what_was_read(config: dict) -> None:
             print("\n" + "\n  ".join(lines))
 
 
-def logged(pattern: str, since: float) -> list[str]:
-    """The first group of a pattern, wherever it stands in Snakemake's own logs since then."""
+def find_logged(pattern: str, since: float) -> list[str]:
+    """The first group of a pattern, wherever it is in Snakemake's own logs since then."""
     logs = [log for log in Path(".snakemake/log").glob("*.snakemake.log") if log.stat().st_mtime >= since]
     return [match for log in logs for match in re.findall(pattern, log.read_text(), re.MULTILINE)]
 
 
-def missing_target(since: float) -> str | None:
+def find_missing_target(since: float) -> str | None:
     """What Snakemake was asked for since then and has no rule for."""
-    return next(iter(logged(r"^No rule to produce (.+?) \(if you use", since)), None)
+    return next(iter(find_logged(r"^No rule to produce (.+?) \(if you use", since)), None)
 
 
-def known_targets(config: dict, snakemake: list[str], file: bool) -> list[str]:
+def list_targets(config: dict, snakemake: list[str], file: bool) -> list[str]:
     """The files of a study, or its stages and pillars."""
     from haemosynth.validate import STAGES
 
@@ -89,11 +89,11 @@ def discard_damaged() -> None:
     """Remove what is no longer as its job wrote it, so that it is made again: a disk's fault, or somebody's edit."""
     from haemosynth.core.errors import InputError
     from haemosynth.core.files import changed_since
-    from haemosynth.publish.release import differences
+    from haemosynth.publish.release import find_differences
 
     def unlike(manifest: Path) -> bool:
         try:
-            return bool(differences(manifest.parent))
+            return bool(find_differences(manifest.parent))
         except InputError:  # no manifest any more
             return True
 
@@ -111,8 +111,8 @@ def refuse_former_layout() -> str | None:
         return None
     if mark.is_file() or any(results.glob("*/seed-*")):
         return (
-            f"error: {results.resolve()}: results of an earlier version, whose files lie elsewhere; move the folder"
-            " away and run again, or remove it with `make clean`"
+            f"error: {results.resolve()}: results of an earlier version, which kept its files elsewhere; move the"
+            " folder away and run again, or remove it with `make clean`"
         )
     mark.write_text(f"{LAYOUT}\n", encoding="utf-8")
     return None
@@ -127,7 +127,7 @@ def discard_half_written() -> None:
             path.unlink(missing_ok=True)
 
 
-def finished(process: subprocess.Popen) -> tuple[int, bool]:
+def wait_for(process: subprocess.Popen) -> tuple[int, bool]:
     """Wait for Snakemake: its exit status, and whether it was interrupted.
 
     At an interrupt, which it hears too, until it has cancelled what it started elsewhere.
@@ -146,7 +146,7 @@ def cancel_what_is_left(since: float) -> None:
 
     A job that was on its way to the queue at the interrupt is not among those that Snakemake cancels.
     """
-    for name in logged(r"^SLURM run ID: (\S+)$", since):
+    for name in find_logged(r"^SLURM run ID: (\S+)$", since):
         subprocess.run(["scancel", "--me", f"--name={name}"], check=False)
 
 
@@ -191,26 +191,26 @@ def main() -> int:
         subprocess.run([*snakemake, "--unlock", "--quiet"], capture_output=True, check=False)
     started = time.time()
     command = [*snakemake, *shown, "--cores", chosen.cores, "--rerun-incomplete", *chosen.rest]
-    code, interrupted = finished(subprocess.Popen(command))
+    code, interrupted = wait_for(subprocess.Popen(command))
     if interrupted:
         cancel_what_is_left(started)
     if code:
-        found = [] if interrupted else failures(started)
-        if not found and (target := missing_target(started)):
-            near = get_close_matches(target, known_targets(config, snakemake, "/" in target), n=1)
+        found = [] if interrupted else list_failures(started)
+        if not found and (target := find_missing_target(started)):
+            near = get_close_matches(target, list_targets(config, snakemake, "/" in target), n=1)
             told = f"did you mean {near[0]!r}?" if near else "expected a stage, a pillar, or a file of the results"
             found = [f"error: nothing is called {target!r} in this study; {told}"]
-        what_was_read(config)
-        for line in found or ["error: the run ended early; the lines above tell why, and what is finished stays"]:
+        print_what_was_read(config)
+        for line in found or ["error: the run ended early; the lines above say why, and finished results are kept"]:
             print(line, file=sys.stderr)
         return code
-    from haemosynth.report.summary import summary, work_done
+    from haemosynth.report.summary import sum_work, summarise_study
 
-    print(work_done(Path("logs/benchmarks"), started, time.time() - started), file=sys.stderr)
-    what_was_read(config)
+    print(sum_work(Path("logs/benchmarks"), started, time.time() - started), file=sys.stderr)
+    print_what_was_read(config)
     if not chosen.rest:
         for cohort in config["cohorts"]:
-            print(summary(Path("results") / cohort, config["publish"]))
+            print(summarise_study(Path("results") / cohort, config["publish"]))
     return 0
 
 

@@ -11,10 +11,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "scripts"))
 def main() -> int:
     """0 where every file is there and unchanged and none was added; else one line for each that is not."""
     from haemosynth.core.errors import InputError
-    from haemosynth.publish.release import differences
+    from haemosynth.publish.release import find_differences
 
     try:
-        found = differences(Path(sys.argv[1]))
+        found = find_differences(Path(sys.argv[1]))
     except InputError as error:
         found = [str(error)]
     for line in found:

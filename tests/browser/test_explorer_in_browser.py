@@ -15,7 +15,7 @@ from lifelines.statistics import multivariate_logrank_test
 from test_dossier_in_browser import chromium
 
 from haemosynth.modalities.genomic.molecular_classes import classes_of, molecular_classes
-from haemosynth.report.explorer import explorer
+from haemosynth.report.explorer import render_explorer
 
 pytestmark = pytest.mark.skipif(
     shutil.which("chromium") is None, reason="chromium is not installed: apt-get install chromium"
@@ -64,7 +64,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("page")
     train, holdout = REAL.take(range(180)), REAL.take(range(180, 300))
     places = ROOT / "workflow/report", ROOT / "resources/explorer"
-    (place / "explorer.html").write_text(explorer(train, holdout, MADE, "small", "open", *places))
+    (place / "explorer.html").write_text(render_explorer(train, holdout, MADE, "small", "open", *places))
     return place
 
 

@@ -64,7 +64,7 @@ def test_duplicate_patients_are_named(tmp_path):
     write_cohort(tiny(), tmp_path)
     table = pd.read_parquet(tmp_path / "clinical.parquet")
     write_table(pd.concat([table, table.tail(1)]), tmp_path / "clinical.parquet")
-    with pytest.raises(InputError, match=r"clinical\.parquet: patient P3 stands more than once"):
+    with pytest.raises(InputError, match=r"clinical\.parquet: patient P3 occurs more than once"):
         read_cohort(tmp_path)
 
 

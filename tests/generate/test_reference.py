@@ -12,7 +12,7 @@ from haemosynth.core.schema import Column, Schema
 from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.reference import reference
 from haemosynth.modalities.genomic.precedence import cell_fractions, precedence
-from haemosynth.study.split import halves
+from haemosynth.study.split import halve
 
 
 def sides():
@@ -30,7 +30,7 @@ def drawn(kind, n=1000, genomic=True):
 def test_real_is_train_and_fresh_is_half_the_holdout():
     train, holdout = sides()
     assert drawn("real", 5).clinical.equals(train.clinical)
-    fresh, control = halves(holdout, stream(1, "fresh"))
+    fresh, control = halve(holdout, stream(1, "fresh"))
     assert len(fresh) == len(control) == 150
     assert set(fresh.patients) | set(control.patients) == set(holdout.patients)
     assert set(fresh.mutations["patient_id"]) <= set(fresh.patients)

@@ -14,8 +14,8 @@ from fixtures_sources import cbioportal, clinical_table, mutation_table, tables,
 
 from haemosynth.core.errors import InputError
 from haemosynth.modalities.clinical.ingest import ingest, ingest_with_strings
-from haemosynth.report.reading import MOST, released_reading, what_was_read
-from haemosynth.study.check import advices, check_study, mended, pasted
+from haemosynth.report.reading import MOST, list_what_was_read, released_reading
+from haemosynth.study.check import check_study, find_advice, format_entry, mend
 from haemosynth.study.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,7 +93,7 @@ def test_one_damaged_file_hides_no_other(tmp_path: Path) -> None:
         "data_mutations",
     ]
     patients = (tmp_path / "data_clinical_patient.txt").read_text()
-    (tmp_path / "data_clinical_patient.txt").write_text(patients + patients.splitlines()[-1] + "\n")  # stands twice
+    (tmp_path / "data_clinical_patient.txt").write_text(patients + patients.splitlines()[-1] + "\n")  # occurs twice
     with pytest.raises(InputError) as caught:
         ingest("mine", entry)
     assert any("more than once" in line for line in caught.value.lines)
@@ -106,9 +106,9 @@ def test_settings_and_entry_are_told_with_the_data(tmp_path: Path) -> None:
     settings, [found] = check_study(config, RULES, ROOT)
     assert any("'basline'" in line and "'baseline'" in line for line in settings)
     [line] = [line for line in settings if "modalities" in line]
-    assert advices(line) == [{"modalities": ["clinical"]}]
+    assert find_advice(line) == [{"modalities": ["clinical"]}]
     assert any("stratify" in line for line in found.mistakes)
-    entry = {**entry, "stratify": "SEX", **advices(line)[0]}
+    entry = {**entry, "stratify": "SEX", **find_advice(line)[0]}
     config = read_settings(ROOT, [str(study(tmp_path, entry))])
     settings, [found] = check_study(config, RULES, ROOT)
     assert settings + found.mistakes == []
@@ -130,7 +130,7 @@ def test_a_split_that_will_not_do_is_foretold(tmp_path: Path) -> None:
 def test_a_key_that_stands_twice_is_no_silent_loss(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("cohorts:\n  mine:\n    exclude: [A]\n    format: tables\n    exclude: [B]\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"twice\.yaml, line 5: the key 'exclude' stands twice"):
+    with pytest.raises(InputError, match=r"twice\.yaml, line 5: the key 'exclude' occurs twice"):
         read_settings(ROOT, [str(path)])
     told = command(path)
     assert told.returncode == 1
@@ -140,12 +140,12 @@ def test_a_key_that_stands_twice_is_no_silent_loss(tmp_path: Path) -> None:
 def test_advice_joins_what_the_entry_says_already() -> None:
     entry = {"columns": {"AGE": {"kind": "integer", "missing": ["x"]}}, "exclude": {"ID": "no use"}}
     lines = ["AGE: `columns: {AGE: {missing: [y]}}` or `exclude: [AGE]`", "B: `exclude: [B]`", "no advice `here`"]
-    changed = mended(entry, lines)
+    changed = mend(entry, lines)
     assert changed == {
         "columns": {"AGE": {"kind": "integer", "missing": ["x", "y"]}},
         "exclude": {"ID": "no use", "B": "excluded by the study"},
     }
-    assert yaml.safe_load("\n".join(pasted(changed))) == changed
+    assert yaml.safe_load("\n".join(format_entry(changed))) == changed
 
 
 def test_the_account_is_short_and_says_what_was_read_and_left_out(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_the_account_is_short_and_says_what_was_read_and_left_out(tmp_path: Path
         clinical[f"SCORE_{number}"] = ["999" if i == 0 else str(i % 40) for i in range(len(clinical))]
     clinical["HOSPITAL_NUMBER"] = [str(700000 + 37 * i) for i in range(len(clinical))]
     cohort = ingest("mine", {**tables(tmp_path, clinical), "id": "PATIENT_ID"})
-    lines = what_was_read(cohort, place="results/mine/raw/schema.yaml")
+    lines = list_what_was_read(cohort, place="results/mine/raw/schema.yaml")
     assert len(lines) <= MOST
     text = "\n".join(lines)
     assert f"clinical.tsv: {len(clinical) + 1} lines, {len(clinical)} records" in text
@@ -208,7 +208,7 @@ def test_plain_text_for_a_list_is_told_with_the_list(tmp_path: Path) -> None:
     for key, value, wanted in (("modalities", "clinical", ["clinical"]), ("exclude", "CENTRE", ["CENTRE"])):
         with pytest.raises(InputError, match=f"{key}: expected a list") as caught:
             ingest("mine", {**entry, key: value})
-        assert advices(str(caught.value)) == [{key: wanted}]
+        assert find_advice(str(caught.value)) == [{key: wanted}]
         ingest("mine", {**entry, key: wanted})
 
 
@@ -219,7 +219,7 @@ def test_dates_that_a_spreadsheet_made_of_numbers_are_told_as_such(tmp_path: Pat
     with pytest.raises(InputError, match="spreadsheet has made dates of 2") as caught:
         ingest("mine", entry)
     assert "row 5, patient P003" in str(caught.value)
-    ingest("mine", {**entry, **advices(str(caught.value))[0]})
+    ingest("mine", {**entry, **find_advice(str(caught.value))[0]})
 
 
 def test_a_header_of_r_that_lacks_its_first_name_is_told_as_such(tmp_path: Path) -> None:
@@ -296,8 +296,9 @@ def test_the_advice_of_every_mistake_works_when_pasted(
     source = {**tables(tmp_path, clinical), "id": "PATIENT_ID", **entry}
     with pytest.raises(InputError, match=column) as caught:
         ingest("mine", source)
-    changed = mended(source, caught.value.lines)
+    changed = mend(source, caught.value.lines)
     assert changed
+<<<<<<< HEAD
     ingest("mine", {**source, **yaml.safe_load("\n".join(pasted(changed)))})
 
 
@@ -315,3 +316,6 @@ def test_quotas_are_tried_on_the_training_patients(tmp_path: Path, balance: Any,
     lines = [line for line in told.stdout.splitlines() if line.startswith("error: balance")]
     assert bool(lines) == bool(said), told.stdout
     assert not said or said in lines[0]
+=======
+    ingest("mine", {**source, **yaml.safe_load("\n".join(format_entry(changed)))})
+>>>>>>> pages

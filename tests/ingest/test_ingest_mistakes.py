@@ -112,7 +112,7 @@ TABLES: dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any], tuple[str, .
     "duplicate patient": (
         lambda: changed(7, "PATIENT_ID", "P003"),
         {},
-        ("clinical.tsv, row 9", "patient P003 stands more than once"),
+        ("clinical.tsv, row 9", "patient P003 occurs more than once"),
     ),
     "patient without id": (lambda: changed(7, "PATIENT_ID", ""), {}, ("clinical.tsv, row 9", "PATIENT_ID is empty")),
     "negative time": (
@@ -144,7 +144,7 @@ TABLES: dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any], tuple[str, .
     "column twice": (
         lambda: clinical_table().rename(columns={"LDH": "AGE"}),
         {},
-        ("clinical.tsv", "column AGE stands twice"),
+        ("clinical.tsv", "column AGE occurs twice"),
     ),
     "empty alteration": (
         lambda: clinical_table().assign(CYTO_PLUS8=""),
@@ -259,7 +259,7 @@ def test_a_genomic_cohort_needs_mutations(tmp_path: Path) -> None:
     [
         ({"patient_id": "P999", "TP53": "1"}, ("alterations.csv, row 4", "'P999' is not in the clinical table")),
         ({"patient_id": "P005", "TP53": "2"}, ("alterations.csv, row 4", "patient P005", "column TP53", "'2'")),
-        ({"patient_id": "P001", "TP53": "1"}, ("alterations.csv, row 4", "patient P001 stands more than once")),
+        ({"patient_id": "P001", "TP53": "1"}, ("alterations.csv, row 4", "patient P001 occurs more than once")),
     ],
 )
 def test_a_mistake_in_the_matrix_is_told_in_one_line(
@@ -303,7 +303,7 @@ def test_a_meta_file_that_points_nowhere_is_named(tmp_path: Path) -> None:
     ("column", "value", "words"),
     [
         ("PATIENT_ID", "P999", ("data_clinical_sample.txt, row 8", "'P999' is not in the patient file")),
-        ("SAMPLE_ID", "P001", ("data_clinical_sample.txt, row 8", "sample P001 stands more than once")),
+        ("SAMPLE_ID", "P001", ("data_clinical_sample.txt, row 8", "sample P001 occurs more than once")),
         ("SAMPLE_ID", "", ("data_clinical_sample.txt, row 8", "SAMPLE_ID is empty")),
     ],
 )

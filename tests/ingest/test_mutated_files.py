@@ -281,7 +281,7 @@ def without_header(part, rng):
 
 
 def names_lost(part, rng):
-    """A name of the header is empty, or stands twice."""
+    """A name of the header is empty, or occurs twice."""
     table = good()[part]
     names = list(table.columns)
     names[int(rng.integers(len(names)))] = str(rng.choice(["", names[0], names[-1]]))

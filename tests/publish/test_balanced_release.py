@@ -51,7 +51,12 @@ def test_pages_say_what_was_asked_for_and_who_answers_for_it(folder):
     assert card.splitlines()[0].endswith(", balanced")
     assert "This cohort is balanced" in card
     assert "t(4;14) 40.0 % (real: " in card
-    assert "This cohort is balanced" in next(folder.glob("dossier*")).read_text()
+    names = [file.name for pattern in ("dossier*", "explorer*") for file in folder.glob(pattern)]
+    assert all(f"`{name}`" in card for name in names)
+    for name in names:
+        head = (folder / name).read_text().partition("<h2")[0]
+        assert "This cohort is balanced" in head
+        assert "t(4;14) 40.0 % (real: " in head
     graph = json.loads((folder / NAME).read_text())["@graph"]
     root = next(entity for entity in graph if entity["@id"] == "./")
     assert "balanced" in root["name"]
@@ -75,5 +80,6 @@ def test_a_study_without_quotas_has_the_names_it_had(tmp_path):
     text = b"".join(file.read_bytes() for file in (tmp_path / "out").glob("*.md"))
     assert b"balanced" not in text
     assert not [file for file in (tmp_path / "out").rglob("*") if "balanced" in file.name or "weights" in file.name]
+    assert 'id="balance"' not in next((tmp_path / "out").glob("explorer*")).read_text()
     assert stamped("clinical.tsv", "open") == "clinical.tsv"
     assert stamped("clinical.tsv", "agreement", True) == "clinical.balanced.agreement.tsv"

@@ -52,18 +52,22 @@ def test_the_data_card_tells_how_many_have_expression():
     assert describe_further(small_cohort(60)) == []
 
 
-@pytest.mark.parametrize("tier", ["open", "agreement"])
-def test_every_exported_table_says_to_whom_it_may_go(tmp_path, tier):
+@pytest.mark.parametrize(
+    ("tier", "balanced", "stamp"),
+    [("open", False, ""), ("agreement", False, ".agreement"), ("agreement", True, ".balanced.agreement")],
+)
+def test_every_exported_table_says_to_whom_it_may_go_and_whether_the_cohort_is_balanced(
+    tmp_path, tier, balanced, stamp
+):
     from fixtures_pictures import pictured
 
     from haemosynth.modalities.images.export import export_images
     from haemosynth.modalities.images.part import images_of
     from haemosynth.publish.data_card import describe_further
 
-    export_images(images_of(pictured(20)), tmp_path, tier)
-    stamp = "" if tier == "open" else f".{tier}"
+    export_images(images_of(pictured(20)), tmp_path, tier, balanced)
     assert {file.name for file in tmp_path.glob("images*") if file.is_file()} == {
         f"images{stamp}.tsv",
         f"images{stamp}.json",
     }
-    assert f"`cohort{stamp}.h5mu`" in describe_further(halves()[0], tier)[0]
+    assert f"`cohort{stamp}.h5mu`" in describe_further(halves()[0], tier, balanced)[0]

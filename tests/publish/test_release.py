@@ -9,7 +9,14 @@ from fixtures_small import small_cohort
 
 from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.publish.cbioportal import write_study
-from haemosynth.publish.release import differences, manifest, publish, release_config, release_schema, write_release
+from haemosynth.publish.release import (
+    find_differences,
+    make_manifest,
+    publish,
+    restrict_schema,
+    withhold_paths,
+    write_release,
+)
 from haemosynth.validate import STAGES
 
 
@@ -39,7 +46,7 @@ def test_the_manifest_covers_every_file_with_its_checksum(tmp_path):
     table = pd.read_csv(tmp_path / "out" / "manifest.tsv", sep="\t")
     found = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
     assert set(table["file"]) == found - {"manifest.tsv", "run.json"}
-    pd.testing.assert_frame_equal(table, manifest(tmp_path / "out"))
+    pd.testing.assert_frame_equal(table, make_manifest(tmp_path / "out"))
 
 
 def test_equal_content_gives_equal_bytes_but_for_run_json(tmp_path):
@@ -59,7 +66,7 @@ def test_a_second_release_replaces_the_first_whole(tmp_path):
 
 def test_neither_paths_nor_patients_nor_extremes_leave(tmp_path):
     cohort = small_cohort(200)
-    schema = release_schema(cohort)
+    schema = restrict_schema(cohort)
     assert schema.notes == ()
     assert schema.excluded == {}
     for name, column in schema.columns.items():
@@ -67,7 +74,7 @@ def test_neither_paths_nor_patients_nor_extremes_leave(tmp_path):
             values = cohort.clinical[name].dropna()
             low, high = np.quantile(values, [0.01, 0.99])
             assert (column.low, column.high) == (low, high), name
-    assert release_config({"cohorts": {"c": {"path": "/secret"}, "d": {}}}, "c")["cohorts"] == {
+    assert withhold_paths({"cohorts": {"c": {"path": "/secret"}, "d": {}}}, "c")["cohorts"] == {
         "c": {"path": "withheld"}
     }
     released(tmp_path / "out", cohort, tmp_path)
@@ -124,9 +131,9 @@ def test_a_published_study_folder_is_read_back_as_the_same_cohort(tmp_path):
 def test_a_received_folder_is_checked_against_its_manifest(tmp_path):
     folder = tmp_path / "out"
     released(folder, small_cohort(60), tmp_path)
-    assert differences(folder) == []
+    assert find_differences(folder) == []
     (folder / "added.txt").write_text("x")
     (folder / "DATA_CARD.md").write_text("another card")
     (folder / "dossier.html").unlink()
     words = ["DATA_CARD.md: was changed", "added.txt: is not in the manifest", "dossier.html: is missing"]
-    assert differences(folder) == [f"{folder}/{line}" for line in words]
+    assert find_differences(folder) == [f"{folder}/{line}" for line in words]

@@ -6,7 +6,7 @@ import numpy as np
 from fixtures_candidates import planted
 from fixtures_small import small_cohort
 
-from haemosynth.report.at_risk import patients_at_risk
+from haemosynth.report.at_risk import find_patients_at_risk
 
 
 def divided(n=360):
@@ -19,7 +19,7 @@ def test_patients_who_were_copied_stand_first():
     train, unseen, others = divided()
     leaking = planted(others, train, 0.05)
     copied = set(train.patients[:6])
-    table = patients_at_risk(train, unseen, leaking, np.random.default_rng(1))
+    table = find_patients_at_risk(train, unseen, leaking, np.random.default_rng(1))
     assert set(table["patient"][:6]) == copied
     assert table["attacks"].is_monotonic_decreasing
     assert (table["unseen_named_as_often"][:6] < 0.05).all()
@@ -27,7 +27,7 @@ def test_patients_who_were_copied_stand_first():
 
 def test_where_nothing_leaks_unseen_patients_are_named_as_often():
     train, unseen, others = divided()
-    table = patients_at_risk(train, unseen, others, np.random.default_rng(1))
+    table = find_patients_at_risk(train, unseen, others, np.random.default_rng(1))
     assert len(train) * table["unseen_named_as_often"].iloc[-1] > len(table) / 3
 
 
@@ -36,7 +36,7 @@ def test_what_stands_out_is_told():
     clinical = train.clinical.copy()
     clinical.loc[clinical.index[3], "LDH"] = 9876
     train = replace(train, clinical=clinical)
-    table = patients_at_risk(
+    table = find_patients_at_risk(
         train, unseen, planted(others, train.take(np.arange(3, 4)), 0.01), np.random.default_rng(1)
     )
     told = dict(zip(table["patient"], table["stands_out_by"], strict=True))
@@ -48,4 +48,4 @@ def test_a_cohort_without_alterations_is_told_from_its_record():
         side.replaced(schema=replace(side.schema, alterations={}), alterations=None, sequenced=None, mutations=None)
         for side in divided(180)
     ]
-    assert len(patients_at_risk(*plain, np.random.default_rng(1))) > 0
+    assert len(find_patients_at_risk(*plain, np.random.default_rng(1))) > 0

@@ -20,12 +20,12 @@ from haemosynth.modalities.images.part import images_of
 from haemosynth.report.dossier import render
 from haemosynth.report.overview import (
     count,
+    draw_scorecard,
+    draw_survival,
     level_counts,
     median_follow_up,
-    overview,
-    scorecard_figure,
     share,
-    survival_figure,
+    summarise_cohort,
 )
 from haemosynth.stats.cox import kaplan_meier
 from haemosynth.validate import STAGES
@@ -92,7 +92,7 @@ def test_everything_a_committee_asks_for_is_there(working):
     ):  # fmt: skip
         assert part.lower() in text.lower(), part
     assert re.search(r"default against forest: \d+ better, \d+ equal within the interval, \d+ worse", text)
-    assert text.index("privacy gate is open") < text.index("Warnings") < text.index("The real cohort")
+    assert text.index("release check is passed") < text.index("Warnings") < text.index("The real cohort")
 
 
 def test_headings_descend_and_pictures_and_tables_are_named(working):
@@ -144,8 +144,8 @@ def test_a_shut_gate_is_the_first_thing_said():
     gate.loc[~gate["passed"], "value"] = 0.8
     html = page(gate=gate)
     text = Outline(html).text
-    assert "Not to be published: the privacy gate is shut (disclosure auc)" in text
-    assert "gate is open" not in text
+    assert "Not to be published: the release check failed (disclosure auc)" in text
+    assert "release check is passed" not in text
     assert "A check of default failed: disclosure auc (clinical) 0.8 is above 0.65." in text
     assert 'class="verdict shut"' in html
 
@@ -157,15 +157,15 @@ def test_an_overruled_gate_names_who_overruled_it():
     gate.loc[len(gate)] = {"check": "override", "generator": "default", "passed": True, "meaning": meaning}
     html = page(gate=gate)
     text = Outline(html).text
-    assert f"The privacy gate was overruled: {meaning}" in text
-    assert "gate is open" not in text
+    assert f"The release check was overruled: {meaning}" in text
+    assert "release check is passed" not in text
     assert "A check of default failed: disclosure auc" in text
     assert 'class="verdict shut"' in html
 
 
 def test_a_recipe_that_was_never_checked_is_not_called_safe():
     text = words_of(gate=small_content().gate.iloc[:0])
-    assert "gate is open" not in text
+    assert "release check is passed" not in text
     assert "no check of default was made" in text
 
 
@@ -218,7 +218,7 @@ def test_a_release_withholds_counts_under_five():
     cohort, levels, gene = rare(3)
     train, holdout = cohort.take(range(180)), cohort.take(range(180, 300))
     for release in (False, True):
-        tables = overview(train, holdout, release)
+        tables = summarise_cohort(train, holdout, release)
         row = tables.columns.set_index("column").loc[levels]
         event = tables.alterations.set_index("alteration").loc[gene]
         if release:
@@ -324,30 +324,34 @@ def test_survival_of_the_real_cohort_stands_in_the_working_edition_alone(working
 def test_the_figure_of_the_real_cohort_is_readable_and_finds_an_unfair_split(tmp_path):
     content = small_content()
     train, holdout = content.train, content.holdout
-    assert not overlapping(survival_figure(train, holdout))
-    assert drawn_alike(lambda: survival_figure(train, holdout), tmp_path)
-    texts = {text.get_text() for axis in survival_figure(train, holdout).axes for text in axis.texts}
+    assert not overlapping(draw_survival(train, holdout))
+    assert drawn_alike(lambda: draw_survival(train, holdout), tmp_path)
+    texts = {text.get_text() for axis in draw_survival(train, holdout).axes for text in axis.texts}
     assert {"patients at risk", str(len(train)), str(len(holdout))} <= texts
     assert not {"1", "2", "3", "4"} & texts
     unfair = replace(holdout, clinical=holdout.clinical.assign(OS_time=holdout.clinical["OS_time"] / 3))
-    assert "p < 0.001" in survival_figure(train, unfair).axes[0].get_title(loc="left")
-    assert "p < 0.001" not in survival_figure(train, holdout).axes[0].get_title(loc="left")
+    assert "p < 0.001" in draw_survival(train, unfair).axes[0].get_title(loc="left")
+    assert "p < 0.001" not in draw_survival(train, holdout).axes[0].get_title(loc="left")
     without = replace(train, schema=replace(train.schema, endpoints=()))
-    assert survival_figure(without, holdout) is None
+    assert draw_survival(without, holdout) is None
 
 
 def test_a_column_without_a_value_is_said_to_have_none():
     cohort = small_cohort()
     name = cohort.schema.of_kind("continuous")[0]
     empty = replace(cohort, clinical=cohort.clinical.assign(**{name: np.nan}))
-    row = overview(empty.take(range(100)), empty.take(range(100, 200)), True).columns.set_index("column").loc[name]
+    row = (
+        summarise_cohort(empty.take(range(100)), empty.take(range(100, 200)), True)
+        .columns.set_index("column")
+        .loc[name]
+    )
     assert row.iloc[2] == "no value"
     assert row["missing"] == "100 %"
 
 
 def test_the_scorecard_figure_places_every_stage_and_every_scored_metric():
     content = small_content()
-    figure = scorecard_figure(content.stages, content.scorecard, ["default", "forest"])
+    figure = draw_scorecard(content.stages, content.scorecard, ["default", "forest"])
     scored = content.scorecard[content.scorecard["status"] == "ok"]
     rows = content.stages[["pillar", "stage", "modality"]].drop_duplicates()
     assert sum(len(axis.get_yticklabels()) for axis in figure.axes) == len(rows)
@@ -374,7 +378,7 @@ def test_the_scorecard_figure_of_all_stages_stays_on_a_page():
         "enlarged_classes",
         "fairness",
     }  # which score nothing
-    figure = scorecard_figure(content.stages, content.scorecard, ["default", "forest"])
+    figure = draw_scorecard(content.stages, content.scorecard, ["default", "forest"])
     assert overlapping(figure) == []
     assert figure.get_figheight() < 11  # inches
 

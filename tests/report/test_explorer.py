@@ -10,7 +10,7 @@ from fixtures_dossier import ROOT
 from fixtures_small import small_cohort
 
 from haemosynth.report import explorer as module
-from haemosynth.report.explorer import bins, explorer
+from haemosynth.report.explorer import bin_numbers, render_explorer
 
 PLACES = ROOT / "workflow/report", ROOT / "resources/explorer"
 
@@ -18,7 +18,7 @@ PLACES = ROOT / "workflow/report", ROOT / "resources/explorer"
 def page(synthetic=None):
     real = small_cohort(300)
     made = small_cohort(200, 2) if synthetic is None else synthetic
-    return explorer(real.take(range(180)), real.take(range(180, 300)), made, "small", "open", *PLACES)
+    return render_explorer(real.take(range(180)), real.take(range(180, 300)), made, "small", "open", *PLACES)
 
 
 def data(text):
@@ -72,7 +72,7 @@ def test_so_many_patients_are_shown_as_fit(monkeypatch):
 def test_a_bin_rests_on_five_real_patients_or_on_none(seed):
     rng = np.random.default_rng(seed)
     real, made = (pd.Series(rng.lognormal(2, 1, n).round(seed % 2)) for n in (rng.integers(20, 200), 150))
-    found = bins(real, made, seed % 2 == 0)
+    found = bin_numbers(real, made, seed % 2 == 0)
     shares = np.array(found["shares"]) * len(real)
     assert shares.sum() == pytest.approx(len(real), abs=0.01)
     # Bins that were taken together share their patients evenly: runs of equal shares.

@@ -11,15 +11,15 @@ from haemosynth.core.figures import save_figure
 from haemosynth.modalities.genomic.molecular_classes import molecular_classes
 from haemosynth.report.landscape import (
     HIDDEN_CODE,
-    classed,
-    frequent,
-    landscape,
-    pair_odds,
+    assign_classes,
+    compute_pair_odds,
+    draw_landscape,
+    draw_survival_by_class,
+    find_frequent,
+    join_cohorts,
     released_codes,
     released_rows,
     rows_of,
-    survival_by_class,
-    together,
 )
 
 
@@ -46,8 +46,8 @@ def test_no_group_of_one_to_four_real_patients_follows_from_a_released_row(seed)
 
 def test_a_released_row_says_nothing_of_single_patients():
     real = small_cohort(300)
-    classes, shown = molecular_classes(real), frequent(real, 10)
-    group = np.sort(classed(real, classes))
+    classes, shown = molecular_classes(real), find_frequent(real, 10)
+    group = np.sort(assign_classes(real, classes))
     rows = rows_of(real, real, shown, classes)
     released = released_rows(rows, group)
     mixed = np.arange(len(real))
@@ -59,7 +59,7 @@ def test_a_released_row_says_nothing_of_single_patients():
 
 def test_both_sides_have_the_same_rows_and_the_most_frequent_alteration_comes_first():
     real, made = small_cohort(300), small_cohort(200, 2)
-    classes, shown = molecular_classes(real), frequent(real, 12)
+    classes, shown = molecular_classes(real), find_frequent(real, 12)
     sides = [[row.name for row in rows_of(cohort, real, shown, classes)] for cohort in (real, made)]
     assert sides[0] == sides[1]
     assert sides[0][-len(shown) :] == shown
@@ -69,11 +69,11 @@ def test_both_sides_have_the_same_rows_and_the_most_frequent_alteration_comes_fi
 
 def test_pairs_are_symmetric_and_few_real_patients_are_hidden():
     events = small_cohort(300).alterations.to_numpy(float)
-    odds, found, none_hidden = pair_odds(events, False)
+    odds, found, none_hidden = compute_pair_odds(events, False)
     assert np.allclose(odds, odds.T, equal_nan=True)
     assert not none_hidden.any()
     assert np.isfinite(odds[found]).all()
-    released, _, hidden = pair_odds(events, True)
+    released, _, hidden = compute_pair_odds(events, True)
     both = np.nan_to_num(events).T @ np.nan_to_num(events)
     shown = np.isfinite(released)
     assert ((both[shown] == 0) | (both[shown] >= MIN_CELL_COUNT)).all()
@@ -84,8 +84,8 @@ def test_pairs_are_symmetric_and_few_real_patients_are_hidden():
 def test_figures_are_drawn_and_equal_data_gives_equal_bytes(tmp_path):
     real, made = small_cohort(300), small_cohort(260, 2)
     train, holdout = real.take(range(150)), real.take(range(150, 300))
-    assert len(together(train, holdout)) == 300
-    drawn = [landscape(train, holdout, made, True) for _ in range(2)]
+    assert len(join_cohorts(train, holdout)) == 300
+    drawn = [draw_landscape(train, holdout, made, True) for _ in range(2)]
     assert [title for title, _, _ in drawn[0]] == ["Oncoprint", "Co-mutation", "Survival by molecular class"]
     for first, second in zip(*drawn, strict=True):
         for name, (_, _, figure) in (("a", first), ("b", second)):
@@ -96,5 +96,5 @@ def test_figures_are_drawn_and_equal_data_gives_equal_bytes(tmp_path):
 
 def test_no_curves_without_two_large_classes():
     real = small_cohort(300)
-    assert survival_by_class(real.take(range(30)), real, molecular_classes(real)) is None
-    assert landscape(real.record(), real.record(), real.record(), False) == []
+    assert draw_survival_by_class(real.take(range(30)), real, molecular_classes(real)) is None
+    assert draw_landscape(real.record(), real.record(), real.record(), False) == []

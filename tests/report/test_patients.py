@@ -13,7 +13,7 @@ from fixtures_small import small_cohort
 
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.modalities.expression.part import expression_of
-from haemosynth.report.patients import SHOWN, archetypes, chosen, patients_figure
+from haemosynth.report.patients import SHOWN, choose_patients, draw_patients, find_archetypes
 
 
 @cache
@@ -29,7 +29,7 @@ def words(figure):
 
 def test_an_archetype_is_no_single_patient():
     synthetic, train = sides()
-    found = archetypes(synthetic, train)
+    found = find_archetypes(synthetic, train)
     assert min(map(len, found.members)) >= MIN_CELL_COUNT
     together = np.concatenate(found.members)
     assert len(np.unique(together)) == len(together)
@@ -39,22 +39,22 @@ def test_an_archetype_is_no_single_patient():
 
 def test_training_patients_are_nearest_to_their_own_archetype():
     _, train = sides()
-    found = archetypes(train, train)
+    found = find_archetypes(train, train)
     for c, rows in enumerate(found.members):
         assert (found.nearest[rows] == c).mean() > 0.95
 
 
 def test_the_patients_shown_have_all_modalities_and_differ():
     synthetic, train = sides()
-    rows = chosen(synthetic, archetypes(synthetic, train))
+    rows = choose_patients(synthetic, find_archetypes(synthetic, train))
     assert len(set(rows)) == SHOWN
     assert synthetic.patients[rows].isin(expression_of(synthetic).obs_names).all()
 
 
 def test_values_of_the_patients_stand_in_the_figure_and_no_identifier_of_a_real_one():
     synthetic, train = sides()
-    row = chosen(synthetic, archetypes(synthetic, train))[0]
-    told = words(patients_figure(synthetic, train))
+    row = choose_patients(synthetic, find_archetypes(synthetic, train))[0]
+    told = words(draw_patients(synthetic, train))
     assert f"Synthetic patient {synthetic.patients[row]}" in told
     assert f"{synthetic.clinical['age'].iloc[row]:.3g}" in told
     assert not any(patient in " ".join(told) for patient in train.patients)
@@ -71,8 +71,8 @@ def test_patients_of_any_modalities_are_drawn_legibly_and_alike(kind, tmp_path):
         cohort = small_cohort(60).record()
         few = kind == "few"
         synthetic, train = cohort.take(range(2 if few else 30)), cohort.take(range(50, 60) if few else range(30, 60))
-    assert overlapping(patients_figure(synthetic, train)) == []
-    assert drawn_alike(lambda: patients_figure(synthetic, train), tmp_path)
+    assert overlapping(draw_patients(synthetic, train)) == []
+    assert drawn_alike(lambda: draw_patients(synthetic, train), tmp_path)
 
 
 def test_what_leaves_is_made_without_single_patients():
@@ -90,4 +90,4 @@ def test_what_leaves_is_made_without_single_patients():
 def test_unknown_values_are_told_as_unknown():
     synthetic, train = sides()
     blank = replace(synthetic, clinical=synthetic.clinical.assign(age=np.nan))
-    assert "unknown" in words(patients_figure(blank, train))
+    assert "unknown" in words(draw_patients(blank, train))

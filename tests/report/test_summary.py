@@ -8,7 +8,7 @@ from pathlib import Path
 from fixtures_small import small_cohort
 
 from haemosynth.modalities.cohort_files import write_cohort
-from haemosynth.report.summary import work_done
+from haemosynth.report.summary import sum_work
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
@@ -24,7 +24,7 @@ def test_only_jobs_of_this_run_count_and_the_slowest_stand_first(tmp_path):
     benchmark(tmp_path, "split/a/seed-1", 60, 500, 30, at=200)
     benchmark(tmp_path, "fit_clinical/a/vae/seed-1", 120, 1500, "NA", at=200)
     benchmark(tmp_path, "simulate/a", 900, 9000, 900, at=50)
-    lines = work_done(tmp_path, 100, 180).splitlines()
+    lines = sum_work(tmp_path, 100, 180).splitlines()
     assert lines == [
         "2 jobs in 3.0 minutes, 0.5 minutes of processor, 1.5 GB at most in one job",
         "slowest: fit_clinical a vae seed-1 120 s, split a seed-1 60 s",
@@ -32,7 +32,7 @@ def test_only_jobs_of_this_run_count_and_the_slowest_stand_first(tmp_path):
 
 
 def test_a_run_without_jobs_says_nothing(tmp_path):
-    assert work_done(tmp_path, 0, 1) == ""
+    assert sum_work(tmp_path, 0, 1) == ""
 
 
 def test_what_was_read_is_told_for_every_cohort_that_was_read(tmp_path, monkeypatch, capsys):
@@ -46,7 +46,7 @@ def test_what_was_read_is_told_for_every_cohort_that_was_read(tmp_path, monkeypa
     )
     write_cohort(cohort, tmp_path / "results" / "mine" / "raw")
     monkeypatch.chdir(tmp_path)
-    run.what_was_read({"cohorts": {"mine": {}, "not_yet": {}}})
+    run.print_what_was_read({"cohorts": {"mine": {}, "not_yet": {}}})
     told = capsys.readouterr().out
     assert "60 patients" in told
     assert "left out: MRN (identifier)" in told

@@ -17,14 +17,14 @@ from haemosynth.report.table_one import (
     difference_of_means,
     difference_of_shares,
     level_counts,
-    table_one,
+    make_table_one,
     write_table_one,
 )
 
 
 def test_a_cohort_does_not_differ_from_itself():
     real = small_cohort(300)
-    table = table_one(real, real, False)
+    table = make_table_one(real, real, False)
     shown = table.loc[table["standardised difference"] != "", "standardised difference"]
     assert (shown == "0.00").all()
     assert len(shown) > 30
@@ -67,7 +67,7 @@ def test_few_carriers_are_withheld_in_a_release_alone():
     real = small_cohort(300)
     rare = [name for name in real.alterations if 0 < real.alterations[name].sum() < 5]
     for release in (False, True):
-        table = table_one(real, real, release).set_index(HEAD[0])
+        table = make_table_one(real, real, release).set_index(HEAD[0])
         texts = [table.loc[f"  {name}", "real"] for name in rare]
         assert texts
         assert all((text == "fewer than 5") == release for text in texts)
@@ -76,7 +76,7 @@ def test_few_carriers_are_withheld_in_a_release_alone():
 def test_the_three_files_hold_the_same_table_and_equal_tables_equal_bytes(tmp_path):
     docx = pytest.importorskip("docx")
     real, made = small_cohort(300), small_cohort(200, 2)
-    table = table_one(real, made, True)
+    table = make_table_one(real, made, True)
     assert as_docx(table, "Table 1", "note") == as_docx(table, "Table 1", "note")
     write_table_one(table, tmp_path, "small", lambda name: name)
     grid = docx.Document(io.BytesIO((tmp_path / "table_one.docx").read_bytes())).tables[0]

@@ -448,7 +448,7 @@ def test_clinical_only_and_one_endpoint():
         ({"patients": "many"}, "cohorts.c.patients: 'many' is not a number"),
         ({"missing": "no"}, "cohorts.c.missing: 'no'; expected true or false"),
         ({"endpoint": ["OS", "EFS"]}, "cohorts.c.endpoint: 'EFS' is unknown"),
-        ({"endpoint": ["PFS", "OS"]}, "cohorts.c.endpoint: OS stands before PFS"),
+        ({"endpoint": ["PFS", "OS"]}, "cohorts.c.endpoint: OS must come before PFS"),
         ({"endpoint": []}, "cohorts.c.endpoint: .* is empty"),
         ({"modalities": ["genomic"]}, "cohorts.c.modalities: a simulated cohort needs the modality clinical"),
     ],

@@ -98,8 +98,8 @@ def test_sampled_combinations_follow_the_enumeration():
 @pytest.mark.parametrize(
     ("events", "pairs", "message"),
     [
-        (EVENTS, links(("C", "B", 1.0)), "C ~ B: the first event must stand earlier"),
-        (EVENTS, links(("A", "P1", 1.0)), "A ~ P1: the first event must stand earlier"),
+        (EVENTS, links(("C", "B", 1.0)), "C ~ B: the first event must come earlier"),
+        (EVENTS, links(("A", "P1", 1.0)), "A ~ P1: the first event must come earlier"),
         (EVENTS, links(("A", "X", 1.0)), "A ~ X names an event that alterations.tsv lacks"),
         (table(("P1", "primary", 0.7), ("P2", "primary", 0.4)), links(), "add up to at most 1"),
         (

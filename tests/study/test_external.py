@@ -45,7 +45,7 @@ def spoil(folder, change):
 @pytest.mark.parametrize(("change", "words"), [
     (lambda t: t.drop(columns="OS_time"), "column OS_time is missing"),
     (lambda t: t.assign(OS_time="soon"), "column OS_time, patient .*: 'soon' is no number"),
-    (lambda t: pd.concat([t, t.head(1)]), "stands more than once"),
+    (lambda t: pd.concat([t, t.head(1)]), "occurs more than once"),
     (lambda t: t.assign(patient_id=[f"X{i}" for i in range(len(t))]), "alterations.parquet: patients differ"),
 ])  # fmt: skip
 def test_a_bad_table_is_told_in_one_line(train, folder, change, words):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from haemosynth.core.errors import InputError
-from haemosynth.study.settings import check, expanded, fill_in, merged, modalities, update_names
+from haemosynth.study.settings import check, expanded, fill_in, merge, modalities, update_names
 from haemosynth.validate import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -17,12 +17,12 @@ COHORT = {"cohorts": {"mine": {"format": "cbioportal", "path": "/data", "endpoin
 
 
 def study(changes):
-    return merged(DEFAULTS, COHORT, changes)
+    return merge(DEFAULTS, COHORT, changes)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config/studies").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_study_of_the_project_is_valid(path):
-    check(merged(DEFAULTS, yaml.safe_load(path.read_text())), RULES)
+    check(merge(DEFAULTS, yaml.safe_load(path.read_text())), RULES)
 
 
 def test_three_lines_are_enough():
@@ -93,7 +93,7 @@ def test_a_modality_under_its_former_name_is_taken_and_a_line_says_the_new_one(c
     plain = {key: value for key, value in DEFAULTS["methods"].items() if key not in ("expression", "images")}
     base = DEFAULTS | {"methods": plain} if where == "methods" else DEFAULTS
     recipes = {name: {m: v for m, v in recipe.items() if m != "images"} for name, recipe in base["generators"].items()}
-    config = merged(base | {"generators": recipes}, COHORT, changes)
+    config = merge(base | {"generators": recipes}, COHORT, changes)
     lines = update_names(config)
     assert lines == [f"{where}: {former!r} is now called {new!r}"]
     assert former not in str(config)

@@ -327,9 +327,9 @@ def test_reproducing_needs_to_know_where_the_patients_lie(copied):
     config["cohorts"]["small"]["path"] = "withheld"
     (published / "config.yaml").write_text(yaml.safe_dump(config))
     from haemosynth.core.files import write_table
-    from haemosynth.publish.release import manifest
+    from haemosynth.publish.release import make_manifest
 
-    write_table(manifest(published), published / "manifest.tsv")
+    write_table(make_manifest(published), published / "manifest.tsv")
     done = reproduce(copied)
     assert done.returncode == 2
     assert done.stderr.startswith(

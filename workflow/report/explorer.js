@@ -179,7 +179,7 @@ function new_chart(into, options, data) {
   charts.push([into, chart]);
 }
 const stepped = uPlot.paths.stepped({ align: 1 });
-const axis = label => ({ label, size: 44, labelSize: 18, labelGap: 0, font: "12px system-ui", labelFont: "12px system-ui" });
+const axis = (label, size = 44) => ({ label, size, labelSize: 18, labelGap: 0, font: "12px system-ui", labelFont: "12px system-ui" });
 function draw_survival(selected, others) {
   $("km").replaceChildren();
   for (const id of ["atrisk", "steps"]) $(id).replaceChildren();
@@ -277,7 +277,7 @@ function draw_distribution(selected) {
     if (state.filters.length) { data.push(count(DATA.patients)); series.push(line("all synthetic", COLOURS[5], [2, 3])); }
     if (real.shares) { data.push([...real.shares, 0]); series.push(line(`real (n = ${DATA.real.n})`, "#000000", [6, 4])); }
     new_chart(into, { scales: { x: { time: false }, y: { range: (u, low, high) => [0, high * 1.05] } }, series, legend: { live: false },
-      axes: [axis(name + (own.unit ? ` (${own.unit})` : "")), axis("share of patients")] }, data);
+      axes: [axis(name + (own.unit ? ` (${own.unit})` : "")), axis("share of patients", 58)] }, data);
     return;
   }
   const levels = own.kind === "alteration" ? ["present"] : [...own.levels];
@@ -356,10 +356,10 @@ function draw_oncoprint(selected) {
       [known.length ? percent(known.filter(s => s).length / known.length) : "", real && real.share !== null && real.share !== undefined ? percent(real.share) : "< 5"]);
     y += line;
   }
-  $("legend").replaceChildren(...classes.flatMap((name, i) => [element("span", { class: "bar", style: `width:.75rem;background:${class_colour(i)}` }), ` ${name}  `]),
-    element("span", { class: "bar", style: `width:.75rem;background:${GENE}` }), " gene altered  ",
-    element("span", { class: "bar", style: `width:.75rem;background:${CHROMOSOME}` }), " chromosome altered  ",
-    element("span", { class: "bar", style: `width:.75rem;background:${ABSENT}` }), " absent; white: unknown");
+  const entry = (colour, text) => [  // swatch and words stay on one line
+    element("span", { class: "entry" }, element("span", { class: "bar", style: `width:.75rem;background:${colour}` }), ` ${text}`), " "];
+  $("legend").replaceChildren(...classes.flatMap((name, i) => entry(class_colour(i), name)), ...entry(GENE, "gene altered"),
+    ...entry(CHROMOSOME, "chromosome altered"), ...entry(ABSENT, "absent; white: unknown"));
 }
 const class_colour = i => i === DATA.classes.length - 1 ? "#9A9A9A" : COLOURS[i % COLOURS.length];
 

@@ -7,7 +7,7 @@ from job import job
 with job(snakemake):
     from haemosynth.core.figures import save_figure
     from haemosynth.core.files import read_table, write_table
-    from haemosynth.report.overview import scorecard_figure
+    from haemosynth.report.overview import draw_scorecard
     from haemosynth.validate import scorecard as cards
 
     def tables(paths):
@@ -27,4 +27,4 @@ with job(snakemake):
     write_table(cards.composites(scores), snakemake.output.composites)
     contests = cards.contests(metrics, replicates, snakemake.params.publish, snakemake.params.baseline)
     write_table(contests, snakemake.output.baseline)
-    save_figure(scorecard_figure(stages, card, snakemake.params.shown), snakemake.output.figure)
+    save_figure(draw_scorecard(stages, card, snakemake.params.shown), snakemake.output.figure)

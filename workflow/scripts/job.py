@@ -47,7 +47,7 @@ class Job:
 def job(snakemake) -> Iterator[Job]:
     """Run a script's body; a user's mistake ends it with one line in the log and no traceback.
 
-    Beside the log stand the checksums of what a job has written (`workflow/run.py` looks whether it still is so).
+    Beside the log are the checksums of what a job has written (`workflow/run.py` looks whether it still is so).
     """
     if platform.machine() in ("x86_64", "AMD64"):
         os.environ.update(INSTRUCTION_SET)

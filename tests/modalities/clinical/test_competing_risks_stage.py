@@ -115,7 +115,7 @@ def test_a_cohort_with_death_alone_is_not_applicable(split):
     alone = replace(split, **parts)
     found = measured(alone)
     assert {metric for metric, _ in found} == set(JOINT)
-    assert all(np.isnan(value.value) and "no endpoint beside death" in value.reason for value in found.values())
+    assert all(np.isnan(value.value) and "no endpoint other than death" in value.reason for value in found.values())
     assert stage.figure(alone, tabled(alone), stage.DEFAULTS, "real").axes
 
 

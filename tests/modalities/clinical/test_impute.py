@@ -21,7 +21,7 @@ from haemosynth.modalities.clinical.impute.assess import DRAWS, assess, figure, 
 from haemosynth.modalities.clinical.impute.complete import complete
 from haemosynth.modalities.clinical.impute.rubin import pool
 from haemosynth.modalities.clinical.ingest import ingest
-from haemosynth.study.settings import expanded, merged, source
+from haemosynth.study.settings import expanded, merge, source
 from haemosynth.study.split import split
 
 
@@ -327,7 +327,7 @@ def test_a_poor_record_is_completed_and_what_cannot_be_assessed_says_why(record,
 def test_the_ensemble_beats_chained_ridge_on_error_and_distribution(real_data, study):
     """On real cohorts, values hidden at random and given observed ones: both errors, mean over three splits."""
     root = Path(__file__).parents[3]
-    config = merged(
+    config = merge(
         *(yaml.safe_load((root / file).read_text()) for file in ("config/config.yaml", f"config/studies/{study}.yaml"))
     )
     chosen = source(config, study)

@@ -22,7 +22,7 @@ from haemosynth.modalities.expression.stages import (
     expression_survival,
 )
 from haemosynth.privacy.release_check import CHECKS, gate, verdict
-from haemosynth.study.split import halves as halves_of_holdout
+from haemosynth.study.split import halve as halves_of_holdout
 from haemosynth.validate.resampling import evaluate, prepared
 from haemosynth.validate.stage import Comparison
 from haemosynth.validate.stages import coherence

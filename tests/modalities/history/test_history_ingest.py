@@ -184,3 +184,6 @@ def test_a_release_has_the_table_and_says_what_it_is(tmp_path):
     assert len(rows) == len(cohort.parts["history"].table)
     assert "months from diagnosis" in describe(cohort)[0]
     assert "OS, PFS" in describe(cohort)[0]
+    export(cohort, tmp_path, balanced=True)
+    assert (tmp_path / "tables/history.balanced.tsv").read_text() == (tmp_path / "tables/history.tsv").read_text()
+    assert "`tables/history.balanced.tsv`" in describe(cohort, balanced=True)[0]

@@ -112,7 +112,7 @@ def test_a_series_is_what_bears_its_identifier_whatever_its_descriptions(tmp_pat
     for pattern in ("CT*", "CT 11-00"):
         volumes, _, _ = read_patient(tmp_path, "P1", {"channels": {"CT": {**channel, "series": pattern}}}, "here")
         assert volumes["CT"].values.shape == (5, 6, 6)
-    with pytest.raises(InputError, match=r"stands twice .'CT 11-00 / CT 10-59' and 'topogram'"):
+    with pytest.raises(InputError, match=r"occurs twice .'CT 11-00 / CT 10-59' and 'topogram'"):
         patients_of(tmp_path, {"channels": {"CT": channel}}, "here")
     with pytest.raises(InputError, match=r"there are CT 'CT 11-00 / CT 10-59', CT 'topogram'"):
         patients_of(tmp_path, {"channels": {"CT": {**channel, "series": "MR*"}}}, "here")
@@ -228,7 +228,7 @@ def test_patients_and_their_series(tmp_path):
     assert set(volumes) == {"CT", "PET"}
     assert mask is None
     write_series(tmp_path / "again", "CT", planes(), patient="P2", description="thin")
-    with pytest.raises(InputError, match=r"P2: CT stands twice .*thin"):
+    with pytest.raises(InputError, match=r"P2: CT occurs twice .*thin"):
         patients_of(tmp_path, ENTRY, "here")
     chosen = {"channels": {**ENTRY["channels"], "CT": {**ENTRY["channels"]["CT"], "series": "whole*"}}}
     assert patients_of(tmp_path, chosen, "here") == ["P1", "P2"]

@@ -90,5 +90,5 @@ def test_what_is_missing_or_doubled_is_said_in_a_line(tmp_path):
     with pytest.raises(InputError, match=r"expression\.h5ad: no such file"):
         read_expression(tmp_path / "expression.h5ad")
     write_expression(measured(("P1", "P1")), tmp_path / "expression.h5ad")
-    with pytest.raises(InputError, match="patient P1 stands more than once"):
+    with pytest.raises(InputError, match="patient P1 occurs more than once"):
         read_expression(tmp_path / "expression.h5ad")

@@ -12,7 +12,7 @@ from PIL import Image
 from haemosynth.modalities.images.export import export_images
 from haemosynth.modalities.images.ingest import ingest_images, patients_of
 from haemosynth.modalities.images.part import images_of
-from haemosynth.publish.release import release_config
+from haemosynth.publish.release import withhold_paths
 
 
 def test_nifti_holds_the_values_and_comes_back_through_ingestion(tmp_path):
@@ -68,4 +68,4 @@ def test_equal_images_give_equal_bytes(tmp_path):
 
 def test_where_images_lie_is_withheld():
     entry = {"format": "tables", "path": "/secret/a", "images": {"path": "/secret/b", "size": [64, 64]}}
-    assert "secret" not in str(release_config({"cohorts": {"one": entry}}, "one"))
+    assert "secret" not in str(withhold_paths({"cohorts": {"one": entry}}, "one"))

@@ -244,7 +244,7 @@ def test_one_patient_twice(folder):
     (folder / "a1").mkdir()
     for file in (folder / "A1").iterdir():
         (folder / "a1" / file.name).write_bytes(file.read_bytes())
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="occurs twice"):
         read(folder)
 
 
@@ -376,7 +376,7 @@ def test_a_crop_cuts_both_ends(fields):
         (lambda f: Image.new("L", (48, 64), 120).save(f / "masks" / "7.jpg"), "neither 0 nor 1"),
         (lambda f: Image.new("L", (48, 64), 120).save(f / "images" / "7.jpg"), "channels"),
         (lambda f: Image.new("RGB", (4, 4)).save(f / "images" / "7.jpg"), "pixels; expected"),
-        (lambda f: Image.new("RGB", (48, 64)).save(f / "images" / "7.png"), "stands twice"),
+        (lambda f: Image.new("RGB", (48, 64)).save(f / "images" / "7.png"), "occurs twice"),
     ],
 )
 def test_a_mistake_in_a_picture_is_told(fields, spoil, word):

@@ -113,7 +113,7 @@ def test_what_leaves_is_listed_with_its_reason(tmp_path, cohort):
     assert reasons["Empty"] == "no value"
     assert reasons["Same"] == "the same value in every patient"
     assert reasons["Kit"] == "words, and no numbers"
-    assert reasons["Below"] == "29 of 29 values stand at a limit of detection"
+    assert reasons["Below"] == "29 of 29 values are at a limit of detection"
     assert reasons["Rare"] == "known in 1 of 30 patients"
     assert "spreadsheet" in reasons["1-Mar"]
     assert reasons[frame.index[4]] == "no value"
@@ -144,7 +144,7 @@ def test_all_mistakes_of_a_table_are_told_together_each_with_its_place(tmp_path,
     ("change", "told"),
     [
         (lambda frame: frame.rename(index={frame.index[3]: "STRANGER"}), "'STRANGER' is no patient of the cohort"),
-        (lambda frame: pd.concat([frame, frame.iloc[:1]]), "stands more than once in column patient"),
+        (lambda frame: pd.concat([frame, frame.iloc[:1]]), "occurs more than once in column patient"),
         (lambda frame: frame.set_axis([f"X{i}" for i in range(30)]), "neither its header nor its column"),
         (lambda frame: frame.rename(columns={"PC(34:1)": "LDH"}), "LDH"),
     ],

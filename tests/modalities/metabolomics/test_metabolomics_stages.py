@@ -232,8 +232,8 @@ def test_the_pictures_of_the_dossier_are_the_same_twice_and_the_release_shows_no
 def test_a_release_holds_the_table_as_people_write_it(tmp_path):
     cohort = candidate("factor")
     export.export(cohort, tmp_path)
-    export.export(cohort, tmp_path, "agreement")
-    stamped = (tmp_path / "tables/metabolomics.agreement.tsv").read_text()
+    export.export(cohort, tmp_path, "agreement", balanced=True)
+    stamped = (tmp_path / "tables/metabolomics.balanced.agreement.tsv").read_text()
     text = (tmp_path / "tables/metabolomics.tsv").read_text()
     assert stamped == text
     assert "\t<" in text
@@ -244,6 +244,7 @@ def test_a_release_holds_the_table_as_people_write_it(tmp_path):
     np.testing.assert_allclose(again.X, data[:, again.var_names].X, rtol=1e-9)
     np.testing.assert_array_equal(again.layers["limit"], data[:, again.var_names].layers["limit"])
     assert f"of {data.n_obs} patients" in export.describe(cohort)[0]
+    assert "`tables/metabolomics.balanced.agreement.tsv`" in export.describe(cohort, "agreement", balanced=True)[0]
     assert export.describe(small_cohort(60)) == []
     export.export(small_cohort(60), tmp_path / "none")
     assert not (tmp_path / "none").exists()

@@ -1,3 +1,3 @@
-"""HaemoSynth: synthetic haematology cohorts, and proof of how far they may be trusted."""
+"""HaemoSynth: synthetic haematology cohorts, and measurements of how far they may be trusted."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -137,7 +137,7 @@ class Cohort:
         return None if self._altered is None else self._altered.mutations
 
     def take(self, positions: Sequence[int] | np.ndarray) -> Cohort:
-        """The patients at these positions (0-based), in this order; a position may stand more than once."""
+        """The patients at these positions (0-based), in this order; a position may occur more than once."""
         positions = np.asarray(positions, dtype=np.intp)
         parts = {name: part.take(self._rows[name].of(positions), positions) for name, part in self.parts.items()}
         return Cohort(self.schema, self.clinical.iloc[positions], parts)
@@ -258,7 +258,7 @@ def read_record(folder: str | Path) -> Cohort:
     """Read the clinical record and the alterations of a canonical cohort folder.
 
     Raises:
-        InputError: a file is missing, a patient stands twice, or tables disagree about the patients.
+        InputError: a file is missing, a patient occurs twice, or tables disagree about the patients.
     """
     folder = Path(folder)
     altered = [folder / "alterations.parquet", folder / "mutations.parquet"]
@@ -294,7 +294,7 @@ def read_parts(
     """Read a cohort from its files, wherever they lie.
 
     Raises:
-        InputError: a file is missing, a patient stands twice, or tables disagree about the patients.
+        InputError: a file is missing, a patient occurs twice, or tables disagree about the patients.
     """
     cohort = read_clinical(clinical, schema)
     if alterations is None or mutations is None:
@@ -318,5 +318,5 @@ def _keyed(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: column patient_id is missing")
     table = table.set_index("patient_id")
     if table.index.has_duplicates:
-        raise InputError(f"{path}: patient {table.index[table.index.duplicated()][0]} stands more than once")
+        raise InputError(f"{path}: patient {table.index[table.index.duplicated()][0]} occurs more than once")
     return table

@@ -74,7 +74,7 @@ def save_figure(figure: Figure, path: str | Path) -> None:
 
 
 def lay_out(figure: Figure) -> None:
-    """Settle where the axes stand.
+    """Settle where the axes are.
 
     The solver behind the constrained layout leaves other last digits from draw to draw: it runs once, and its result is
     rounded. Text is measured as it will be written, at the 72 points to an inch of an SVG.

@@ -75,7 +75,7 @@ def write_checksums(paths: Iterable[str | Path], record: str | Path) -> None:
 
 
 def changed_since(record: str | Path) -> list[Path]:
-    """What is there and no longer as `write_checksums` noted it; what is gone is not told."""
+    """What is there and no longer as `write_checksums` noted it; what is gone is not reported."""
     lines = (line.partition("  ") for line in Path(record).read_text(encoding="utf-8", errors="replace").splitlines())
     return [Path(name) for stated, _, name in lines if name and Path(name).exists() and digest(name) != stated]
 
@@ -119,7 +119,7 @@ def write_yaml(content: Any, path: str | Path) -> None:
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Read a YAML file; a syntax error is told with its line."""
+    """Read a YAML file; a syntax error is reported with its line."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")

@@ -26,7 +26,7 @@ class Column:
     (1 for whole years, 0.1 for haemoglobin to one decimal, None where there is none to see);
     `categories` are the levels in their order; `derived` is a rule of `haemosynth.core.derive`, such as
     `iss(beta2_microglobulin, albumin)`: such a column is recomputed and never sampled.
-    `detection` holds limits of detection, `low` and `high`: values at them stand for all values beyond. `points` are
+    `detection` holds limits of detection, `low` and `high`: values at them mean all values beyond. `points` are
     values off the grain that many records share, such as an imputed mean; they are kept as they are.
     `declared` names the attributes that the study fixed: the others are inferred from training patients.
     """
@@ -55,7 +55,7 @@ class Column:
         return self.kind in NUMERIC
 
     def at_point(self, values: np.ndarray) -> np.ndarray:
-        """Whether each value stands in `points`.  (n,) -> (n,) bool"""
+        """Whether each value is in `points`.  (n,) -> (n,) bool"""
         points = np.asarray(self.points, dtype="float64")
         near = np.abs(np.asarray(values, dtype="float64")[..., None] - points) <= 1e-9 * np.maximum(1, np.abs(points))
         return np.asarray(near.any(axis=-1))
@@ -80,7 +80,7 @@ class FileRead:
 class Schema:
     """The columns, alterations and endpoints of a cohort, and what was left out of it and why.
 
-    `endpoints` holds names such as ("OS", "EFS"); the first is the primary one. Endpoint E stands in the
+    `endpoints` holds names such as ("OS", "EFS"); the first is the primary one. Endpoint E is in the
     columns `E_time` (months) and `E_event` (1 event, 0 censored). `alterations` maps each event of the
     alteration matrix to "gene" or "cytogenetic". `excluded` maps source columns to the reason.
     `reading` is the account of every source file.

@@ -4,8 +4,8 @@ Ingestion hands the strings over as salted hashes of runs of words, so that no f
 out: `fingerprints`. Every run of words of the published files is hashed and looked up: `check_strings`.
 
 Words are runs of letters and digits, without case; a decimal number is one word. A string is looked for as its words
-one after the other, whatever stands between them: `AB-12 345` is found in `ab_12/345`. What is too short or too common
-to tell of anybody is not looked for: strings of fewer than four signs, whole numbers of fewer than six digits, and of
+one after the other, whatever comes between them: `AB-12 345` is found in `ab_12/345`. What is too short or too common
+to identify anybody is not looked for: strings of fewer than four signs, whole numbers of fewer than six digits, and of
 text single words without digits. Of a longer text every run of four words is looked for.
 """
 
@@ -46,7 +46,7 @@ def words(text: str) -> list[str]:
 
 
 def runs(text: str, kind: str) -> list[Words]:
-    """The runs of words that a string is looked for by; none where it tells of nobody."""
+    """The runs of words that a string is looked for by; none where it identifies nobody."""
     every = words(text)
     whole = "".join(every)
     if kind != "text":
@@ -93,7 +93,7 @@ def check_strings(folder: Path, prints: Mapping[str, Any], allowed: Iterable[str
     """Raise an InputError where a file of a folder holds a string of a raw record.
 
     Args:
-        prints: of `fingerprints`. allowed: what may stand there: names and levels of the schema, the project's texts.
+        prints: of `fingerprints`. allowed: what may be there: names and levels of the schema, the project's texts.
     """
     seeker = _Seeker(prints, allowed)
     for path in sorted(folder.rglob("*")):
@@ -151,7 +151,7 @@ class _Seeker:
 
 
 def _texts(path: Path) -> Iterator[tuple[str, str]]:
-    """What can be read in a file, with where it stands."""
+    """What can be read in a file, with where it is."""
     ending = path.suffix.lower()
     if ending == ".parquet":
         yield from _of_table(pd.read_parquet(path))

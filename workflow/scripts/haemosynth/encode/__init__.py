@@ -1,4 +1,4 @@
-"""Patients as numbers. The codings differ because their questions do, and none can stand for another:
+"""Patients as numbers. The codings differ because their questions do, and none can replace another:
 
 design.py      levels as codes and numbers as they are, for both sides of a comparison: distributions, correlations
 records.py     points of one scale, record and alterations: distances between patients, attacks

@@ -31,7 +31,7 @@ class Design:
 def coded(schema: Schema, *tables: pd.DataFrame) -> Design:
     """Code the clinical tables of several cohorts alike.
 
-    Levels stand in the schema's order; levels that the schema does not know follow, sorted.
+    Levels are in the schema's order; levels that the schema does not know follow, sorted.
     """
     columns = tuple(schema.columns)
     levels: list[tuple[str, ...]] = []

@@ -19,7 +19,7 @@ class Encoder:
     """A common scale, fitted on training patients.
 
     A number is divided by its 10-90 % range and clipped half a range beyond it; two different levels, a value and a
-    missing value, and two states of an alteration all lie 1 apart. A missing number stands in the middle of its range
+    missing value, and two states of an alteration all lie 1 apart. A missing number is in the middle of its range
     and differs by its own indicator; an unknown alteration lies half way, and a patient who was not sequenced differs
     by one indicator. Derived columns are left out: they say nothing that their parents do not.
     """

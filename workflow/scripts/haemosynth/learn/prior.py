@@ -1,4 +1,4 @@
-"""The distribution of latent points: a Gaussian mixture of as many components as the data tell apart."""
+"""The distribution of latent points: a Gaussian mixture of as many components as the data distinguish."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ def read_cohort(folder: str | Path, modalities: Collection[str] = ()) -> Cohort:
     """Read a cohort folder: record and alterations, and of the further modalities those that are named.
 
     Raises:
-        InputError: a file is missing, a patient stands twice, or tables disagree about the patients.
+        InputError: a file is missing, a patient occurs twice, or tables disagree about the patients.
     """
     cohort = read_record(folder)
     for name in FURTHER:

@@ -20,8 +20,8 @@ modality it is:
     explorer.py    of_patients (cohort, most bytes) -> [{title, kind, patients}] of the explorer: kind `pictures`, data
                    URIs for each patient, or `table`, rows for each patient, such as those of a history
     molecular_classes.py   of the alterations: molecular_classes (train), classes_of (cohort, classes)
-    export.py      export (cohort, folder, tier); extend_study (cohort, folder of a cBioPortal study);
-                   describe (cohort, tier) -> lines of the data card; withhold (entry)
+    export.py      export (cohort, folder, tier, balanced); extend_study (cohort, folder of a cBioPortal study);
+                   describe (cohort, tier, balanced) -> lines of the data card; withhold (entry)
     checks.py      CHECKS of a release (privacy/release_check.py)
     settle.py      settle (cohort, Part) -> the cohort with the endpoints that follow from it; where `gives_endpoints`
 Modalities of the record are read, drawn and split together, since either may be drawn given the other. The further ones

@@ -73,7 +73,7 @@ def read_data(path: str | Path) -> AnnData:
     """Read a table: one row per patient.
 
     Raises:
-        InputError: the file is missing, or a patient stands twice.
+        InputError: the file is missing, or a patient occurs twice.
     """
     import anndata
 
@@ -82,7 +82,7 @@ def read_data(path: str | Path) -> AnnData:
     data = anndata.read_h5ad(path)
     if data.obs_names.has_duplicates:
         repeated = data.obs_names[data.obs_names.duplicated()][0]
-        raise InputError(f"{path}: patient {repeated} stands more than once")
+        raise InputError(f"{path}: patient {repeated} occurs more than once")
     return data
 
 
@@ -96,7 +96,7 @@ def write_data(part: Quantities | AnnData, path: str | Path) -> None:
 def read_settings(
     modality: str, name: str, entry: Mapping[str, Any], defaults: Mapping[str, Any], example: str
 ) -> tuple[dict[str, Any], str]:
-    """The key of a modality in the entry of the cohort `name`, with its defaults; and where it stands, for messages.
+    """The key of a modality in the entry of the cohort `name`, with its defaults; and where it is, for messages.
 
     example: what such a key may hold.
 
@@ -114,7 +114,7 @@ def read_settings(
 
 
 def keep_one_each(samples: Sequence[str], owner: Mapping[str, str], left: Left) -> dict[str, int]:
-    """Patient -> position of the sample that stands for the patient; the others are added to `left`.
+    """Patient -> position of the sample that represents the patient; the others are added to `left`.
 
     samples: names in a file. owner: sample -> patient, in the order in which samples are preferred.
     """
@@ -195,7 +195,7 @@ def place_for_archetypes(
 ) -> Callable[[Cohort], Matrix | None] | None:
     """What places patients for archetypes, (patients, components), half of the weight of a number of the record each.
 
-    None where fewer than `fewest` training patients have the modality. A patient without it stands in the middle.
+    None where fewer than `fewest` training patients have the modality. A patient without it is in the middle.
     space: what makes places, on the scale of one standard deviation, out of the training patients' table.
     """
     known = find_data(train, name)

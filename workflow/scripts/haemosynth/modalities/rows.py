@@ -14,7 +14,7 @@ Kind = TypeVar("Kind", bound=Part)
 
 
 def of_patients(part: Kind, patients: Iterable[str]) -> Kind:
-    """The rows of these patients, in the order in which they stand."""
+    """The rows of these patients, in the order in which they are."""
     own = np.isin(np.asarray(part.owners, dtype=str), np.asarray(list(patients), dtype=str))
     return part.take(np.flatnonzero(own), np.empty(0, dtype=np.intp))  # type: ignore[return-value]
 

@@ -1,6 +1,6 @@
 """Membership attacks that read aggregates of a release: means, shares of levels, pairs, and how dense numbers lie.
 
-Nearness to single records is not needed to tell who took part: a release that keeps the means, the shares or the very
+Nearness to single records is not needed to find who took part: a release that keeps the means, the shares or the very
 numbers of its training patients is a little likelier where they are (Homer et al., PLoS Genet 2008;4:e1000167;
 Sankararaman et al., Nat Genet 2009;41:965). Every attack scores a patient by the release against the other attacked
 patients, training and unseen ones alike, without him and without knowing who is who; all that does not depend on the
@@ -52,7 +52,7 @@ class Coder:
     """How patients are coded, learned from training patients.
 
     edges: column -> edges of its groups. owner: (levels,) column of each level; plain: (levels,) whether it is one of
-    a level or alteration, not a group of numbers. endpoints: whose times are told apart by event. genes: whose allele
+    a level or alteration, not a group of numbers. endpoints: whose times are split by event. genes: whose allele
     fraction and read depth are numbers too.
     """
 

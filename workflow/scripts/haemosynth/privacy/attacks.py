@@ -75,7 +75,7 @@ class Attacked:
 def with_chance(found: Attacked, rng: np.random.Generator) -> Attacked:
     """The same with what the risk of each modality is by chance, training and control patients exchanged at random.
 
-    For attacks whose success on a patient does not depend on which side the patient stands.
+    For attacks whose success on a patient does not depend on which side the patient is on.
     """
     right, tried = (np.concatenate([getattr(side, part) for side in (found.main, found.control)])
                     for part in ("right", "tried"))  # fmt: skip
@@ -262,7 +262,7 @@ def attributes(encoder: Encoder, outcomes: Sequence[str], *cohorts: Cohort) -> A
     """Baseline columns (underived, without `outcomes`) and alterations of the cohorts.
 
     Numbers are clipped as in `Encoder`, since distances divide them by their range, and one outlier would make all
-    others alike. A missing number stands in the middle of its range and is told by a code of its own; a missing
+    others alike. A missing number is in the middle of its range and is marked by a code of its own; a missing
     level or an unknown alteration is a level.
     """
     of: dict[str, list[str]] = {}

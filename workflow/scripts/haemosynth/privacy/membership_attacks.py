@@ -26,8 +26,8 @@ ATTACKS = {
     " of which the patient takes the largest",
     "neighbour_count": "log of the number of released records nearer than the fifth nearest other real record",
     "density_ratio": "log of the Gaussian kernel density of the release over that of the other real records",
-    "classifier": "logit of extremely randomised trees that tell released from real records, of the trees that have not"
-    " seen the patient",
+    "classifier": "logit of extremely randomised trees that distinguish released from real records, of the trees"
+    " that have not seen the patient",
     "likelihood": "log density of a normal distribution with the mean and covariance of the release over that of the"
     " other real records",
 }

@@ -1,7 +1,7 @@
 """A tree of noisy marginals: the model behind the private generators of either modality.
 
 Every variable is a number of levels that are known beforehand. All one-way counts are measured with noise; a spanning
-tree of pairs is chosen by the exponential mechanism for what the one-way counts do not tell; the pairs of the tree are
+tree of pairs is chosen by the exponential mechanism for what the one-way counts do not show; the pairs of the tree are
 measured with noise; patients are drawn from the root outwards (MST: McKenna, Miklau and Sheldon, J Priv Confid
 2021;11(3); PrivBayes: Zhang et al., ACM Trans Database Syst 2017;42(4):25). What follows a measurement (thresholds,
 shrinkage, fitting the parts to each other) sees noisy counts alone and costs nothing.
@@ -29,9 +29,9 @@ SWEEPS = 50  # of iterative proportional fitting
 class Domain:
     """The levels of one variable, known beforehand.
 
-    runs: levels in groups; those of a group lie in an order (a power of two of them), a lone level stands by itself.
+    runs: levels in groups; those of a group lie in an order (a power of two of them), a lone level is by itself.
     block: variables of a block describe the same patients, those of a higher block fewer of them.
-    alone: drawn from its own counts; it stands in no pair.
+    alone: drawn from its own counts; it is in no pair.
     """
 
     size: int
@@ -154,7 +154,7 @@ def counted(levels: np.ndarray, size: int) -> np.ndarray:
 
 
 def gain(counts: np.ndarray, expected: np.ndarray, variance: float) -> float:
-    """What a pair's counts tell beyond independence: L1 distance from it, less what chance and noise would make of it.
+    """What a pair's counts show beyond independence: L1 distance from it, less what chance and noise would make of it.
 
     One patient changes one count by one, and so the gain by at most one.
     """

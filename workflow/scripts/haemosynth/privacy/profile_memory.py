@@ -1,4 +1,4 @@
-"""Memory of profiles: what every stage does that asks whether measured profiles give away whom they were learned from.
+"""Memory of profiles: what every stage does that asks whether measured profiles reveal who was learned from.
 
 Patients are points in one space and rows of recorded numbers; a modality says which.
 """
@@ -183,7 +183,7 @@ def measured(
     distances = found.distances[shown[shown >= 0]]
     n = len(distances)
     if not n or member.all() or not member.any():
-        return [Value(name, np.nan, modality=modality, reason="nobody left to tell apart") for name in names]
+        return [Value(name, np.nan, modality=modality, reason="nobody left to distinguish") for name in names]
     nearer = nearer_share(distances[:, 0], distances[:, 1], trained, len(found.member) - trained)
     areas = {
         name: float(rank_statistics(score[chosen], member[None, :], ())[0][0]) for name, score in found.scores.items()

@@ -1,6 +1,6 @@
 """What attackers learn from a release in expectation: every attack on many releases of one generator.
 
-One release is one draw: by luck it tells a little more or less of who took part, as much as the distance to any
+One release is one draw: by chance it reveals a little more or less about who took part, as much as the distance to any
 sensible limit. The attacks are therefore made on disjoint blocks of one long draw, each as large as the release, which
 is the first block itself, and their success is averaged.
 """
@@ -43,7 +43,7 @@ STATISTICS = ("auc", "tpr", "outlying")
 class Targets:
     """The patients who are attacked, once each, training patients first, with all that no release changes.
 
-    member: (patients,) who was learned from. outlying: (patients,) who stands far from all others. labels:
+    member: (patients,) who was learned from. outlying: (patients,) who is far from all others. labels:
     (exchanges, patients) members exchanged at random.
     """
 
@@ -238,10 +238,10 @@ def table_area(targets: Targets, member: Labels | None = None, rows: Any = slice
 
 
 def told(auc: float, table: float) -> float:
-    """The information that a release tells an attacker, as a share of what the table tells him.
+    """The information that a release gives an attacker, as a share of what the table gives.
 
     (d' of the release / d' of the table)^2 with d' = sqrt(2) Phi^-1(AUC), the distance of two normal scores that have
-    this area; 0 where the attack finds nothing, infinite where the table tells nothing.
+    this area; 0 where the attack finds nothing, infinite where the table reveals nothing.
     """
     release, printed = (float(ndtri(min(max(area, 0.5), 1 - 1e-9))) for area in (auc, table))
     if release == 0:

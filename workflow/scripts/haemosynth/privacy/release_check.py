@@ -29,7 +29,7 @@ CHECKS: dict[str, Check] = {
         "memory", 0.005, "share of training patients to whom a released record belongs, above that of unseen patients"
     ),
     "exposed": Check(
-        "memory", 0.01, "share of training patients whom records come nearer than they come to 2 % of unseen patients"
+        "memory", 0.01, "share of training patients to whom records are nearer than to 2 % of unseen patients"
     ),
     "copied_profiles": Check(
         "distance", 0.02,
@@ -37,7 +37,8 @@ CHECKS: dict[str, Check] = {
     ),
     "disclosure_auc": Check(
         "disclosure", TIERS["open"].auc,
-        "how well the worst attack tells training from unseen patients in expectation; 0.5 is guessing, 1 certainty",
+        "how well the worst attack distinguishes training from unseen patients in expectation; 0.5 is guessing, 1"
+        " certainty",
     ),
     "disclosure_tpr_1": Check(
         "disclosure", TIERS["open"].tpr,
@@ -65,11 +66,11 @@ CHECKS.update(
     {check: own for name in FURTHER if offers(name, "checks") for check, own in load(name, "checks").CHECKS.items()}
 )
 # Asked of each class that quotas enlarge, on its members alone, in a study that has quotas (`balance:`). A class is
-# judged as the patients who stand far from all others are: few, and shown more often than they are met.
+# judged as the patients who lie far from all others are: few, and shown more often than they occur.
 OF_CLASSES: dict[str, Check] = {
     "class_disclosure_auc": Check(
         "enlarged_classes", TIERS["open"].outlying,
-        "how well the worst attack tells training from unseen patients of an enlarged class, in expectation",
+        "how well the worst attack distinguishes training from unseen patients of an enlarged class, in expectation",
     ),
     "class_exact_matches": Check(
         "enlarged_classes", 0.005,
@@ -81,7 +82,7 @@ OF_CLASSES: dict[str, Check] = {
     ),
     "class_exposed": Check(
         "enlarged_classes", 0.01,
-        "share of the class's training patients whom records come nearer than they come to 2 % of its unseen patients",
+        "share of the class's training patients to whom records are nearer than to 2 % of its unseen patients",
     ),
 }  # fmt: skip
 EVERY = CHECKS | OF_CLASSES

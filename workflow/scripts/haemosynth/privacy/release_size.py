@@ -1,9 +1,10 @@
 """How many synthetic patients to release: the largest number that is under every limit, and what each number costs.
 
-Averages of a small cohort are told the better the more records are drawn, and tell more of who took part; useful, too,
-is the release in proportion. Both are measured on one long draw of the fitted generator, cut into disjoint releases of
-each size, and the largest size whose attacks stay two standard errors below the limits of the tier is taken, if further
-draws confirm it. A release is the first part of the draw, so that a smaller one is a part of a larger one.
+The more records are drawn, the better the averages of a small cohort are known and the more they reveal about who took
+part; the more useful, too, is the release. Both are measured on one long draw of the fitted generator, cut into
+disjoint releases of each size, and the largest size whose attacks stay two standard errors below the limits of the tier
+is taken, if further draws confirm it. A release is the first part of the draw, so that a smaller one is a part of a
+larger one.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ CARRIERS = 10  # training patients that a covariate needs
 def size_curve(
     train: Cohort, unseen: Cohort, pool: Cohort, candidates: Sequence[int], rng: np.random.Generator
 ) -> tuple[pd.DataFrame, Targets]:
-    """What releases of several sizes tell attackers and are good for; a row for each size, smallest first.
+    """What releases of several sizes reveal to attackers and are good for; a row for each size, smallest first.
 
     Columns: patients; for each of METRICS its value, `_error` over releases, and `_chance`; attack, the worst one;
     table_auc and told (see the stage `disclosure`); margin_distance, the mean Kolmogorov-Smirnov distance of numeric

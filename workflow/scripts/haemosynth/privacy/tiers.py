@@ -11,9 +11,9 @@ import numpy as np
 class Tier(NamedTuple):
     """Limits of what the stage `disclosure` finds, and what every document of the release says.
 
-    auc: largest expected area under the ROC curve; a release may tell as much as a printed table of the same patients
+    auc: largest expected area under the ROC curve; a release may reveal as much as a printed table of the same patients
     does, up to here, and LEAST in any case. tpr: largest share of training patients found at 1 % false positives.
-    outlying: largest area among the patients who stand far from all others. stamp: in words.
+    outlying: largest area among the patients who are far from all others. stamp: in words.
     """
 
     auc: float

@@ -34,22 +34,21 @@ def disclosure_sentences(
         interval = "" if pd.isna(area["low"]) else f" (95 % interval {area['low']:.2f} to {area['high']:.2f})"
         table = found.get(("disclosure_table_auc", "all"))
         beside = (
-            f"; a summary table of the same patients, with counts of five and more, would let him reach "
-            f"{table['value']:.2f}"
+            f"; a summary table of the same patients, with counts of five and more, would yield {table['value']:.2f}"
             if table is not None
             else ""
         )
         lines.append(
-            f"An attacker who holds a patient's full record tells the {trained:,} training patients from others with "
-            f"an area under the ROC curve of {area['value']:.2f}{interval}, where 0.5 is guessing{beside}."
+            f"An attacker who holds a patient's full record distinguishes the {trained:,} training patients from "
+            f"others with an area under the ROC curve of {area['value']:.2f}{interval}, where 0.5 is guessing{beside}."
         )
     if (named := found.get(("named_patients", "train"))) is not None:
         count, cut = round(float(named["value"])), "by record linkage"
         lines.append(
             f"No released record singles out a training patient {cut}."
             if count == 0
-            else f"{count} training patients are singled out by a released record {cut}; the gate's table tells how"
-            " many chance explains."
+            else f"{count} training patients are singled out by a released record {cut}; the table of the release check"
+            " says how many chance explains."
         )
     if (rate := found.get(("disclosure_tpr_1", "all"))) is not None:
         known = found.get(("predictive_value", "all"))
@@ -57,7 +56,7 @@ def disclosure_sentences(
         precise = float(known["value"]) if known is not None else _predictive(true, ENROLLED)
         of = "in the declared population" if known is not None else "if one in ten of the eligible patients was"
         lines.append(
-            f"Of 100 people whom he names where one in a hundred others is named too, {100 * precise:.0f} were in the "
+            f"Of 100 people who are named where one in a hundred others is named too, {100 * precise:.0f} were in the "
             f"cohort {of}."
         )
     for name in ("identifiers", "identifiers and survival"):

@@ -55,8 +55,8 @@ MONTHS = frozenset({"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep
 def write_study(cohort: Cohort, folder: Path, study: str, title: str, reference_genome: str = "hg19") -> None:
     """Write `cohort` as a cBioPortal study, one sample per patient.
 
-    Genes stand in the mutation file, and `case_lists/cases_sequenced.txt` says who was sequenced, so that an
-    unsequenced patient is not wild type. Cytogenetic events stand as columns of the sample file, Yes/No/empty; so do
+    Genes are in the mutation file, and `case_lists/cases_sequenced.txt` says who was sequenced, so that an
+    unsequenced patient is not wild type. Cytogenetic events are columns of the sample file, Yes/No/empty; so do
     genes that are unknown of some sequenced patients, since the mutation file cannot say it.
 
     Args:
@@ -224,7 +224,7 @@ def _write_clinical(table: pd.DataFrame, level: str, folder: Path, study: str, c
 def _write_mutations(mutations: pd.DataFrame, folder: Path, study: str) -> None:
     """The mutations as MAF, with classes and protein changes as a portal writes them.
 
-    An alteration that is named after its gene (FLT3_ITD) stands under the gene's symbol, its name beside it.
+    An alteration that is named after its gene (FLT3_ITD) is under the gene's symbol, its name beside it.
     """
     name = mutations["gene"].astype(str)
     symbol, rest = name.map(_gene), name.map(lambda text: text[len(_gene(text)) + 1 :])

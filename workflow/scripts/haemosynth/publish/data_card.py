@@ -12,7 +12,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.modalities.registry import FURTHER, load, offers
 from haemosynth.privacy.accountant import UNIT, composed
 from haemosynth.privacy.release_check import OVERRIDE, outcomes, overridden
-from haemosynth.privacy.tiers import TIERS
+from haemosynth.privacy.tiers import TIERS, stamped
 from haemosynth.report.content import rows
 
 
@@ -23,7 +23,7 @@ class Account:
     study: the real cohort that was learned from; training_patients: of it. recipe: modality -> method. models: modality
     -> description of its fitted model; `parameters` is the number of fitted numbers. gate: the checks. composites: mean
     relative score per pillar and modality, as `scorecard` makes them. note: what the study says of its cohort. tier: to
-    whom the release may go. disclosure: what attackers learn, in sentences. curve: what each number of patients tells
+    whom the release may go. disclosure: what attackers learn, in sentences. curve: what each number of patients reveals
     and is good for (`publish.size`). balance: what is said of a balanced cohort, in sentences.
     """
 
@@ -45,14 +45,14 @@ def write_card(cohort: Cohort, account: Account) -> str:
     """The data card of a synthetic cohort as Markdown."""
     lines = [
         *_open(cohort, account),
-        *_list_content(cohort, account.tier),
+        *_list_content(cohort, account.tier, bool(account.balance)),
         *_say_how_made(account),
         *_guarantee(account.models),
         *_rate_distances(account.composites),
         *_say_what_attackers_learn(account.disclosure),
         *_sizes(account.curve),
         *_list_checks(account.gate, account.tier),
-        *_say_what_it_is_not(account.training_patients),
+        *_say_what_it_is_not(account.training_patients, account.tier, bool(account.balance)),
     ]
     return "\n".join(lines)
 
@@ -75,7 +75,7 @@ def _open(cohort: Cohort, account: Account) -> list[str]:
     ]
 
 
-def _list_content(cohort: Cohort, tier: str) -> list[str]:
+def _list_content(cohort: Cohort, tier: str, balanced: bool) -> list[str]:
     schema = cohort.schema
     return [
         "## Content",
@@ -84,7 +84,7 @@ def _list_content(cohort: Cohort, tier: str) -> list[str]:
         f"- endpoints: {', '.join(schema.endpoints) or 'none'} (months; event 1, censored 0)",
         f"- alterations: {len(schema.alterations)} ({len(schema.genes)} genes)",
         "- missing values mean: not recorded. Genes of patients who were not sequenced are missing, not absent.",
-        *describe_further(cohort, tier),
+        *describe_further(cohort, tier, balanced),
         "",
     ]
 
@@ -128,7 +128,7 @@ def _list_checks(gate: pd.DataFrame, tier: str) -> list[str]:
     """The table of the checks, and who overruled them."""
     lines = [
         "",
-        "## Privacy gate",
+        "## Release check",
         "",
         f"Passed: in tier {tier}. Open: whether the check would pass for an open release.",
         "",
@@ -141,21 +141,24 @@ def _list_checks(gate: pd.DataFrame, tier: str) -> list[str]:
         open_ = passed and ("yes" if row.open else "no")
         lines.append(f"| {row.check} | {value or 'not measured'} | {row.limit:.3g} | {chance} | {passed} | {open_} |")
     if overridden(gate):
-        lines += ["", f"**The gate was overruled:** {overridden(gate)}"]
+        lines += ["", f"**The release check was overruled:** {overridden(gate)}"]
     return lines
 
 
-def _say_what_it_is_not(training_patients: int) -> list[str]:
+def _say_what_it_is_not(training_patients: int, tier: str, balanced: bool) -> list[str]:
+    dossier, explorer = (stamped(name, tier, balanced) for name in ("dossier.html", "explorer.html"))
+    table = stamped("table_one.tsv", tier, balanced).removesuffix(".tsv")
     return [
         "",
         "## What it is not",
         "",
-        "- Not a proof of anonymity: the gate shows that the attacks that were run found no more than it allows.",
+        "- Not a proof of anonymity: the release check shows that the attacks that were run found no more than the "
+        "limits allow.",
         "- Not a source of new findings: a finding made here must be confirmed on real patients.",
         "- Intervals from synthetic patients do not shrink with their number: the information is that of "
         f"{training_patients} real patients.",
         "",
-        "`dossier.html` is the page to read, `explorer.html` the one on which patients are filtered, and `table_one` "
+        f"`{dossier}` is the page to read, `{explorer}` the one on which patients are filtered, and `{table}` "
         "(TSV, HTML, DOCX) the table of real against synthetic patients.",
         "",
         "The settings are in `config.yaml`, the software in `environment.txt` and `code_version.txt`, checksums in "
@@ -165,15 +168,16 @@ def _say_what_it_is_not(training_patients: int) -> list[str]:
 
 
 def _sizes(curve: pd.DataFrame | None) -> list[str]:
-    """The table of what each number of patients tells and is good for."""
+    """The table of what each number of patients reveals and is good for."""
     if curve is None or "told" not in curve:
         return []
     lines = [
         "",
         "## How many patients",
         "",
-        "AUC of the worst attack in expectation, what it is told as a share of a printed table, C-index in unseen "
-        "patients of a Cox model learned on the release, and mean Kolmogorov-Smirnov distance of numbers from these.",
+        "AUC of the worst attack in expectation, what the release reveals as a share of what a printed table "
+        "reveals (told), C-index in unseen patients of a Cox model learned on the release, and mean Kolmogorov-Smirnov "
+        "distance of numbers from these.",
         "",
         "| patients | AUC | outlying fifth | told | C-index | distance | released |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -185,10 +189,10 @@ def _sizes(curve: pd.DataFrame | None) -> list[str]:
     return lines
 
 
-def describe_further(cohort: Cohort, tier: str = "open") -> list[str]:
+def describe_further(cohort: Cohort, tier: str = "open", balanced: bool = False) -> list[str]:
     """What is said of the further modalities that the cohort has."""
     having = [name for name in FURTHER if name in cohort.parts and offers(name, "export")]
-    return [line for name in having for line in load(name, "export").describe(cohort, tier)]
+    return [line for name in having for line in load(name, "export").describe(cohort, tier, balanced)]
 
 
 def _guarantee(models: Mapping[str, Mapping[str, Any]]) -> list[str]:

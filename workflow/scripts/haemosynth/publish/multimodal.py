@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
-def annotated(cohort: Cohort) -> dict[str, Any]:
+def collect_annotated(cohort: Cohort) -> dict[str, Any]:
     """The further modalities that are an AnnData with one row per patient, by the name that MuData gives them."""
     having: list[Any] = [part for part in cohort.parts.values() if hasattr(part, "table")]
     return {part.table: part.data.copy() for part in having}
@@ -35,7 +35,7 @@ def as_mudata(cohort: Cohort) -> MuData:
     own = pd.DataFrame(index=cohort.patients.rename(None))
     # First, since it has all patients: the whole keeps their order.
     parts = {"alterations": anndata.AnnData(events.to_numpy(dtype=np.float32), own, kinds)}
-    parts |= annotated(cohort)
+    parts |= collect_annotated(cohort)
     with mudata.set_options(pull_on_update=False):
         whole = mudata.MuData(parts)
     record = cohort.clinical.reindex(whole.obs_names)

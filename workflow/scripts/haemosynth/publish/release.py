@@ -35,17 +35,17 @@ from haemosynth.privacy.words import disclosure_sentences
 from haemosynth.publish.cbioportal import write_study
 from haemosynth.publish.crate import write_crate
 from haemosynth.publish.data_card import Account, write_card
-from haemosynth.publish.multimodal import annotated, write_mudata
+from haemosynth.publish.multimodal import collect_annotated, write_mudata
 from haemosynth.report.content import Content, note_of
 from haemosynth.report.dossier import render
-from haemosynth.report.explorer import explorer
-from haemosynth.report.landscape import together
-from haemosynth.report.table_one import table_one, write_table_one
+from haemosynth.report.explorer import render_explorer
+from haemosynth.report.landscape import join_cohorts
+from haemosynth.report.table_one import make_table_one, write_table_one
 
 WITHHELD = "withheld"
 
 
-def release_schema(cohort: Cohort) -> Schema:
+def restrict_schema(cohort: Cohort) -> Schema:
     """The schema that leaves: ranges are the 1-99 % range of the synthetic patients, notes on real patients stay."""
     columns = {name: _released(column, cohort.clinical[name]) for name, column in cohort.schema.columns.items()}
     return replace(cohort.schema, columns=columns, notes=(), excluded={}, declared=(), reading=())
@@ -68,7 +68,7 @@ def _released(column: Column, values: pd.Series) -> Column:
     )
 
 
-def release_config(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
+def withhold_paths(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     """The settings that made the cohort, without where its patients lie."""
     entry = dict(config["cohorts"][cohort])
     if "path" in entry:
@@ -90,13 +90,13 @@ def _in_order(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def environment() -> str:
+def list_packages() -> str:
     """Every installed package with its version, one a line, as pip writes them."""
     found = {str(d.metadata["Name"]).lower(): d.version for d in metadata.distributions() if d.metadata["Name"]}
     return "".join(f"{name}=={version}\n" for name, version in sorted(found.items()))
 
 
-def code_version(root: Path) -> str:
+def read_code_version(root: Path) -> str:
     """The version of the code, with its git commit where there is one, and whether files were changed since."""
 
     def git(*arguments: str) -> str | None:
@@ -109,7 +109,7 @@ def code_version(root: Path) -> str:
     return f"haemosynth {__version__}, commit {commit}{changed}\n"
 
 
-def manifest(folder: Path) -> pd.DataFrame:
+def make_manifest(folder: Path) -> pd.DataFrame:
     """Name, size in bytes and sha256 of every file in the folder; `run.json`, which holds times, is left out."""
     rows = [
         (file.relative_to(folder).as_posix(), file.stat().st_size, hashlib.sha256(file.read_bytes()).hexdigest())
@@ -119,7 +119,7 @@ def manifest(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["file", "bytes", "sha256"])
 
 
-def differences(folder: Path) -> list[str]:
+def find_differences(folder: Path) -> list[str]:
     """How a received folder differs from its manifest, a line for each file; empty where it does not.
 
     Raises:
@@ -129,7 +129,7 @@ def differences(folder: Path) -> list[str]:
     stated = read_table(folder / "manifest.tsv")
     if list(stated.columns) != columns:
         raise InputError(f"{folder / 'manifest.tsv'}: expected the columns {', '.join(columns)}")
-    before, now = (dict(zip(table["file"], table["sha256"], strict=True)) for table in (stated, manifest(folder)))
+    before, now = (dict(zip(table["file"], table["sha256"], strict=True)) for table in (stated, make_manifest(folder)))
     lines = {
         **{name: "is missing" for name in before if name not in now},
         **{name: "is not in the manifest" for name in now if name not in before},
@@ -171,8 +171,9 @@ def publish(
     composites = content.composites[content.composites["generator"] == generator]
     models = {modality: description for (modality, _), description in content.models.items()}
     root = template.resolve().parents[2]
-    released = replace(cohort, schema=release_schema(cohort))
+    released = replace(cohort, schema=restrict_schema(cohort))
     places = template.parent, root / "resources" / "explorer"
+    balanced = [] if quotas is None else sentences(quotas, content.train, len(cohort))
     write_release(
         folder,
         cohort,
@@ -192,8 +193,10 @@ def publish(
             **({"size": content.size_figures[generator]} if generator in content.size_figures else {}),
         },
         dossier=render(content, config, [generator], release=True, template=template),
-        explorer=explorer(content.train, content.holdout, released, content.cohort, tier, *places),
-        characteristics=table_one(together(content.train, content.holdout), cohort, release=True),
+        explorer=render_explorer(
+            content.train, content.holdout, released, content.cohort, tier, *places, balance=balanced
+        ),
+        characteristics=make_table_one(join_cohorts(content.train, content.holdout), cohort, release=True),
         data_card=write_card(
             cohort,
             Account(
@@ -208,7 +211,7 @@ def publish(
                 tier=tier,
                 disclosure=disclosure_sentences(own, len(content.train), config["release"], curve),
                 curve=curve,
-                balance=[] if quotas is None else sentences(quotas, content.train, len(cohort)),
+                balance=balanced,
             ),
         ),
         config=config,
@@ -267,12 +270,12 @@ def write_release(
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     tier, balanced = str(config["release"]["tier"]), weight is not None
-    released = replace(cohort, schema=release_schema(cohort))
+    released = replace(cohort, schema=restrict_schema(cohort))
     write_cohort(released, part / "cohort")
     for name in (name for name in FURTHER if name in cohort.parts):
         load(name, "part").write(cohort.parts[name], part / "cohort" / MODALITIES[name].files[0])
         if offers(name, "export") and hasattr(export := load(name, "export"), "export"):
-            export.export(released, part, tier)
+            export.export(released, part, tier, balanced)
     _write_text_table(
         cohort.clinical.rename_axis("patient_id").reset_index(),
         part / "tables" / stamped("clinical.tsv", tier, balanced),
@@ -288,7 +291,7 @@ def write_release(
         listed = weight.rename_axis("patient_id").reset_index()
         for folder_ in ("cohort", "tables"):
             _write_text_table(listed, part / folder_ / stamped("weights.tsv", tier, balanced))
-    if annotated(cohort):
+    if collect_annotated(cohort):
         write_mudata(released, part / stamped("cohort.h5mu", tier, balanced))
     write_study(
         released,
@@ -309,11 +312,11 @@ def write_release(
     if characteristics is not None and len(characteristics) > 1:
         write_table_one(characteristics, part, study, lambda name: stamped(name, tier, balanced))
     write_text(data_card, part / stamped("DATA_CARD.md", tier, balanced))
-    write_yaml(release_config(config, study), part / "config.yaml")
-    write_text(environment(), part / "environment.txt")
-    write_text(code_version(root), part / "code_version.txt")
+    write_yaml(withhold_paths(config, study), part / "config.yaml")
+    write_text(list_packages(), part / "environment.txt")
+    write_text(read_code_version(root), part / "code_version.txt")
     write_crate(part, study, config, root)
-    write_table(manifest(part), part / "manifest.tsv")
+    write_table(make_manifest(part), part / "manifest.tsv")
     write_json(run, part / "run.json")
     if strings is not None:
         _check_strings(folder, part, Path(strings), released.schema, root)

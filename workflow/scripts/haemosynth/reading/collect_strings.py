@@ -9,7 +9,7 @@ from haemosynth.reading.source import Raw
 
 KINDS = ("identifier", "date", "text")
 # Columns that are left out and hold nothing that belongs to one person.
-OF_MANY = ("constant", "no value", "tells who was sequenced")
+OF_MANY = ("constant", "no value", "says who was sequenced")
 
 
 def withheld(raw: Raw, excluded: Mapping[str, str]) -> dict[str, set[str]]:

@@ -1,6 +1,6 @@
 """Numbers as people write them: decimal commas, thousands, units in cells, percentages, limits of detection.
 
-A sign before three digits, as in 1.234, may stand before decimals or between thousands. The other values of the column
+A sign before three digits, as in 1.234, may come before decimals or between thousands. The other values of the column
 decide, then the other columns of the file; where neither does, nothing is guessed.
 """
 
@@ -44,9 +44,9 @@ TIMES = {"y": "years", "yr": "years", "yrs": "years", "mo": "months", "mos": "mo
 
 @dataclass(frozen=True)
 class Value:
-    """One written number: its digits with the signs between them, and what stands round it.
+    """One written number: its digits with the signs between them, and what is around it.
 
-    decimal: the sign that certainly stands before decimals, or None. thousands: the sign that certainly stands between
+    decimal: the sign that certainly comes before decimals, or None. thousands: the sign that certainly comes between
     thousands, or None. open: the sign that could be either, or None. limit: low, high or None.
     """
 
@@ -101,7 +101,7 @@ def _unit_word(text: str | None) -> str:
 class Plain:
     """A column with its numbers written plainly.
 
-    text: the column; cells that are no number stand as they were. unit: the unit that its cells named, or None.
+    text: the column; cells that are no number are kept. unit: the unit that its cells named, or None.
     limits: (patients,) low or high where a cell holds a limit of detection, None elsewhere. notes: what was changed.
     doubt: why the column cannot be read without a declaration, or None.
     """
@@ -114,7 +114,7 @@ class Plain:
 
 
 def marks(columns: Iterable[pd.Series]) -> frozenset[str]:
-    """The signs that certainly stand before decimals somewhere in these columns of text."""
+    """The signs that certainly come before decimals somewhere in these columns of text."""
     found: set[str] = set()
     for column in columns:
         seen = column.dropna()
@@ -280,7 +280,7 @@ def _one_unit(
         if max(shares) <= 1 < float(np.median(with_sign)) and any(0 < share < 1 for share in shares):
             example = next(text for text, share in zip(bare, shares, strict=True) if 0 < share < 1)
             return None, (
-                f"{where}: {example!r} stands beside values with a % sign and could be {example} % or "
+                f"{where}: {example!r} is among values with a % sign and could be {example} % or "
                 f"{100 * float(written[example]):g} %; write the sign in every cell or in none"
             )
     for found, count in units.items():
@@ -307,7 +307,7 @@ def plain_matrix(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     """A table of numbers alone, such as a matrix of genes, with all of them written plainly by one rule.
 
     Raises:
-        InputError: a sign could stand before decimals or between thousands, and no value of the table decides.
+        InputError: a sign could come before decimals or between thousands, and no value of the table decides.
     """
     odd = sorted({word for name in frame for word in set(frame[name].dropna()) if "," in word or word.count(".") > 1})
     if not odd:
@@ -323,7 +323,7 @@ def plain_matrix(frame: pd.DataFrame, where: str) -> pd.DataFrame:
 def numbers(text: pd.Series) -> pd.Series:
     """The numbers of a text column, NaN where the text is missing or no finite number.
 
-    Decimal commas and thousands are read where one value alone tells them.
+    Decimal commas and thousands are read where one value alone decides.
     """
     values = pd.to_numeric(text, errors="coerce").astype("float64")
     odd = text[text.notna() & values.isna()]
@@ -334,7 +334,7 @@ def numbers(text: pd.Series) -> pd.Series:
 
 
 def number_of(word: str) -> float:
-    """The number that one text alone tells, NaN where it tells none."""
+    """The number that one text alone means, NaN where it means none."""
     try:
         return float(word)
     except ValueError:

@@ -49,7 +49,7 @@ def unit(text: str, where: str) -> str:
 
 
 def conversion_factor(source: str, target: str, analyte: str | None, where: str) -> float:
-    """What a value in `source` is multiplied by to stand in `target`.
+    """What a value in `source` is multiplied by to be in `target`.
 
     Args:
         analyte: a key of MOLAR_MASS; needed between mass and amount of substance, None if unknown.

@@ -47,7 +47,7 @@ class Table:
     reading: FileRead
 
     def row(self, position: int) -> str:
-        """Where the row at this position (0-based) stands in the file."""
+        """Where the row at this position (0-based) is in the file."""
         return f"{self.path}, row {self.rows[position]}"
 
     def column(self, *names: str) -> str | None:
@@ -150,7 +150,7 @@ def _named(
         if not name:
             raise InputError(f"{path}: column {position + 1} has no name")
         if name in names[:position]:
-            raise InputError(f"{path}: column {name} stands twice")
+            raise InputError(f"{path}: column {name} occurs twice")
         if CONTROL.search(name):
             raise InputError(
                 f"{path}: the name of column {position + 1} holds a control character; the file is damaged"
@@ -185,7 +185,7 @@ def decoded(path: Path) -> str:
     """A text file as text: UTF-8, or UTF-16 where a byte order mark says so; also gzipped.
 
     Raises:
-        InputError: another encoding; the line of the first strange byte is told.
+        InputError: another encoding; the line of the first strange byte is reported.
     """
     data = path.read_bytes()
     if path.suffix == ".gz":
@@ -325,7 +325,7 @@ def _fields(line: str, separator: str, stray: Iterable[int] = ()) -> tuple[list[
     """The fields of a line, and the number of the one whose quote is not closed.
 
     A quote opens a field at its beginning only and closes it before a separator or the end only; two quotes in between
-    are one. The fields in `stray` are taken as they stand.
+    are one. The fields in `stray` are taken as they are.
     """
     if '"' not in line:
         return line.split(separator), None
@@ -433,7 +433,7 @@ def _parquet(path: Path) -> Records:
 
 
 def _as_text(value: Any) -> str:
-    """A stored value as it would stand in a text file; the empty text where there is none."""
+    """A stored value as it would be in a text file; the empty text where there is none."""
     if value is None:
         return ""
     if isinstance(value, str):

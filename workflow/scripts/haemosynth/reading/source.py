@@ -1,4 +1,4 @@
-"""Source tables as text, with what an error message needs to say where a value stands."""
+"""Source tables as text, with what an error message needs to say where a value is."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Raw:
     mistakes: tuple[str, ...] = ()
 
     def column(self, name: str) -> str:
-        """Where a column stands, for messages."""
+        """Where a column is, for messages."""
         return f"{self.files[name]}: column {name}"
 
     def value(self, name: str, patient: str) -> str:
-        """Where a value stands, for messages."""
+        """Where a value is, for messages."""
         file = self.files[name]
         return f"{file}, row {self.rows[file][patient]}, patient {patient}: column {name}"
 
@@ -54,7 +54,7 @@ def keyed(table: Table, column: str) -> pd.DataFrame:
     """The table by patient.
 
     Raises:
-        InputError: a row without patient, a patient who stands twice, or no row at all.
+        InputError: a row without patient, a patient who occurs twice, or no row at all.
     """
     ids = table.frame[column]
     if ids.empty:
@@ -65,7 +65,7 @@ def keyed(table: Table, column: str) -> pd.DataFrame:
         )
     if ids.duplicated().any():
         position = int(ids.duplicated().argmax())
-        raise InputError(f"{table.row(position)}: patient {ids[position]} stands more than once in column {column}")
+        raise InputError(f"{table.row(position)}: patient {ids[position]} occurs more than once in column {column}")
     return table.frame.set_index(pd.Index(ids, name="patient_id")).drop(columns=column)
 
 

@@ -1,4 +1,4 @@
-"""The training patients whom the release gives away most, with what makes them stand out. Working edition alone."""
+"""The training patients about whom the release reveals most, with what makes them unusual. Working edition alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REASONS = 4  # of a patient at most
 TREES = 240
 
 
-def patients_at_risk(train: Cohort, unseen: Cohort, candidate: Cohort, rng: np.random.Generator) -> pd.DataFrame:
+def find_patients_at_risk(train: Cohort, unseen: Cohort, candidate: Cohort, rng: np.random.Generator) -> pd.DataFrame:
     """One row for each of the training patients whom most membership attacks name, the most exposed first.
 
     Columns: patient; attacks, how many of the eight of `membership_attacks` name the patient from the whole record;

@@ -37,7 +37,7 @@ class Content:
     alterations, as they are released. patients: generator -> single patients whole
     as SVG text, and at_risk: the training patients given away most, both for the working edition alone: what is
     published is made without them. The tables are those of the results folder; assessment is empty where no record
-    was completed. sizes: published recipe -> what each number of patients tells and is good for
+    was completed. sizes: published recipe -> what each number of patients reveals and is good for
     (`privacy.release_size`), with its figure as SVG text. read: what was read of the raw files, for the
     working edition alone.
     """

@@ -24,10 +24,10 @@ from haemosynth.privacy.release_size import chosen_size
 from haemosynth.privacy.tiers import TIERS, stamped
 from haemosynth.privacy.words import disclosure_sentences
 from haemosynth.report.content import Content, note_of, rows
-from haemosynth.report.landscape import landscape, together
-from haemosynth.report.overview import PILLARS, Overview, history_figure, overview, scorecard_figure, survival_figure
+from haemosynth.report.landscape import draw_landscape, join_cohorts
+from haemosynth.report.overview import PILLARS, Overview, draw_history, draw_scorecard, draw_survival, summarise_cohort
 from haemosynth.report.reading import released_reading
-from haemosynth.report.table_one import NOTE, NOTE_RELEASED, table_one
+from haemosynth.report.table_one import NOTE, NOTE_RELEASED, make_table_one
 
 # How a composite is put into words; the interval's lower end decides, so that small cohorts are not praised by luck.
 WORDS = (
@@ -43,9 +43,10 @@ PRIVACY_WORDS = (
 SUBJECTS = {"joint": "all of them together"} | {name: modality.called for name, modality in MODALITIES.items()}
 SIZES = (
     "Left: what the worst attack finds in expectation in releases of each number of patients, with two standard"
-    " errors; dotted, the limits of the tier; green, what a printed table of the same training patients tells. Right:"
+    " errors; dotted, the limits of the tier; green, what a printed table of the same training patients reveals. Right:"
     " C-index in unseen patients of a Cox model learned on the release, and distance of its numbers from theirs;"
-    " dotted, training patients in its place."
+    " dotted, the training patients themselves. In a good choice the right curves are flat and the left ones below"
+    " their limits."
 )
 UNCERTAIN = "too uncertain to say"  # the interval reaches from the last band into the first
 FEW_POINTS = 1.0  # training patients per fitted number below which the dossier warns
@@ -67,7 +68,7 @@ def render(
     """
     recipes = [name for name in config["generators"] if name in set(content.scorecard["generator"])]
     shown = [*generators, *(name for name in recipes if name not in generators)]
-    summary = overview(content.train, content.holdout, release)
+    summary = summarise_cohort(content.train, content.holdout, release)
     page: str = _open_template(template).render(
         cohort=content.cohort,
         edition="release" if release else "working",
@@ -143,7 +144,7 @@ def _describe_cohort(
     content: Content, config: Mapping[str, Any], summary: Overview, generators: Sequence[str], release: bool
 ) -> dict[str, Any]:
     """The real cohort, what was read of it, and how many synthetic patients there are."""
-    followed = None if release else survival_figure(content.train, content.holdout)
+    followed = None if release else draw_survival(content.train, content.holdout)
     return {
         "read": released_reading(content.train.schema) if release else list(content.read),
         "size": _table(pd.concat([summary.size, _released(content, config, generators)])),
@@ -158,7 +159,7 @@ def _describe_cohort(
 def _describe_models(content: Content, config: Mapping[str, Any], generators: Sequence[str]) -> dict[str, Any]:
     """Recipes, their curves of learning, and imputation."""
     curves = [
-        {"name": f"{modality}: {method}", "image": _picture(history_figure(history, f"{modality}: {method}"))}
+        {"name": f"{modality}: {method}", "image": _picture(draw_history(history, f"{modality}: {method}"))}
         for (modality, method), history in content.histories.items()
         if len(history)
     ]
@@ -217,7 +218,7 @@ def _compare_recipes(content: Content, generators: Sequence[str], shown: Sequenc
     ]
     return {
         "verdicts": _verdicts(content.composites, generators),
-        "scorecard_image": _picture(scorecard_figure(content.stages, content.scorecard, shown)),
+        "scorecard_image": _picture(draw_scorecard(content.stages, content.scorecard, shown)),
         "scorecard": _table(_scores(content.scorecard, shown)),
         "contest": _table(contest),
         "tally": _tally(contest),
@@ -248,9 +249,9 @@ def _side_by_side(content: Content, generators: Sequence[str], release: bool) ->
         made = content.made[generator]
         pictures = [
             {"title": title, "caption": caption, "image": _picture(figure)}
-            for title, caption, figure in landscape(content.train, content.holdout, made, release)
+            for title, caption, figure in draw_landscape(content.train, content.holdout, made, release)
         ]
-        table = table_one(together(content.train, content.holdout), made, release)
+        table = make_table_one(join_cohorts(content.train, content.holdout), made, release)
         note = NOTE + (NOTE_RELEASED if release else "")
         if pictures or len(table) > 1:
             # Levels are indented under their column.
@@ -361,7 +362,7 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
             found.append(told)
     for row in rows(content.gate[content.gate["generator"].isin(generators)]):
         if row.check == OVERRIDE:
-            found.append(f"The gate was overruled for {row.generator}: {row.meaning}.")
+            found.append(f"The release check was overruled for {row.generator}: {row.meaning}.")
         elif not row.passed:
             found.append(f"A check of {row.generator} failed: {failure(row._asdict()).replace('_', ' ')}.")
     for (modality, method), model in content.models.items():
@@ -374,13 +375,13 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
             )
         if model.get("left_out"):
             found.append(
-                f"{modality}: {method} neither learned nor releases what too few patients have: "
+                f"{modality}: {method} neither learned nor releases levels and alterations of too few patients: "
                 f"{', '.join(model['left_out'])}."
             )
         if parameters and patients / parameters < FEW_POINTS:
             found.append(
                 f"{modality}: {method} has {parameters} fitted numbers for {patients} training patients; "
-                "it is held back by early stopping and priors, not by its size."
+                "early stopping and priors restrain it, not its size."
             )
     silent = content.scorecard[
         (content.scorecard["generator"].isin(generators)) & (content.scorecard["status"] == "no_signal")
@@ -400,7 +401,7 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
         if rare:
             found.append(
                 f"{rare} of {len(carriers)} alterations have fewer than {FEW_CARRIERS} carriers among the training "
-                "patients: what goes with them is learned poorly, and their carriers are the easiest to single out."
+                "patients: their associations are learned poorly, and their carriers are the easiest to single out."
             )
     if len(content.holdout) < SMALL_HOLDOUT:
         found.append(f"Only {len(content.holdout)} patients are held out: intervals are wide.")
@@ -409,7 +410,7 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
     if len(summary.excluded):
         found.append(f"{len(summary.excluded)} columns or alterations were left out; the reasons are below.")
     if not release and content.train.schema.notes:
-        found.append(f"Ingestion left {len(content.train.schema.notes)} notes, which are below.")
+        found.append(f"Reading the cohort left {len(content.train.schema.notes)} notes, which are below.")
     return found
 
 

@@ -8,7 +8,7 @@ computes from the released patients alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.encode.baseline import follow_up
 from haemosynth.modalities.registry import ALTERED, NAMES, load, offers
 from haemosynth.privacy.tiers import TIERS
-from haemosynth.report.landscape import CURVE, together
+from haemosynth.report.landscape import CURVE, join_cohorts
 from haemosynth.report.table_one import level_counts
 from haemosynth.stats.cox import steps_shown
 from haemosynth.stats.curves import survival_curve
@@ -33,8 +33,15 @@ CLASS = "molecular class"
 LIBRARY = ("uPlot.iife.min.js", "uPlot.min.css", "LICENSE.uPlot")
 
 
-def explorer(
-    train: Cohort, holdout: Cohort, synthetic: Cohort, study: str, tier: str, pages: Path, library: Path
+def render_explorer(
+    train: Cohort,
+    holdout: Cohort,
+    synthetic: Cohort,
+    study: str,
+    tier: str,
+    pages: Path,
+    library: Path,
+    balance: Sequence[str] = (),
 ) -> str:
     """The page as HTML.
 
@@ -42,6 +49,7 @@ def explorer(
         synthetic: the released patients, with all modalities.
         tier: to whom the release may go.
         pages: folder of explorer.html.j2, explorer.js and explorer.css. library: folder of LIBRARY.
+        balance: what is said of a balanced cohort, in sentences (`generate.balance.sentences`); none of any other.
     """
     import jinja2
 
@@ -75,6 +83,7 @@ def explorer(
         study=study,
         tier=fixed["tier"],
         version=__version__,
+        balance=balance,
         data=_json({**fixed, **patients}),
         library=texts["uPlot.iife.min.js"],
         licence=texts["LICENSE.uPlot"].replace("--", "- -"),
@@ -150,13 +159,13 @@ def _ordered(train: Cohort, synthetic: Cohort) -> list[str]:
 
 def _aggregates(train: Cohort, holdout: Cohort, synthetic: Cohort, classes: Mapping[str, list[str]]) -> dict[str, Any]:
     """What is shown of real patients: their number, distributions in groups of at least five, and held-out curves."""
-    real = together(train, holdout)
+    real = join_cohorts(train, holdout)
     columns: dict[str, Any] = {}
     for name, column in synthetic.schema.columns.items():
         if name in synthetic.schema.survival or name not in real.clinical:
             continue
         if column.numeric:
-            columns[name] = bins(real.clinical[name], synthetic.clinical[name], column.grain == 1)
+            columns[name] = bin_numbers(real.clinical[name], synthetic.clinical[name], column.grain == 1)
         else:
             groups = level_counts(real.clinical[name], synthetic.clinical[name], release=True)
             columns[name] = {"counts": {level: counts[0] for level, counts in groups.items()}}
@@ -170,7 +179,7 @@ def _aggregates(train: Cohort, holdout: Cohort, synthetic: Cohort, classes: Mapp
     return {"n": len(real), "held_out": len(holdout), "columns": columns, "curves": curves}
 
 
-def bins(real: pd.Series, made: pd.Series, whole: bool) -> dict[str, Any]:
+def bin_numbers(real: pd.Series, made: pd.Series, whole: bool) -> dict[str, Any]:
     """Edges of a histogram, and the share of real patients in each bin; none of a bin rests on one to four patients.
 
     Edges lie between the 1 and 99 % quantiles of the synthetic values; the outer bins hold what lies beyond.

@@ -63,21 +63,21 @@ LINE, GAP = 10, 2  # pixels of a row of the oncoprint, and between rows
 
 ONCOPRINT = (
     "Real (left) and synthetic patients (right), with the same alterations in the same order, the most frequent among "
-    "real patients first, in percent of those in whom each is known. Patients are sorted by molecular class, and "
-    "within a class by their alterations; above them the class and clinical columns, light to dark in the order of "
-    "their levels; white is unknown. In a good release the two sides look alike: classes of the same width, the same "
-    "rows filled under the same class, rows that exclude each other in one that do so in the other."
+    "real patients first; percentages are of the patients in whom an alteration is known. Patients are sorted by "
+    "molecular class, and within a class by their alterations; above them are the class and clinical columns, light to "
+    "dark in the order of their levels; white is unknown. In a good release the two sides look alike: the classes are "
+    "equally wide, the same rows are filled under the same class, and the same rows exclude each other."
 )
 ONCOPRINT_RELEASED = (
-    " Nothing of single real patients is shown: each row is sorted by itself within each class, so that a column is "
-    "no patient, and groups of fewer than five are hidden (violet)."
+    " No single real patient is shown: each row is sorted by itself within each class, so that a column is not a "
+    "patient, and groups of fewer than five are hidden (violet)."
 )
 CO_MUTATION = (
     "Log odds ratio of every pair of the most frequent alterations: real patients below the diagonal, synthetic ones "
     "above it. Red pairs occur together more often than by chance, blue ones less often; a dot marks pairs found at a "
     "false discovery rate of 5 % by Fisher's exact test. Pairs expected together in fewer than five patients are left "
-    "white. In a good release the picture is symmetric. Synthetic patients may be more than real ones, and more dots "
-    "then say nothing but that."
+    "white. In a good release the picture is symmetric. If there are more synthetic than real patients, more dots "
+    "mean no more than that."
 )
 CO_MUTATION_RELEASED = (
     " Real pairs of which one to four patients have both alterations, or one alone, are hidden (violet)."
@@ -85,8 +85,9 @@ CO_MUTATION_RELEASED = (
 BY_CLASS = (
     "Kaplan-Meier estimates of the primary endpoint by molecular class with pointwise 95 % bands and the patients at "
     "risk, {who} (left) and synthetic ones (right); each step is of at least five patients, and a curve ends where "
-    "fewer are at risk. Classes with fewer than 20 patients on a side have no curve. In a good release classes come "
-    "in the same order, as far apart, on both sides. The log-rank test asks of each side whether its classes differ."
+    "fewer are at risk. Classes with fewer than 20 patients on a side have no curve. In a good release the classes "
+    "have the same order and the same distances on both sides. The log-rank test asks on each side whether the classes "
+    "differ."
 )
 
 
@@ -103,28 +104,28 @@ class Row:
     text: str = ""
 
 
-def landscape(train: Cohort, holdout: Cohort, synthetic: Cohort, release: bool) -> list[tuple[str, str, Figure]]:
+def draw_landscape(train: Cohort, holdout: Cohort, synthetic: Cohort, release: bool) -> list[tuple[str, str, Figure]]:
     """Title, caption and figure of what this cohort allows, for either edition of the dossier."""
     if train.alterations is None or holdout.alterations is None or synthetic.alterations is None:
         return []
-    real = together(train, holdout)
+    real = join_cohorts(train, holdout)
     classes: Mapping[str, list[str]] = load(ALTERED, "molecular_classes").molecular_classes(train)
-    shown = frequent(train, EVENTS)
+    shown = find_frequent(train, EVENTS)
     found = []
     if shown:
         caption = ONCOPRINT + (ONCOPRINT_RELEASED if release else "")
-        found.append(("Oncoprint", caption, oncoprint_figure(real, synthetic, shown, classes, release)))
+        found.append(("Oncoprint", caption, draw_oncoprint(real, synthetic, shown, classes, release)))
     if len(shown) > 2:
         caption = CO_MUTATION + (CO_MUTATION_RELEASED if release else "")
-        found.append(("Co-mutation", caption, co_mutation_figure(real, synthetic, shown[:PAIRED], release)))
-    followed = survival_by_class(holdout if release else real, synthetic, classes) if classes else None
+        found.append(("Co-mutation", caption, draw_co_mutation(real, synthetic, shown[:PAIRED], release)))
+    followed = draw_survival_by_class(holdout if release else real, synthetic, classes) if classes else None
     if followed is not None:
         caption = BY_CLASS.format(who="held-out real patients" if release else "all real patients")
         found.append(("Survival by molecular class", caption, followed))
     return found
 
 
-def together(train: Cohort, holdout: Cohort) -> Cohort:
+def join_cohorts(train: Cohort, holdout: Cohort) -> Cohort:
     """Training patients and holdout as one cohort of record and alterations."""
     clinical = pd.concat([train.clinical.astype(object), holdout.clinical.astype(object)])
     if train.alterations is None or holdout.alterations is None:
@@ -140,14 +141,14 @@ def together(train: Cohort, holdout: Cohort) -> Cohort:
     )
 
 
-def frequent(train: Cohort, most: int) -> list[str]:
+def find_frequent(train: Cohort, most: int) -> list[str]:
     """The alterations with the most carriers among training patients, at least five, the most frequent first."""
     assert train.alterations is not None
     carriers = (train.alterations == 1).sum().sort_values(ascending=False, kind="stable")
     return [str(name) for name in carriers.index[carriers >= MIN_CELL_COUNT][:most]]
 
 
-def classed(cohort: Cohort, classes: Mapping[str, list[str]]) -> NDArray[np.intp]:
+def assign_classes(cohort: Cohort, classes: Mapping[str, list[str]]) -> NDArray[np.intp]:
     """(patients,) position of each patient's class: the named ones, `other`, unknown; all 0 where there are none."""
     if not classes:
         return np.zeros(len(cohort), dtype=np.intp)
@@ -155,7 +156,7 @@ def classed(cohort: Cohort, classes: Mapping[str, list[str]]) -> NDArray[np.intp
     return np.where(codes < 0, len(classes) + 1, codes)
 
 
-def tracks(train: Cohort) -> list[str]:
+def choose_tracks(train: Cohort) -> list[str]:
     """The clinical columns shown above the alterations: of few levels, best known, of the disease first."""
     schema = train.schema
     usable = [
@@ -176,14 +177,14 @@ def rows_of(cohort: Cohort, like: Cohort, shown: Sequence[str], classes: Mapping
         like: the real patients, who decide the levels of clinical columns.
     """
     assert cohort.alterations is not None
-    group = classed(cohort, classes)
+    group = assign_classes(cohort, classes)
     states = cohort.alterations[list(shown)].to_numpy(float)
     order = np.lexsort((*[-np.nan_to_num(column, nan=-1.0) for column in states.T[::-1]], group))
     found = []
     if classes:
         codes = np.where(group > len(classes), UNKNOWN_CODE, group).astype(np.int8)
         found.append(Row("molecular class", codes[order], (*CLASS_COLOURS[: len(classes)], OTHER_COLOUR)))
-    for name in tracks(like):
+    for name in choose_tracks(like):
         levels = like.schema.columns[name].categories
         known = pd.Categorical(cohort.clinical[name].astype(object), categories=list(levels)).codes
         steps = np.linspace(0, len(SHADES) - 1, len(levels)).round().astype(int)
@@ -199,7 +200,7 @@ def released_rows(rows: Sequence[Row], group: NDArray[np.intp]) -> list[Row]:
 
     Within a class a row shows how many patients have each of its values. A class of which one to four patients have
     some value is hidden in this row; so is, where hidden patients with a value are fewer than five in all, the class
-    with the fewest others of that value, until the total of the row tells nothing of one class.
+    with the fewest others of that value, until the total of the row reveals nothing of one class.
 
     Args:
         group: (patients,) class of each, in the order of the rows, ascending.
@@ -233,7 +234,7 @@ def released_codes(codes: Codes, classes: Sequence[tuple[int, int]]) -> Codes:
     return released
 
 
-def oncoprint_figure(
+def draw_oncoprint(
     real: Cohort, synthetic: Cohort, shown: Sequence[str], classes: Mapping[str, list[str]], release: bool
 ) -> Figure:
     """Real and synthetic patients side by side: class, clinical columns and alterations, a column for each patient."""
@@ -241,7 +242,7 @@ def oncoprint_figure(
     for cohort in (real, synthetic):
         rows = rows_of(cohort, real, shown, classes)
         if release and cohort is real:
-            rows = released_rows(rows, np.sort(classed(cohort, classes)))
+            rows = released_rows(rows, np.sort(assign_classes(cohort, classes)))
         sides.append(rows)
     count = len(sides[0])
     figure, axes = new_figure(9.6, 0.175 * count + 1.75, ncols=2)
@@ -290,7 +291,7 @@ def _pixels(rows: Sequence[Row]) -> NDArray[np.uint8]:
     return image
 
 
-def pair_odds(alterations: Matrix, release: bool) -> tuple[Matrix, NDArray[np.bool_], NDArray[np.bool_]]:
+def compute_pair_odds(alterations: Matrix, release: bool) -> tuple[Matrix, NDArray[np.bool_], NDArray[np.bool_]]:
     """(events, events) log odds ratios, NaN where they are not shown; which pairs are found; which are hidden.
 
     alterations: (patients, events) of 0/1/NaN. Shown are pairs expected together in at least five patients by chance,
@@ -311,14 +312,14 @@ def pair_odds(alterations: Matrix, release: bool) -> tuple[Matrix, NDArray[np.bo
     return np.where(shown, odds, np.nan), discoveries(fisher_exact(counts), shown, FOUND), hidden
 
 
-def co_mutation_figure(real: Cohort, synthetic: Cohort, shown: Sequence[str], release: bool) -> Figure:
+def draw_co_mutation(real: Cohort, synthetic: Cohort, shown: Sequence[str], release: bool) -> Figure:
     """Log odds ratios of all pairs: real patients below the diagonal, synthetic ones above it."""
     from matplotlib.colors import ListedColormap
 
     assert real.alterations is not None
     assert synthetic.alterations is not None
-    below, found_below, hidden = pair_odds(real.alterations[list(shown)].to_numpy(float), release)
-    above, found_above, _ = pair_odds(synthetic.alterations[list(shown)].to_numpy(float), False)
+    below, found_below, hidden = compute_pair_odds(real.alterations[list(shown)].to_numpy(float), release)
+    above, found_above, _ = compute_pair_odds(synthetic.alterations[list(shown)].to_numpy(float), False)
     count = len(shown)
     lower = np.tril(np.ones((count, count), dtype=bool), -1)
     values: Matrix = np.where(lower, below, above)
@@ -347,7 +348,7 @@ def co_mutation_figure(real: Cohort, synthetic: Cohort, shown: Sequence[str], re
     return figure
 
 
-def survival_by_class(real: Cohort, synthetic: Cohort, classes: Mapping[str, list[str]]) -> Figure | None:
+def draw_survival_by_class(real: Cohort, synthetic: Cohort, classes: Mapping[str, list[str]]) -> Figure | None:
     """Kaplan-Meier curves of the primary endpoint by molecular class; None where fewer than two classes have curves."""
     if not real.schema.endpoints:
         return None

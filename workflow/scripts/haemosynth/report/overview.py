@@ -24,8 +24,8 @@ MARKERS = ("o", "s", "^", "D", "v")
 PILLARS = {
     "fidelity": "Do synthetic patients look like real ones?",
     "diversity": "Do they cover the variety of real ones?",
-    "utility": "Can one learn from them what one learns from real ones?",
-    "privacy": "Do they give training patients away?",
+    "utility": "Does an analysis of them lead to the same conclusions?",
+    "privacy": "Do they reveal training patients?",
 }
 
 
@@ -53,7 +53,7 @@ def median_follow_up(time: pd.Series, event: pd.Series) -> float:
 
 
 def share(number: float, total: float, release: bool) -> str:
-    """A part of patients in percent; in a release it does not give away the count under five behind it."""
+    """A part of patients in percent; in a release it does not reveal the count under five behind it."""
     if not total:
         return "unknown"
     if release and 0 < number < MIN_CELL_COUNT:
@@ -83,7 +83,7 @@ def level_counts(values: pd.Series, release: bool, shown: int = 6) -> str:
     return ", ".join(text)
 
 
-def overview(train: Cohort, holdout: Cohort, release: bool) -> Overview:
+def summarise_cohort(train: Cohort, holdout: Cohort, release: bool) -> Overview:
     """Patients, endpoints, columns and alterations of the real cohort (train and holdout together).
 
     Args:
@@ -154,7 +154,7 @@ def _reason(reason: str, release: bool) -> str:
     return re.sub(r"^\d+ carriers in train, fewer", "fewer carriers in train", category(reason))
 
 
-def survival_figure(train: Cohort, holdout: Cohort) -> Figure | None:
+def draw_survival(train: Cohort, holdout: Cohort) -> Figure | None:
     """Kaplan-Meier curves of every endpoint in training and held-out patients, with the log-rank test that they are the
     same: whether the split is fair to outcomes. None where no endpoint is known on both sides.
 
@@ -191,7 +191,7 @@ def survival_figure(train: Cohort, holdout: Cohort) -> Figure | None:
     return figure
 
 
-def scorecard_figure(stages: pd.DataFrame, scorecard: pd.DataFrame, generators: Sequence[str]) -> Figure:
+def draw_scorecard(stages: pd.DataFrame, scorecard: pd.DataFrame, generators: Sequence[str]) -> Figure:
     """Every stage of these generators between floor (0) and ceiling (1): mean with 95 % interval, and its metrics.
 
     One panel for each pillar, one row for each stage and modality. Metrics are the small pale marks, each drawn at the
@@ -247,7 +247,7 @@ def scorecard_figure(stages: pd.DataFrame, scorecard: pd.DataFrame, generators: 
     return figure
 
 
-def history_figure(history: pd.DataFrame, title: str) -> Figure:
+def draw_history(history: pd.DataFrame, title: str) -> Figure:
     """The curves of a fit over its steps."""
     curves = [name for name in history.columns if name != "step" and history[name].notna().any()]
     figure, axes = new_figure(3.2 * max(1, len(curves)), 2.4, ncols=max(1, len(curves)), squeeze=False)

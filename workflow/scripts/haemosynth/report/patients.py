@@ -42,7 +42,7 @@ def _panels() -> list[ModuleType]:
     return [load(name, "panel") for name in NAMES if offers(name, "panel")]
 
 
-def archetypes(synthetic: Cohort, train: Cohort) -> Archetypes:
+def find_archetypes(synthetic: Cohort, train: Cohort) -> Archetypes:
     """Clusters of training patients, and the nearest centre of each synthetic patient.
 
     One cluster for 15 training patients, at most twelve; clusters of fewer than five patients are left out.
@@ -64,7 +64,7 @@ def archetypes(synthetic: Cohort, train: Cohort) -> Archetypes:
     return Archetypes(members, neighbours(made, centres, 1)[1][:, 0])
 
 
-def chosen(synthetic: Cohort, found: Archetypes) -> list[int]:
+def choose_patients(synthetic: Cohort, found: Archetypes) -> list[int]:
     """Positions of the patients shown: of those with the most modalities the first in the table that is nearest to each
     of the archetypes that most synthetic patients are nearest to. Nobody picks them by their looks."""
     whole = np.zeros(len(synthetic))
@@ -78,10 +78,10 @@ def chosen(synthetic: Cohort, found: Archetypes) -> list[int]:
     return turns[:SHOWN]
 
 
-def patients_figure(synthetic: Cohort, train: Cohort) -> Figure:
+def draw_patients(synthetic: Cohort, train: Cohort) -> Figure:
     """About four synthetic patients, a line each: record, alterations, programmes and image where there are any."""
-    found = archetypes(synthetic, train)
-    shown = chosen(synthetic, found)
+    found = find_archetypes(synthetic, train)
+    shown = choose_patients(synthetic, found)
     drawings = [(panel.WIDTH, draw) for panel in _panels() if (draw := panel.prepare(synthetic, train)) is not None]
     widths = [RECORD_WIDTH, *(width for width, _ in drawings)]
     columns = _columns(train)

@@ -23,7 +23,7 @@ USUAL = frozenset({"header", "comment before the header", "blank line", "last li
 REASONS = (
     "identifier", "whole numbers of which nearly every patient has another", "date", "constant", "no value recorded",
     "text, nearly every patient has another", "the outcome in other words", "no secondary endpoint",
-    "tells who was sequenced", "event of an endpoint that is not listed", "time of an endpoint that is not listed",
+    "says who was sequenced", "event of an endpoint that is not listed", "time of an endpoint that is not listed",
 )  # fmt: skip
 UNLISTED = re.compile(r"(event|time) of \S.*, which the study ")
 
@@ -40,7 +40,7 @@ def count(number: float, release: bool) -> str:
     return f"under {MIN_CELL_COUNT}" if release and 0 < number < MIN_CELL_COUNT else f"{int(number)}"
 
 
-def what_was_read(cohort: Cohort, left: Mapping[str, pd.DataFrame] | None = None, place: str = "") -> list[str]:
+def list_what_was_read(cohort: Cohort, left: Mapping[str, pd.DataFrame] | None = None, place: str = "") -> list[str]:
     """The account of a cohort for those who hold it, at most 30 lines.
 
     Args:
@@ -99,7 +99,7 @@ def _file(file: FileRead) -> str:
 
 
 def _by_column(schema: Schema) -> str:
-    told = [name for name, reason in schema.excluded.items() if reason.startswith("tells who was sequenced")]
+    told = [name for name, reason in schema.excluded.items() if reason.startswith("says who was sequenced")]
     return f"by the column {told[0]}" if told else ""
 
 
@@ -170,4 +170,4 @@ def read_summary(folder: Path) -> list[str]:
         return []
     files = {modality: folder / f"{modality}_left.tsv" for modality in FURTHER}
     left = {modality: read_table(file) for modality, file in files.items() if file.is_file()}
-    return what_was_read(read_cohort(folder), left, str(folder / "schema.yaml"))
+    return list_what_was_read(read_cohort(folder), left, str(folder / "schema.yaml"))

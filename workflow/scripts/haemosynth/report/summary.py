@@ -11,7 +11,7 @@ from haemosynth.privacy.release_check import overridden
 SLOWEST = 5  # jobs that are named
 
 
-def work_done(benchmarks: Path, since: float, seconds: float) -> str:
+def sum_work(benchmarks: Path, since: float, seconds: float) -> str:
     """What a run has done, in two lines: its jobs, time, memory, and the slowest jobs; empty where there was no job.
 
     Args:
@@ -35,7 +35,7 @@ def work_done(benchmarks: Path, since: float, seconds: float) -> str:
     )
 
 
-def summary(folder: Path, published: Sequence[str]) -> str:
+def summarise_study(folder: Path, published: Sequence[str]) -> str:
     """The scorecard of a cohort in a few lines, and where to read on.
 
     Args:

@@ -37,10 +37,10 @@ NOTE = (
     "Standardised difference: of means, shares, or the distribution over all levels (Austin, Stat Med 2009; Yang and "
     "Dalton, SAS Global Forum 2012); below 0.1 is commonly taken as balanced."
 )
-NOTE_RELEASED = " Counts under five of real patients are withheld, and rare levels are taken together."
+NOTE_RELEASED = " Counts under five of real patients are withheld, and rare levels are combined."
 
 
-def table_one(real: Cohort, synthetic: Cohort, release: bool) -> pd.DataFrame:
+def make_table_one(real: Cohort, synthetic: Cohort, release: bool) -> pd.DataFrame:
     """One row for each number, level, alteration and endpoint: HEAD as columns, all of them text.
 
     The name of a column with levels has a row of its own; the rows of its levels follow and begin with two spaces.

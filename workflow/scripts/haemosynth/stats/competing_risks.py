@@ -98,7 +98,7 @@ def incidence_distance(first: CumulativeIncidence, second: CumulativeIncidence, 
 
 
 def states_at(courses: list[Course], horizon: float) -> tuple[Codes, Vector]:
-    """The state of each patient at a time, and weights that stand for those censored before.
+    """The state of each patient at a time, and weights that replace those censored before.
 
     A state is which events have come so far, and whether the patient is alive; its code has bit j for the event of
     `courses[j]`, and bit `len(courses)` for death. Patients whose state is not known then have the weight 0, the

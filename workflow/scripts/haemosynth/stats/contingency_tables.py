@@ -29,7 +29,7 @@ CLINICAL, GENOMIC, JOINT_MODALITY = RECORD, ALTERED, "joint"
 class Coding:
     """Columns and alterations as states, fixed by training patients.
 
-    numbers: inner cut points of every number, a value equal to one stands below it. levels: known levels of every
+    numbers: inner cut points of every number, a value equal to one is below it. levels: known levels of every
     column of levels; a level unknown to them is one state more. Derived columns are left out: they add no variety.
     """
 
@@ -111,7 +111,7 @@ def strongest(
 ) -> tuple[tuple[int, ...], ...]:
     """The `most` sets of `order` (2 or 3) columns of every modality with the largest sum of pairwise associations.
 
-    In sets of both modalities only pairs across them count. No column stands in more than `repeats` sets of a
+    In sets of both modalities only pairs across them count. No column is in more than `repeats` sets of a
     modality, or the endpoints, which are strongly coupled, would fill them all.
     """
     sets = np.array(list(combinations(range(len(association)), order)), dtype=np.intp).reshape(-1, order)

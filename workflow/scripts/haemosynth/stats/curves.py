@@ -99,7 +99,7 @@ def draw_curves(axis: Any, curves: Sequence[tuple[str, str, Curve]], end: float)
 
 
 def draw_at_risk(axis: Any, above: Any, curves: Sequence[tuple[str, str, Curve]], size: float = 8) -> None:
-    """The table of patients at risk under the axis `above`, at its ticks; counts below five are told as such."""
+    """The table of patients at risk under the axis `above`, at its ticks; counts below five are marked as such."""
     end = above.get_xlim()[1]
     ticks = [tick for tick in above.get_xticks() if 0 <= tick <= end]
     axis.set(xticks=[], yticks=[], xlim=(0, end), ylim=(-0.6, len(curves) - 0.1))

@@ -55,7 +55,7 @@ def aalen_johansen(
 def joined(origin: Codes, target: Codes, start: Vector, stop: Vector) -> tuple[Codes, Codes, Vector, Vector]:
     """The stays with those of no length taken out: who enters and leaves a state at one time goes straight on.
 
-    Stays of one course stand one after the other.
+    Stays of one course are one after the other.
     """
     origin, target, start, stop = origin.copy(), target.copy(), start.copy(), stop.copy()
     for i in np.flatnonzero((stop <= start) & (start > 0) & (target >= 0)):
@@ -100,7 +100,7 @@ def one_step_effects(
     """Log hazard ratio of every covariate alone, by one step from 0, and its information.
 
     U / I of Cox's partial likelihood at 0: U is the covariance with the martingale residuals of Nelson-Aalen, I the sum
-    over events of the variance among those at risk. Unknown covariates (NaN) stand at the mean.
+    over events of the variance among those at risk. Unknown covariates (NaN) are at the mean.
 
     Args:
         length: (stays,); event: (stays,); covariates: (stays, p). prior: information that is added, which holds effects

@@ -32,7 +32,7 @@ class Network:
     """A fitted network.
 
     names, states: of each variable. edges: (variables, variables). tables: for each variable (configurations of its
-    parents, states), rows sum to 1; parents stand in the order of `names`, the last one runs fastest.
+    parents, states), rows sum to 1; parents are in the order of `names`, the last one runs fastest.
     """
 
     names: tuple[str, ...]
@@ -72,7 +72,7 @@ def hill_climb(
     Args:
         codes: (variables, patients) without missing.
         levels: (variables,) number of levels.
-        allowed: (variables, variables), whether i -> j may stand in the network.
+        allowed: (variables, variables), whether i -> j may be in the network.
         most_parents: parents of a variable at most.
         patience: steps without a better network after which the search ends; 0 is plain hill climbing.
         tenure: steps for which a pair rests, unless its change gives a better network than any before; fewer than
@@ -89,7 +89,7 @@ def hill_climb(
 def edge_strengths(
     tables: Codes, levels: Codes, allowed: Flags, rows: Codes, most_parents: int = 4, patience: int = 50
 ) -> Matrix:
-    """The share of resamples in whose network each edge stands.  -> (variables, variables), [i, j] for i -> j
+    """The share of resamples in whose network each edge occurs.  -> (variables, variables), [i, j] for i -> j
 
     Friedman, Goldszmidt and Wyner, UAI 1999. The strength of a pair, whatever its direction, is the sum with the
     transpose.
@@ -189,7 +189,7 @@ def equivalence_class(edges: Flags, allowed: Flags | None = None) -> Flags:
 
     [i, j] and [j, i] are both True where the direction differs between them. Skeleton, colliders of unconnected
     parents, and Meek's rules 1 to 3 (Meek, UAI 1995). With `allowed`, (variables, variables), what those of them share
-    whose edges may all stand: rule 4 is then needed too.
+    whose edges are all allowed: rule 4 is then needed too.
     """
     linked = edges | edges.T
     apart = ~linked & ~np.eye(len(edges), dtype=bool)

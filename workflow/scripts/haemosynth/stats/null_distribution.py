@@ -1,9 +1,9 @@
 """What an attack finds by chance: training and unseen patients exchanged at random.
 
-A release that remembers nobody cannot tell training from unseen patients: who is called a training patient is then
-arbitrary, and every exchange of the labels is as likely as the true one (Fisher's randomisation test). Statistics of
-scores that were computed without looking at the labels are therefore exact under this null, at any size of the cohort
-and for the worst of any number of attacks.
+A release that remembers nobody cannot distinguish training from unseen patients: who is called a training patient is
+then arbitrary, and every exchange of the labels is as likely as the true one (Fisher's randomisation test). Statistics
+of scores that were computed without looking at the labels are therefore exact under this null, at any size of the
+cohort and for the worst of any number of attacks.
 """
 
 from __future__ import annotations

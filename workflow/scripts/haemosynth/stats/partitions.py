@@ -14,7 +14,7 @@ def adjusted_rand(first: Labels, second: Labels) -> float:
     """Adjusted Rand index of two partitions of the same patients (Hubert and Arabie, J Classif 1985;2:193).
 
     1 for the same partition, 0 on average for partitions that have nothing in common but their sizes, and 0 where one
-    of the two has a single part: it tells no two patients apart, even if the other does not either.
+    of the two has a single part: it distinguishes no two patients, even if the other does not either.
     """
     from sklearn.metrics import adjusted_rand_score
 

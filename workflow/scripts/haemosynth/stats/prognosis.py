@@ -89,7 +89,7 @@ def calibration_slope(risk: Vector, time: Vector, event: Vector) -> float:
 def hazard_agreement(truth: CoxModel, learned: CoxModel) -> list[tuple[str, float, str]]:
     """Comparisons of Cox models of the same covariates: metric, value, why there is none.
 
-    The formulas stand in METRICS of the stage `survival`.
+    The formulas are in METRICS of the stage `survival`.
     """
     a, b, error_a, error_b = truth.log_hazard, learned.log_hazard, truth.standard_error, learned.standard_error
     weight = error_a**-2

@@ -1,6 +1,6 @@
-"""Quantile functions that give no training patient's number away: one simple piece for at least 48 patients.
+"""Quantile functions that reveal no training patient's number: one simple piece for at least 48 patients.
 
-A release that is denser round the recorded numbers of training patients than round those of other patients tells who
+A release that is denser around the recorded numbers of training patients than around those of others reveals who
 took part, column by column (stage `disclosure`, attack `values`). A quantile function through every recorded value is
 such a release. Here only some quantiles are kept, each half way between two recorded values, and between them runs a
 smooth monotone curve (Fritsch and Carlson, SIAM J Numer Anal 1980;17:238); the first and the last piece, which may be

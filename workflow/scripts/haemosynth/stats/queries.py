@@ -116,9 +116,9 @@ def conditional_probabilities(joint: Matrix, asked: Sequence[int], queries: Sequ
 
 
 def known_parents(edges: Flags, allowed: Flags) -> Flags:
-    """(variables,) whether the parents of a variable are the same in every network that data cannot tell from this one.
+    """(variables,) whether the parents of a variable are the same in every network that is equivalent for data.
 
-    That is, colliders and the edges that may not stand fix the direction of each of its edges. Adjustment for the
+    That is, colliders and the edges that are not allowed fix the direction of each of its edges. Adjustment for the
     parents then closes every back door (Pearl, Biometrika 1995;82:669; Maathuis, Kalisch and Buhlmann, Ann Stat
     2009;37:3133).
     """

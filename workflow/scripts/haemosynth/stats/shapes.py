@@ -1,7 +1,7 @@
 """Quantile functions of many columns: each its mean and standard deviation, and shapes that columns share.
 
-A distribution through the recorded values of every column names those who were recorded: one column tells little,
-hundreds together tell nearly all (attack `values`). Shapes that all columns share tell of nobody.
+A distribution through the recorded values of every column names those who were recorded: one column reveals little,
+hundreds together reveal nearly all (attack `values`). Shapes that all columns share reveal nobody.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def check_cohort(config: Mapping[str, Any], name: str, root: Path) -> Checked:
 
 
 def _record(name: str, whole: Mapping[str, Any], mistakes: Mistakes) -> tuple[Cohort | None, pd.Index | None]:
-    """The cohort, where it can be made, and its patients. Keys that are wrong are told and then left aside."""
+    """The cohort, where it can be made, and its patients. Wrong keys are reported and then left aside."""
     wrong = RECORDS.faults(name, whole)
     for lines in wrong.values():
         mistakes.add(lines)
@@ -144,7 +144,7 @@ def _splits(config: Mapping[str, Any], name: str, whole: Mapping[str, Any], coho
                 read_checked(quotas, train, config.get("synthetic_patients"))
 
 
-def advices(line: str) -> list[dict[str, Any]]:
+def find_advice(line: str) -> list[dict[str, Any]]:
     """The settings of a cohort that a line offers, in backticks, in their order."""
     found = []
     for text in line.split("`")[1::2]:
@@ -157,11 +157,11 @@ def advices(line: str) -> list[dict[str, Any]]:
     return found
 
 
-def mended(entry: Mapping[str, Any], lines: Iterable[str]) -> dict[str, Any]:
+def mend(entry: Mapping[str, Any], lines: Iterable[str]) -> dict[str, Any]:
     """The keys of a cohort's entry that change, in full, with the first advice of every line taken."""
     changed: dict[str, Any] = {}
     for line in lines:
-        for key, value in next(iter(advices(line)), {}).items():
+        for key, value in next(iter(find_advice(line)), {}).items():
             changed[key] = _joined(changed.get(key, entry.get(key)), value)
     return changed
 
@@ -177,7 +177,7 @@ def _joined(old: Any, new: Any) -> Any:
     return new
 
 
-def pasted(changed: Mapping[str, Any]) -> list[str]:
+def format_entry(changed: Mapping[str, Any]) -> list[str]:
     """Settings as lines of YAML, to be pasted into a cohort's entry: one for each column or key."""
     lines: list[str] = []
     for key, value in changed.items():

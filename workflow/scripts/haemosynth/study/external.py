@@ -22,7 +22,7 @@ def read_external(path: Path, train: Cohort) -> Cohort:
     Without `alterations` nobody was sequenced: the genomic stages then have nothing to compare.
 
     Raises:
-        InputError: a table or column is missing, a patient stands twice, or a value is not one the column can hold.
+        InputError: a table or column is missing, a patient occurs twice, or a value is not one the column can hold.
     """
     files = {file.stem: file for file in sorted(path.glob("*")) if file.suffix in ENDINGS} if path.is_dir() else {}
     clinical_file = path if path.is_file() else files.get(RECORD)
@@ -33,7 +33,7 @@ def read_external(path: Path, train: Cohort) -> Cohort:
         table.insert(0, "patient_id", [f"S{number:06d}" for number in range(1, len(table) + 1)])
     table = table.assign(patient_id=table["patient_id"].astype(str)).set_index("patient_id")
     if table.index.has_duplicates:
-        raise InputError(f"{clinical_file}: patient {table.index[table.index.duplicated()][0]} stands more than once")
+        raise InputError(f"{clinical_file}: patient {table.index[table.index.duplicated()][0]} occurs more than once")
     for name, column in train.schema.columns.items():
         if name not in table:
             raise InputError(f"{clinical_file}: column {name} is missing")

@@ -17,13 +17,13 @@ from haemosynth.validate import DEFAULT_STAGES, STAGES
 DISEASE = "myeloma"  # of a simulated cohort that names none
 
 
-def merged(*settings: Mapping[str, Any]) -> dict[str, Any]:
+def merge(*settings: Mapping[str, Any]) -> dict[str, Any]:
     """Later settings laid over earlier ones: dictionaries key by key, everything else replaced."""
     result: dict[str, Any] = {}
     for layer in settings:
         for key, value in layer.items():
             old = result.get(key)
-            result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+            result[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
     return result
 
 
@@ -36,24 +36,24 @@ def read_settings(root: Path, studies: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: a file is missing, no YAML, or holds a key twice.
     """
-    config = merged(*(_settings_of(path) for path in (root / "config" / "config.yaml", *map(Path, studies))))
+    config = merge(*(_settings_of(path) for path in (root / "config" / "config.yaml", *map(Path, studies))))
     if config.get("cohorts"):
         return config
-    return merged(config, _settings_of(root / "config" / "studies" / "demo.yaml"))
+    return merge(config, _settings_of(root / "config" / "studies" / "demo.yaml"))
 
 
 def _settings_of(path: Path) -> dict[str, Any]:
     import yaml
 
     class Once(yaml.SafeLoader):
-        """YAML whose keys stand once: of two the first would be lost without a word."""
+        """YAML whose keys occur once: of two the first would be lost without a word."""
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
             for position, (key, _) in enumerate(node.value):
                 if isinstance(key, yaml.ScalarNode) and key.value != "<<" and key.value in keys[:position]:
                     raise InputError(
-                        f"{path}, line {key.start_mark.line + 1}: the key {key.value!r} stands twice; write what both "
+                        f"{path}, line {key.start_mark.line + 1}: the key {key.value!r} occurs twice; write what both "
                         f"say under one"
                     )
             return super().construct_mapping(node, deep)
@@ -126,7 +126,7 @@ def update_names(config: dict[str, Any]) -> list[str]:
     """Put the present names of modalities in place of those of earlier versions in a study's settings.
 
     Returns:
-        a line for each, that says where it stands and what the modality is called now. Where a study has both names,
+        a line for each, that says where it is and what the modality is called now. Where a study has both names,
         the entry of the former one is left, and `check` says that it is unknown.
     """
     lines = []
@@ -226,7 +226,7 @@ def _check_references(config: Mapping[str, Any]) -> None:
             )
     for cohort in config["cohorts"]:
         for recipe in (name for name in config["compare"] if name in generators and name not in external):
-            missing = sorted(set(modalities(config, cohort)) - set(with_defaults(generators[recipe], methods)))
+            missing = sorted(set(modalities(config, cohort)) - set(add_defaults(generators[recipe], methods)))
             if missing:
                 raise InputError(
                     f"config: generators.{recipe}: cohort {cohort} needs a method for {', '.join(missing)}"
@@ -289,7 +289,7 @@ def _check_joint(recipe: str, entries: Mapping[str, Mapping[str, Any]]) -> None:
         )
 
 
-def with_defaults(recipe: Mapping[str, Any], methods: Mapping[str, Any]) -> dict[str, Any]:
+def add_defaults(recipe: Mapping[str, Any], methods: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe with the first method of every further modality that it does not name.
 
     A differentially private recipe has those that it names alone: others would give no guarantee.
@@ -307,7 +307,7 @@ def fill_in(config: dict[str, Any]) -> None:
         name for name in STAGES if name in DEFAULT_STAGES or (STAGES[name].balanced and config.get("balance"))
     ]
     config["generators"] = {
-        name: recipe if "external" in recipe else with_defaults(recipe, config["methods"])
+        name: recipe if "external" in recipe else add_defaults(recipe, config["methods"])
         for name, recipe in config["generators"].items()
     }
 

@@ -57,7 +57,7 @@ def split(
     train = replace(
         train, clinical=train.clinical.assign(**{name: clipped(train.clinical[name], limits[name]) for name in limits})
     )
-    schema = learned_schema(train, panel)
+    schema = learn_schema(train, panel)
     schema = replace(
         schema,
         notes=tuple(
@@ -68,7 +68,7 @@ def split(
     return _with_schema(train, schema), _with_schema(holdout, schema)
 
 
-def halves(holdout: Cohort, rng: np.random.Generator) -> tuple[Cohort, Cohort]:
+def halve(holdout: Cohort, rng: np.random.Generator) -> tuple[Cohort, Cohort]:
     """The holdout in two random halves, (fresh, control), each in table order; an odd patient goes to control."""
     order = rng.permutation(len(holdout))
     half = len(holdout) // 2
@@ -127,7 +127,7 @@ def _factor(cohort: Cohort, name: str) -> pd.Series:
     return values.astype("object").where(values.notna(), "missing").astype(str).reset_index(drop=True)
 
 
-def learned_schema(train: Cohort, panel: Any) -> Schema:
+def learn_schema(train: Cohort, panel: Any) -> Schema:
     """The schema with everything that is not declared as training patients show it.
 
     Raises:

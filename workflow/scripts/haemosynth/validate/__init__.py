@@ -35,7 +35,7 @@ class Stage(NamedTuple):
     runtime: minutes. gpu: whether a GPU serves it. all_modalities: it reads every modality that the cohort has. pool:
     it reads the long draw that the release is the first part of. models: it reads fitted trees of pairs. refits: it
     fits the recipe again. of_published: it asks about what is published alone. by_default: it runs where a study names
-    no stages. balanced: it is told the quotas of a study, and runs where there are some and no stages are named.
+    no stages. balanced: it is given the quotas of a study, and runs where there are some and no stages are named.
     beside: endings of further files that it writes, for whoever holds the results and for no release. module and
     about are filled in from the file: its dotted name, and the first line of its description.
     """

@@ -186,7 +186,7 @@ class _Results:
 
 
 def _no_signal(reading: _Reading, ceiling: int, floor: int) -> bool:
-    """Whether the ceiling cannot be told from the floor, or lies below it."""
+    """Whether the ceiling cannot be distinguished from the floor, or lies below it."""
     gap = reading.cloud[:, floor] - reading.cloud[:, ceiling]
     return bool(np.quantile(gap, TAILS[0]) <= 0)
 
@@ -253,8 +253,9 @@ def composites(scored: Sequence[Score]) -> pd.DataFrame:
     """One number per generator, pillar and modality, with its parts.
 
     The mean over stages of the mean over a stage's scored metrics of `relative`, each first held between 0 and 1, so
-    that no single metric drowns the others. The rows (fidelity, clinical) and (fidelity, genomic) stand where the
-    literature gives a clinical and a genomic synthetic fidelity; other definitions, not comparable numbers.
+    that no single metric outweighs the others. The rows (fidelity, clinical) and (fidelity, genomic) take the
+    place of the literature's clinical and genomic synthetic fidelity; their definitions differ, and their numbers
+    cannot be compared.
     """
     rows = []
     for group, stages in _by_stage(scored).items():

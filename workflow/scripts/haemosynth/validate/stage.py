@@ -21,8 +21,8 @@ class Metric:
 
     kind: `error` (0 is best), `agreement` (1 is best), `target` (`target` is best) or `descriptive` (never scored).
     references: (ceiling, floor), the two candidates that it is read between. Joint metrics have the floor
-        `independent`, univariate and burden metrics `uniform`; privacy stands between `fresh` (unseen real
-        patients offered as if they were the release) and `real` (the training patients themselves).
+        `independent`, univariate and burden metrics `uniform`; privacy lies between `fresh` (unseen real
+        patients treated as if they were the release) and `real` (the training patients themselves).
     interval: `bootstrap` over patients of both sides; `subsample`, halves of both sides without replacement, where
         duplicated patients would bias the metric (neighbours, classifiers); `attack`, a bootstrap over the patients
         attacked (train and control), the release as it is.
@@ -68,9 +68,9 @@ class Comparison:
     """A candidate beside real patients that no generator has seen.
 
     real: the holdout. candidate: synthetic patients, or a reference. train: the patients the generators learned from.
-    control: for privacy, the half of the holdout that is never offered as a release (the other half is `fresh`).
+    control: for privacy, the half of the holdout that is never treated as a release (the other half is `fresh`).
     prepared: what the stage's `prepare` learned, once for all resamples. pool: further records of the same generator,
-    of which the release is the first part; None: the candidate stands for itself. models: modality -> the fitted model
+    of which the release is the first part; None: the candidate represents itself. models: modality -> the fitted model
     (`generate.fitted.Fitted`) that made the candidate, where an attack is made for it. resampled: whether this is one
     of the hundreds of resamples behind an interval, for which a stage may take a faster way to the same number.
     """

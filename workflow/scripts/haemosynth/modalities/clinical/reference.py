@@ -25,7 +25,7 @@ def reference(kind: str, train: Cohort, n: int, rng: np.random.Generator) -> Coh
 
     independent and uniform are controls: derived columns are drawn alone like all others and hard constraints between
     columns do not hold. `real` keeps its patient identifiers and disregards n. The fourth reference, `fresh`, is
-    half of the holdout (`study.split.halves`): the best case of privacy.
+    half of the holdout (`study.split.halve`): the best case of privacy.
 
     Raises:
         InputError: an unknown kind.

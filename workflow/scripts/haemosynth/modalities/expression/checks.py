@@ -12,7 +12,7 @@ CHECKS = {
     ),
     "expression_membership_auc": Check(
         "expression_memory", 0.6,
-        "how well the worst attack on expression tells training from unseen patients; 0.5 is guessing",
+        "how well the worst attack on expression distinguishes training from unseen patients; 0.5 is guessing",
         modality="expression",
     ),
 }  # fmt: skip

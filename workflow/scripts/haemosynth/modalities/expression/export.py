@@ -7,7 +7,7 @@ from haemosynth.modalities.expression.part import expression_of, has_expression
 from haemosynth.privacy.tiers import stamped
 
 
-def describe(cohort: Cohort, tier: str = "open") -> list[str]:
+def describe(cohort: Cohort, tier: str = "open", balanced: bool = False) -> list[str]:
     """The line of the data card, where the cohort has expression."""
     if not has_expression(cohort):
         return []
@@ -15,5 +15,5 @@ def describe(cohort: Cohort, tier: str = "open") -> list[str]:
     patients, genes = own.shape
     return [
         f"- gene expression ({own.uns['values']}): {genes} genes of {patients} patients; the others have none. "
-        f"`{stamped('cohort.h5mu', tier)}` holds record, alterations and expression together."
+        f"`{stamped('cohort.h5mu', tier, balanced)}` holds record, alterations and expression together."
     ]

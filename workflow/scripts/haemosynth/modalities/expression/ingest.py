@@ -145,7 +145,7 @@ def _file(name: str, entry: Mapping[str, Any], chosen: Mapping[str, Any]) -> tup
 
 
 def _samples(entry: Mapping[str, Any]) -> dict[str, str]:
-    """The patient of each sample of a cBioPortal study, the sample that stands for the patient before the others."""
+    """The patient of each sample of a cBioPortal study, the sample that represents the patient before the others."""
     from haemosynth.modalities.clinical.ingest.cbioportal import samples_in_order
 
     return samples_in_order(entry) if entry["format"] == "cbioportal" else {}
@@ -175,7 +175,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
         and not whole.obs_names.isin(cohort.patients).any()
     ):
         whole = whole.T.copy()
-        left.append(("table", path.name, "the patients stand in var, and not in obs: read the other way round"))
+        left.append(("table", path.name, "the patients are in var, and not in obs: read the other way round"))
     if not whole.n_obs or not whole.n_vars:
         raise InputError(f"{path}: {whole.n_obs} rows and {whole.n_vars} genes; expected values of both")
     owners = list(map(_plain, whole.obs_names if column is None else whole.obs[column]))
@@ -308,7 +308,7 @@ def _numbers(frame: pd.DataFrame, table: Table, rows: list[Any]) -> np.ndarray:
     """The cells as numbers, missing NaN.
 
     Raises:
-        InputError: a cell that is no number; the line says where it stands.
+        InputError: a cell that is no number; the line says where it is.
     """
     numbers = plain_matrix(frame, str(table.path)).apply(pd.to_numeric, errors="coerce")
     # A limit of detection, a share or a value with its unit is no level of expression.
@@ -349,10 +349,10 @@ def _genes(found: AnnData, left: Left) -> AnnData:
         elif missing[j]:
             left.append(("gene", name, f"missing in {missing[j]} patients"))
         elif name in best and mean[best[name]] >= mean[j]:
-            left.append(("gene", name, "stands more than once; the row with the highest mean is kept"))
+            left.append(("gene", name, "occurs more than once; the row with the highest mean is kept"))
         else:
             if name in best:
-                left.append(("gene", name, "stands more than once; the row with the highest mean is kept"))
+                left.append(("gene", name, "occurs more than once; the row with the highest mean is kept"))
             best[name] = j
     keep = sorted(best.values())
     found.var_names = [f"{j}" for j in range(len(names))]

@@ -27,7 +27,7 @@ PROGRAMMES = 6
 def space(train: Cohort) -> Callable[[Cohort], Matrix | None] | None:
     """What places patients by expression, (patients, components), half of the weight of a number of the record each.
 
-    None where too few training patients have expression. A patient without expression stands in the middle.
+    None where too few training patients have expression. A patient without expression is in the middle.
     """
     return place_for_archetypes(NAME, train, LEAST_PATIENTS, partial(standard_components, COMPONENTS))
 

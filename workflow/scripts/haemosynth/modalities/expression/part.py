@@ -45,6 +45,6 @@ def read(path: str | Path) -> Quantities:
     """Read gene expression: one row per patient.
 
     Raises:
-        InputError: the file is missing, or a patient stands twice.
+        InputError: the file is missing, or a patient occurs twice.
     """
     return keep_profiles(read_data(path))

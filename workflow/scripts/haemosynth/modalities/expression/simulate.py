@@ -43,7 +43,7 @@ def simulate_expression(
     """Expression of a part of the patients, and its truth as plain data for JSON.
 
     Args:
-        cohort: the simulated cohort; truth: what `simulate_cohort` told of it (subgroups).
+        cohort: the simulated cohort; truth: what `simulate_cohort` recorded of it (subgroups).
         genes: how many genes, those of the programmes among them.
         folder: `resources/<disease>`.
 

@@ -32,7 +32,7 @@ def lacking(comparison: Comparison) -> str:
 
 
 def measured(cohort: Cohort) -> Cohort:
-    """The patients with expression, row by row as they stand in it; without their mutations."""
+    """The patients with expression, row by row as they are in it; without their mutations."""
     first = np.flatnonzero(~cohort.patients.duplicated())
     rows = first[cohort.patients[first].get_indexer(expression_of(cohort).obs_names)]
     parts: dict[str, Any] = {"clinical": cohort.clinical.iloc[rows]}

@@ -17,7 +17,7 @@ CHECKS = {
     ),
     "history_membership_auc": Check(
         "history_memory", 0.6,
-        "how well the worst attack on paths tells training from unseen patients; 0.5 is guessing",
+        "how well the worst attack on paths distinguishes training from unseen patients; 0.5 is guessing",
         modality="history",
     ),
 }  # fmt: skip

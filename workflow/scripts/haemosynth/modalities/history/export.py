@@ -13,14 +13,14 @@ from haemosynth.privacy.tiers import stamped
 NAMED = "history.tsv"
 
 
-def export(cohort: Cohort, folder: Path, tier: str = "open") -> None:
+def export(cohort: Cohort, folder: Path, tier: str = "open", balanced: bool = False) -> None:
     """Write `tables/history.tsv`: every row of every course, times in months from diagnosis.
 
-    tier: to whom the release may go, which its name says.
+    tier: to whom the release may go; balanced: whether the cohort has quotas. The file's name says both.
     """
     courses = find_courses(cohort)
     if courses is not None:
-        write_table(without_formulas(courses.table), folder / "tables" / stamped(NAMED, tier))
+        write_table(without_formulas(courses.table), folder / "tables" / stamped(NAMED, tier, balanced))
 
 
 def extend_study(cohort: Cohort, folder: Path) -> None:
@@ -33,7 +33,7 @@ def extend_study(cohort: Cohort, folder: Path) -> None:
     write_timelines(courses, folder, told["cancer_study_identifier"])
 
 
-def describe(cohort: Cohort, tier: str = "open") -> list[str]:
+def describe(cohort: Cohort, tier: str = "open", balanced: bool = False) -> list[str]:
     """The line of the data card, where the cohort has histories."""
     courses = find_courses(cohort)
     if courses is None:
@@ -48,6 +48,6 @@ def describe(cohort: Cohort, tier: str = "open") -> list[str]:
     withs = f" with {', '.join(further)}" if further else ""
     return [
         f"- event histories: the courses of {len(courses.paths):,} patients through {len(courses.design.states)} states"
-        f"{withs} (`tables/{stamped(NAMED, tier)}`, and timeline files in `cbioportal/`). Times are months from"
-        f" diagnosis; no calendar date exists. {endpoints} in the clinical table follow from the path."
+        f"{withs} (`tables/{stamped(NAMED, tier, balanced)}`, and timeline files in `cbioportal/`). Times are months"
+        f" from diagnosis; no calendar date exists. {endpoints} in the clinical table follow from the path."
     ]

@@ -28,7 +28,7 @@ CAPTIONS = {
 def draw(synthetic: Cohort, real: Cohort | None) -> Figure:
     """Swimmers, spaghetti and waterfall.
 
-    real: training patients, whose aggregates stand beside in the working edition; None for the release.
+    real: training patients, whose aggregates are shown in the working edition; None for the release.
     """
     made = courses_of(synthetic)
     known = None if real is None else courses_of(real)

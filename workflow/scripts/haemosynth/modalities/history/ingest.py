@@ -169,7 +169,7 @@ def walk(
     """Lead patients through their events.
 
     Args:
-        events: patient_id, time, event; at one time those that stand first come first, but what leads to a final state
+        events: patient_id, time, event; at one time those listed first come first, but what leads to a final state
             takes the place of the others (an early death is the event of composite endpoints too). ends:
             patient -> months until which the patient was observed.
 

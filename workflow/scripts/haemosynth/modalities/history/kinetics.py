@@ -36,7 +36,7 @@ def nadir(p: Vector, r: Vector, s: Vector) -> tuple[Vector, Vector]:
 def rise_time(
     start: Vector, p: Vector, r: Vector, s: Vector, *, rise: float = RISE, least: float = LEAST_RISE
 ) -> Vector:
-    """Days at which the level first stands `rise` over its nadir, and `least` (unit of `start`) over it.
+    """Days at which the level first is `rise` over its nadir, and `least` (unit of `start`) over it.
 
     Bisection after the nadir, where the level rises for ever; inf where r is not above 0.
     """
@@ -58,7 +58,7 @@ def responses(
 ) -> tuple[NDArray[np.int64], int | None]:
     """Category of every value of one line, the first being the baseline, and where progression is first met.
 
-    value: (visits,) in g/l, ascending in time. Complete response stands for values at or below `limit` (the limit of
+    value: (visits,) in g/l, ascending in time. Complete response means values at or below `limit` (the limit of
     quantification), since immunofixation is not modelled. Progression needs both rises over the lowest value so far and
     is not confirmed by a second value here.
 

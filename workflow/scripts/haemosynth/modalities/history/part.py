@@ -6,7 +6,7 @@ order of time. Kinds of rows:
     line         a treatment line was started: name is the regimen, value its number, note the reason
     stop         it was stopped: name is the regimen, value its number, note the reason
     response     a response was assessed: name is the category
-    measurement  name, value, unit; note `<` where the value stands at the limit of quantification
+    measurement  name, value, unit; note `<` where the value is at the limit of quantification
     visit        the patient was seen
     end          until here the patient was observed
 """
@@ -39,7 +39,7 @@ BELOW = "<"
 
 @dataclass(frozen=True)
 class Courses:
-    """The histories of patients. table: COLUMNS. design: states and transitions. grain: months in which times stand."""
+    """The histories of patients. table: COLUMNS. design: states and transitions. grain: months in which times are."""
 
     table: pd.DataFrame
     design: Design

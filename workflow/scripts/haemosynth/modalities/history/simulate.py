@@ -47,7 +47,7 @@ def simulate(
     """The courses of all patients, and their truth as plain data for JSON.
 
     Args:
-        name: of the cohort; entry: its entry of the study. cohort: the simulated cohort; truth: what was told of it.
+        name: of the cohort; entry: its entry of the study. cohort: the simulated cohort; truth: what is known of it.
         folder: `resources/<disease>`, whose name says what is planted.
 
     Raises:

@@ -20,6 +20,6 @@ CHECKS = {
     ),
     "image_membership_auc": Check(
         "image_memorisation", 0.6,
-        "how well measurements of images tell training from unseen patients; 0.5 is guessing", modality="images",
+        "how well measurements of images distinguish training from unseen patients; 0.5 is guessing", modality="images",
     ),
 }  # fmt: skip

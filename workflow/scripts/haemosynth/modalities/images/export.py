@@ -16,13 +16,13 @@ from haemosynth.modalities.images.part import Images, has_images, images_of
 from haemosynth.privacy.tiers import stamped
 
 
-def export_images(images: Images, folder: Path, tier: str = "open") -> None:
+def export_images(images: Images, folder: Path, tier: str = "open", balanced: bool = False) -> None:
     """Write images, their masks, and what is needed to read them.
 
     Those with a spacing leave as NIfTI, one file per image and channel (`nifti/`, masks beside), in the unit of the
     channel, with PNG previews in the windows (`previews/`); others as PNG pictures (`pictures/`, `masks/`).
     `images.tsv` lists every image with its patient, `images.json` channels, units, windows and spacing; both names say
-    to whom the release may go, where that is not everybody.
+    to whom the release may go, where that is not everybody, and whether the cohort is balanced.
     """
     names = _names(images)
     views_of = views(images)
@@ -48,7 +48,7 @@ def export_images(images: Images, folder: Path, tier: str = "open") -> None:
                 _write_png(images.mask[i].astype(np.float32), folder / files["mask"])
         rows.append({"image": name, "patient_id": images.patient_id[i], **files})
     table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["image", "patient_id"])
-    write_table(table, folder / stamped("images.tsv", tier))
+    write_table(table, folder / stamped("images.tsv", tier, balanced))
     write_json(
         {
             "channels": list(images.channels),
@@ -60,7 +60,7 @@ def export_images(images: Images, folder: Path, tier: str = "open") -> None:
             else "",
             "synthetic": True,
         },
-        folder / stamped("images.json", tier),
+        folder / stamped("images.json", tier, balanced),
     )
 
 
@@ -92,7 +92,7 @@ def _write_png(colours: np.ndarray, path: Path) -> None:
         Image.fromarray(np.rint(colours * 255).astype(np.uint8)).save(temporary, format="PNG")
 
 
-def describe(cohort: Cohort, tier: str = "open") -> list[str]:
+def describe(cohort: Cohort, tier: str = "open", balanced: bool = False) -> list[str]:
     """What is said of images, where there are any."""
     if not has_images(cohort):
         return []
@@ -109,10 +109,10 @@ def describe(cohort: Cohort, tier: str = "open") -> list[str]:
     ]
 
 
-def export(cohort: Cohort, folder: Path, tier: str = "open") -> None:
+def export(cohort: Cohort, folder: Path, tier: str = "open", balanced: bool = False) -> None:
     """Write the images of a released cohort in the formats that others read, under `images/`."""
     if has_images(cohort):
-        export_images(images_of(cohort), folder / "images", tier)
+        export_images(images_of(cohort), folder / "images", tier, balanced)
 
 
 def withhold(entry: Mapping[str, Any], word: str) -> dict[str, Any]:

@@ -140,12 +140,12 @@ SHOWN = 8
 
 
 def unit_of(images: Images) -> str:
-    """What an image stands for, where a reader might take it for a patient; empty where patients are known."""
+    """What an image is, where a reader might take it for a patient; empty where patients are known."""
     if images.info.get("unit") != "picture":
         return ""
     return (
         "The picture is the unit: which pictures belong to one patient is not known, so that pictures of a patient may "
-        "stand on both sides of the split, and patients in this page are pictures."
+        "be on both sides of the split, and patients in this page are pictures."
     )
 
 

@@ -17,7 +17,7 @@ CHECKS = {
     ),
     "metabolomics_membership_auc": Check(
         "metabolomics_memory", 0.6,
-        "how well the worst attack on measurements tells training from unseen patients; 0.5 is guessing",
+        "how well the worst attack on measurements distinguishes training from unseen patients; 0.5 is guessing",
         modality="metabolomics",
     ),
 }  # fmt: skip

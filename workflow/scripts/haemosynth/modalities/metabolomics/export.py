@@ -17,14 +17,14 @@ NAMED = "metabolomics.tsv"
 SIGNS = {LOW: "<", 0: "", HIGH: ">"}
 
 
-def export(cohort: Cohort, folder: Path, tier: str = "open") -> None:
+def export(cohort: Cohort, folder: Path, tier: str = "open", balanced: bool = False) -> None:
     """Write `tables/metabolomics.tsv`: units in the header, values beyond a limit of detection as <0.6.
 
-    tier: to whom the release may go, which its name says.
+    tier: to whom the release may go; balanced: whether the cohort has quotas. The file's name says both.
     """
     data = find_measured(cohort)
     if data is not None:
-        write_table(as_text(data), folder / "tables" / stamped(NAMED, tier))
+        write_table(as_text(data), folder / "tables" / stamped(NAMED, tier, balanced))
 
 
 def as_text(data: object) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def as_text(data: object) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def describe(cohort: Cohort, tier: str = "open") -> list[str]:
+def describe(cohort: Cohort, tier: str = "open", balanced: bool = False) -> list[str]:
     """The line of the data card, where the cohort has measurements."""
     data = find_measured(cohort)
     if data is None:
@@ -49,6 +49,6 @@ def describe(cohort: Cohort, tier: str = "open") -> list[str]:
     return [
         f"- measurements (metabolites, proteins, cells): {analytes} analytes of {patients} patients; the others have "
         f"none. {np.isnan(values_of(data)).mean():.0%} of their values are missing, "
-        f"{(limits_of(data) != 0).mean():.0%} stand at a limit of detection "
-        f"(`tables/{stamped(NAMED, tier)}` writes <0.6)."
+        f"{(limits_of(data) != 0).mean():.0%} are at a limit of detection "
+        f"(`tables/{stamped(NAMED, tier, balanced)}` writes <0.6)."
     ]

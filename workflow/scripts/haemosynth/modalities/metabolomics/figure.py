@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 SHOWN = 40  # analytes, the most often known ones
 TITLE = "Measurements"
 _SHOWN = (
-    "Left: 5, 25, 50, 75 and 95 % of every analyte, in standard deviations of training patients round their mean, with "
-    "the share of synthetic patients in whom it is missing and that at a limit of detection. Right: correlations of "
-    "analytes, in the same order, those alike side by side. "
+    "Left: 5, 25, 50, 75 and 95 % of every analyte, in standard deviations of training patients around their mean, "
+    "with the share of synthetic patients in whom it is missing and that at a limit of detection. Right: correlations "
+    "of analytes in the same order, with similar ones side by side. "
 )
 CAPTIONS = {
     "release": _SHOWN + "Only synthetic patients are shown.",

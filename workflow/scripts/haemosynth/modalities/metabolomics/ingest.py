@@ -1,7 +1,7 @@
 """Measured tables from text, workbooks, Parquet or h5ad: patients by analytes, or analytes by patients.
 
 Nothing is learned here: what leaves, leaves by itself (an analyte without values, a patient without any), and is listed
-with its reason. Missing stays missing; what lies beyond a limit of detection stands at the limit, and is told apart.
+with its reason. Missing stays missing; what lies beyond a limit of detection is set to the limit and marked.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _file(name: str, entry: Mapping[str, Any], chosen: Mapping[str, Any]) -> Pat
 
 @dataclass(frozen=True)
 class _Cells:
-    """The cells of a table, whichever side the patients stand on.
+    """The cells of a table, whichever side the patients are on.
 
     text: (patients, analytes) text or None; names of the file on both sides. units: of the analytes, where a column
     holds them. table: where they come from; rows: position of each row's name there. across: whether patients are
@@ -130,13 +130,13 @@ class _Cells:
     taken: Mapping[str, str]
 
     def place(self, patient: str, analyte: str) -> str:
-        """Where a value stands, for messages."""
+        """Where a value is, for messages."""
         own = self.taken[patient]
         row, column = (analyte, own) if self.across else (own, analyte)
         return f"{self.table.row(self.rows[row])} ({row}), column {column}"
 
     def analyte(self, name: str) -> str:
-        """Where an analyte stands, for messages."""
+        """Where an analyte is, for messages."""
         return self.table.row(self.rows[name]) + f" ({name})" if self.across else f"{self.table.path}: column {name}"
 
 
@@ -185,7 +185,7 @@ def _table(
     found = made(numbers_of, sides_of, frame, text.index)
     twice = found.var_names[found.var_names.duplicated()]
     if len(twice):
-        raise InputError(f"{path}: the analyte {twice[0]!r} stands more than once; give each its own name")
+        raise InputError(f"{path}: the analyte {twice[0]!r} occurs more than once; give each its own name")
     _check_scale(found, chosen, cells, mistakes)
     return found
 
@@ -193,7 +193,7 @@ def _table(
 def _doubt(text: str) -> str:
     """A doubt about a sign, with the setting of this table that settles it."""
     reading = re.sub(r" \(`[^`]*`\)", "", text).split("; declare")[0]
-    return f'{reading}; declare which sign stands before decimals: `metabolomics: {{decimal: ","}}` or `"."`'
+    return f'{reading}; declare which sign comes before decimals: `metabolomics: {{decimal: ","}}` or `"."`'
 
 
 def _strange(
@@ -203,7 +203,7 @@ def _strange(
     read_values = [value_of(cell) for cell in column.dropna()]
     at_limit = sum(value is not None and value.limit is not None for value in read_values)
     if at_limit and sum(value is not None for value in read_values) == len(read_values):
-        left.append(("analyte", name, f"{at_limit} of {len(read_values)} values stand at a limit of detection"))
+        left.append(("analyte", name, f"{at_limit} of {len(read_values)} values are at a limit of detection"))
     elif len(strange) > (1 - NUMERIC) * column.notna().sum():
         left.append(("analyte", name, "words, and no numbers"))
     else:
@@ -238,7 +238,7 @@ def _check_scale(found: AnnData, chosen: Mapping[str, Any], cells: _Cells, mista
 
 
 def _samples(entry: Mapping[str, Any]) -> dict[str, str]:
-    """The patient of each sample of a cBioPortal study, the sample that stands for the patient before the others."""
+    """The patient of each sample of a cBioPortal study, the sample that represents the patient before the others."""
     from haemosynth.modalities.clinical.ingest.cbioportal import samples_in_order
 
     return samples_in_order(entry) if entry["format"] == "cbioportal" else {}
@@ -248,7 +248,7 @@ def _sides(table: Table, chosen: Mapping[str, Any], owner: Mapping[str, str], le
     """Which side holds the patients, and the cells by patient; of several samples of one the first that is chosen.
 
     Raises:
-        InputError: neither side holds patients, a patient is unknown, empty or stands twice, or a column is unknown.
+        InputError: neither side holds patients, a patient is unknown, empty or occurs twice, or a column is unknown.
     """
     frame = table.frame
     if chosen["patient"] and chosen["patient"] not in frame:
@@ -277,7 +277,7 @@ def _sides(table: Table, chosen: Mapping[str, Any], owner: Mapping[str, str], le
         repeated = [name for i, name in enumerate(names) if name in names[:i]]
         if repeated:
             raise InputError(
-                f"{table.path}: {repeated[0] or 'a row without a name'} stands more than once in column {key}"
+                f"{table.path}: {repeated[0] or 'a row without a name'} occurs more than once in column {key}"
             )
         text.columns = pd.Index([name or "" for name in names], dtype=object)
     else:
@@ -288,7 +288,7 @@ def _sides(table: Table, chosen: Mapping[str, Any], owner: Mapping[str, str], le
         for position, patient in enumerate(people):
             if patient in where:
                 raise InputError(
-                    f"{table.row(position)}: patient {patient} stands more than once in column {key}; keep one row each"
+                    f"{table.row(position)}: patient {patient} occurs more than once in column {key}; keep one row each"
                 )
             where[patient] = position
     unknown = [word for word in people if word not in owner]
@@ -339,7 +339,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
         if not whole.var_names.isin(cohort.patients).any():
             raise InputError(f"{path}: neither obs nor var names a patient of the cohort, such as {cohort.patients[0]}")
         whole = whole.T.copy()
-        left.append(("table", path.name, "the patients stand in var, and not in obs: read the other way round"))
+        left.append(("table", path.name, "the patients are in var, and not in obs: read the other way round"))
     owners = [str(word) for word in (whole.obs_names if column is None else whole.obs[column])]
     layer = chosen["layer"]
     if layer is not None and layer not in whole.layers:
@@ -351,10 +351,10 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
         if owner not in cohort.patients:
             raise InputError(f"{path}: row {position + 1} of obs: {owner!r} is no patient of the cohort; take it out")
         if owner in owners[:position]:
-            raise InputError(f"{path}: patient {owner} stands more than once in obs; keep one row each")
+            raise InputError(f"{path}: patient {owner} occurs more than once in obs; keep one row each")
     if whole.var_names.has_duplicates:
         repeated = whole.var_names[whole.var_names.duplicated()][0]
-        raise InputError(f"{path}: the analyte {repeated!r} stands more than once; give each its own name")
+        raise InputError(f"{path}: the analyte {repeated!r} occurs more than once; give each its own name")
     units = whole.var["unit"].astype(object).fillna("") if "unit" in whole.var else [""] * whole.n_vars
     names = pd.Index(whole.var_names, dtype=object)
     limits = whole.layers["limit"] if "limit" in whole.layers else np.zeros(whole.shape)
@@ -386,7 +386,7 @@ def _usable(found: AnnData, chosen: Mapping[str, Any], path: Path, left: Left, m
             left.append(("analyte", name, f"known in {len(own)} of {found.n_obs} patients" if len(own) else "no value"))
         elif (limits[:, j] != 0).any() and len(within) < FEWEST_WITHIN:
             count = int((limits[:, j] != 0).sum())
-            left.append(("analyte", name, f"{count} of {len(own)} values stand at a limit of detection"))
+            left.append(("analyte", name, f"{count} of {len(own)} values are at a limit of detection"))
         elif len(within) < 2:
             left.append(("analyte", name, "the same value in every patient"))
         else:

@@ -1,6 +1,6 @@
 """A measured table as the pipeline holds it: an AnnData with one row per patient and one column per analyte.
 
-X                float64 values as recorded, NaN where nothing was; a value beyond a limit of detection stands at it
+X                float64 values as recorded, NaN where nothing was; a value beyond a limit of detection is at it
 layers["limit"]  int8: -1 at or below a lower limit (<0.6), 1 at or above an upper one (>90), 0 a value or nothing
 var["unit"]      as written, "" where none is known
 var["scale"]     log or linear: on which scale patients are compared
@@ -36,7 +36,7 @@ def values_of(data: AnnData) -> Matrix:
 
 
 def limits_of(data: AnnData) -> np.ndarray:
-    """(patients, analytes) int8: on which side of a limit of detection a value stands."""
+    """(patients, analytes) int8: on which side of a limit of detection a value is."""
     return np.asarray(data.layers["limit"], dtype=np.int8)
 
 

@@ -27,7 +27,7 @@ FARTHEST = 4.0  # standard deviations that are drawn
 def space(train: Cohort) -> Callable[[Cohort], Matrix | None] | None:
     """What places patients by measurements, (patients, components), half of the weight of a number of the record each.
 
-    None where too few training patients have measurements. A patient without any stands in the middle.
+    None where too few training patients have measurements. A patient without any is in the middle.
     """
     return place_for_archetypes(NAME, train, LEAST_PATIENTS, partial(standard_components, COMPONENTS))
 

@@ -40,6 +40,6 @@ def read(path: str | Path) -> Quantities:
     """Read a measured table: one row per patient.
 
     Raises:
-        InputError: the file is missing, or a patient stands twice.
+        InputError: the file is missing, or a patient occurs twice.
     """
     return keep_measurements(read_data(path))

@@ -34,7 +34,7 @@ def simulate(
     """The measurements of a part of the patients, and their truth as plain data for JSON.
 
     Args:
-        name: of the cohort; entry: its entry of the study. cohort: the simulated cohort; truth: what was told of it.
+        name: of the cohort; entry: its entry of the study. cohort: the simulated cohort; truth: what is known of it.
         folder: `resources/<disease>`, whose name says which table is planted.
 
     Raises:

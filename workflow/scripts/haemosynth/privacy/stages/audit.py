@@ -1,7 +1,7 @@
 """Self-audit: do the checks on memory of this very study stop a leak, and let unseen patients pass?
 
 A check that finds nothing is worth as much as its power to find something. In every run the checks of the stages
-`memory` and `distance` therefore also see the candidate with a planted leak, and unseen patients offered as the
+`memory` and `distance` therefore also see the candidate with a planted leak, and unseen patients in place of the
 release; both are held against the gate's limits. Where leaks are not stopped, or unseen patients are, the verdict on
 the candidate is not to be trusted, and the gate stays shut.
 """
@@ -85,7 +85,7 @@ class Audited:
     """What became of the trials.
 
     stopped: kind of release -> (trials, checks) whether each check stopped it. copies: kind -> records planted. enough:
-    number of copies from which a kind decides. checks: in their order. records: of the candidate that was offered.
+    number of copies from which a kind decides. checks: in their order. records: of the candidate that was attacked.
     """
 
     stopped: Mapping[str, Flags]
@@ -273,7 +273,7 @@ def judged(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.G
 
 
 def decides(kind: Kind, audited: Audited, settings: Mapping[str, Any]) -> bool:
-    """Whether a kind of leak decides: of the smaller shares only with copies enough to be told from coincidence."""
+    """Whether a kind of leak decides: small shares only with enough copies to be distinguished from chance."""
     return kind.share == max(settings["shares"]) or audited.copies[kind.name] >= audited.enough
 
 

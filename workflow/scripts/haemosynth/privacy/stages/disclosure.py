@@ -1,11 +1,11 @@
-"""Disclosure: how much do releases of this generator and size tell an attacker of who was learned from, in expectation?
+"""Disclosure: how well can an attacker infer, in expectation, who was learned from?
 
 The attacker holds the full record of a patient, and a sample of the population that is made of all other attacked
 patients. Eight attacks look for single records, the others read aggregates: means, shares, pairs, and how dense numbers
-lie. All are averaged over releases drawn from the same fitted generator. Beside chance stands what a printed summary
-table of the same training patients tells the same attacker: a release that tells less than a table which every paper
-prints is hard to call a danger, and one that tells more should say so. Attackers who know only what neighbours know
-(age, sex, centre, perhaps how long somebody lived) are asked too.
+lie. All are averaged over releases drawn from the same fitted generator. They are compared with chance and with what a
+printed summary table of the same training patients reveals to the same attacker: a release that reveals less than a
+table which every paper prints is hard to call a danger, and one that reveals more should say so. Attackers who know
+only what neighbours know (age, sex, centre, perhaps how long somebody lived) are asked too.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     chosen, member = _chosen(targets, comparison)
     n = len(chosen)
     if member.all() or not member.any():
-        return [Value(name, np.nan, modality=modality, reason="nobody left to tell apart") for name in NAMES]
+        return [Value(name, np.nan, modality=modality, reason="nobody left to distinguish") for name in NAMES]
     found = _of(prepared.scores, chosen, member, targets.outlying[chosen])
     values = [
         Value(metric, float(rows[:, column].mean()), name, modality, n)
@@ -242,7 +242,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         values.append(Value("disclosure_error", float(top.error[column]), metric, modality, n))
     values.append(Value(TABLE, table, modality=modality, n=n))
     share = told(float(top.value[0]), table)
-    why = "" if np.isfinite(share) else "the table tells nothing"
+    why = "" if np.isfinite(share) else "the table reveals nothing"
     values.append(Value("disclosure_told", share if not why else np.nan, modality=modality, n=n, reason=why))
     values += _in_population(prepared, settings, chosen, member, modality, len(comparison.train))
     for name, attackers in prepared.partial.items():

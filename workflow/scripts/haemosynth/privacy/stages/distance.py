@@ -183,7 +183,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
 
 
 def _places(names: pd.Index, wanted: pd.Index) -> NDArray[np.intp]:
-    """Where each of `wanted` stands in `names`, as often as it is wanted; those not there are left out."""
+    """Where each of `wanted` is in `names`, as often as it is wanted; those not there are left out."""
     places = names.get_indexer(wanted)
     return places[places >= 0]
 

@@ -1,10 +1,10 @@
-"""Classes that quotas enlarge: are their few real members, whom the release shows more often, safe too?
+"""Classes that quotas enlarge: are their few real members, whose like the release shows more often, safe too?
 
 A quota shows the members of a rare class more often than they are met, so that the release says more of each of them
 than of others, and an average over all patients hides it. The attacks of `disclosure` are made here on the whole
 release and its redraws, and counted among the members of each class alone, training members against unseen ones; so
 are the record linkage of `memory` and the exact repetitions of `distance`. What chance shows is taken for each class
-with its members exchanged at random, so that a class of few is not stopped by luck, and can be told apart only where
+with its members exchanged at random, so that a class of few is not stopped by luck, and can be distinguished only where
 it is large enough: its interval says how far.
 """
 

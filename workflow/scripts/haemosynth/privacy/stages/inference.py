@@ -1,8 +1,8 @@
-"""Inference: does the release tell an attribute of a patient whose other attributes are known?
+"""Inference: does the release reveal an attribute of a patient whose other attributes are known?
 
 The attacker knows all attributes of a patient but one and takes that one from the nearest released record. Every
 baseline column and every alteration is the secret in turn; training patients against control patients. A second
-attacker, for sensitive attributes, learns a classifier from the whole release: how much better does it tell
+attacker, for sensitive attributes, learns a classifier from the whole release: how much better does it predict
 training patients' secrets than the same classifier learned from unseen patients, which breaks no confidence?
 """
 
@@ -40,7 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "learners": 6,  # smaller forests from resampled patients, whose spread enters the interval
     "rows": 5_000,  # patients at most from whom a classifier learns
 }
-DISCLOSURE_SOURCE = "this project; after Taub et al., PSD 2018;122 (attribution beside what a baseline tells)"
+DISCLOSURE_SOURCE = "this project; after Taub et al., PSD 2018;122 (attribution compared with what a baseline reveals)"
 STAGE = Stage("privacy", needs=(RECORD,), environment="attacks", memory=4000, runtime=30)
 METRICS = (
     *attacks.metrics(

@@ -46,7 +46,7 @@ STAGE = Stage("privacy", needs=(RECORD,), memory=4000, runtime=30, pool=True)
 METRICS = (
     Metric(
         "linked_copies", "error", "share", (0, 1), PRIVACY, "attack",
-        "a released record names the patient whom record linkage finds best where his margin over the second best real"
+        "a released record names the patient whom record linkage finds best where the margin over the second best real"
         " patient reaches linkage_cut; k: training patients named by the n released records, u: records among the N of"
         " the pool that name an unseen patient, over the number of unseen patients; (k - n_train u n / N) / min(n,"
         " n_train), at least 0",
@@ -132,7 +132,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
 
 
 def _places(known: pd.Index, wanted: pd.Index) -> NDArray[np.intp]:
-    """Where each of `wanted` stands in `known`, as often as it is wanted; those not there are left out."""
+    """Where each of `wanted` is in `known`, as often as it is wanted; those not there are left out."""
     places = known.get_indexer(wanted)
     return places[places >= 0]
 

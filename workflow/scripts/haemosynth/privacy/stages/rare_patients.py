@@ -1,9 +1,9 @@
-"""Rare patients: are those who stand out of the cohort safe too?
+"""Rare patients: are patients who differ from all others safe too?
 
 An average attack hides the few patients whom a generator is most likely to remember: those far from all others, those
 with rare alterations, those with extreme values. They are attacked here on their own, each beside control patients who
-stand out as much. Leaving such a patient out and fitting every generator anew would measure his influence directly,
-but costs a fit for each; the difference between training and unseen patients of equal rarity stands in for it.
+are as unusual. Leaving such a patient out and fitting every generator anew would measure the patient's influence
+directly, but costs a fit for each; the difference between training and unseen patients of equal rarity replaces it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ RAREST = 5  # carriers below whom an alteration points to its carriers
 class Side:
     """Training or control patients as the attack sees them, each once.
 
-    kinds: (patients, KINDS) whether a patient stands out so. rarity: distance to the neighbour. near: distance to
+    kinds: (patients, KINDS) whether a patient is so unusual. rarity: distance to the neighbour. near: distance to
     the nearest released record. combinations, matched: numbers of rare combinations and of those that are released.
     """
 
@@ -110,7 +110,7 @@ class Prepared:
 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared:
-    """Find who stands out and attack them once. Settings: see DEFAULTS; `rng` subsamples sides above `rows`."""
+    """Find the unusual patients and attack them once. Settings: see DEFAULTS; `rng` subsamples sides above `rows`."""
     most = int(settings["rows"])
     sides = [attacks.some_patients(side, most, rng) for side in (comparison.train, comparison.control)]
     train, control = sides
@@ -147,7 +147,7 @@ def _by_chance(
 ) -> float:
     """What `outlier_membership_auc` of the outlying patients is by chance; rarity and near: of these.
 
-    Neither depends on which side a patient stands.
+    Neither depends on which side a patient is on.
     """
     null = []
     for labels in exchanged(member, attacks.EXCHANGES, rng)[:, far]:

@@ -1,4 +1,4 @@
-"""Shadow attack: what somebody finds who knows the recipe and all training patients but the one he asks about?
+"""Shadow attack: what can somebody find who knows the recipe and all training patients but one?
 
 The recipe is fitted again and again to the training patients, some targets among them now in and now out: each in half
 of the refits, everybody else always. The attacker sees how the scores of a target differ between releases that learned

@@ -1,4 +1,4 @@
-"""Singling out: does the release give away attributes that only one training patient has?
+"""Singling out: does the release reveal attributes that only one training patient has?
 
 The attacker writes queries that a single released record answers (`age >= 81 and FLT3 is mutated and ...`), and hopes
 that exactly one training patient answers them too. Unseen patients are fewer than training patients, and in a larger
@@ -96,7 +96,7 @@ def _tally(patients: pd.Index, right: list[Vector], made: list[int]) -> attacks.
 
 
 def raw_attributes(encoder: Encoder, outcomes: list[str], cohort: Cohort) -> pd.DataFrame:
-    """Baseline columns and alterations as they stand: numbers, and levels and states as text; missing stays missing."""
+    """Baseline columns and alterations as they are: numbers, and levels and states as text; missing stays missing."""
     columns: dict[str, Any] = {}
     for name, _, _ in encoder.numbers:
         if name not in outcomes:

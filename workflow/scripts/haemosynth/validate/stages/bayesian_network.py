@@ -206,7 +206,7 @@ def _by_horizon(cohort: Cohort, endpoint: str, horizon: float) -> Matrix:
 
 @dataclass(frozen=True)
 class Variables:
-    """All variables. levels: (variables,) how many each has. allowed: (variables, variables), edges that may stand."""
+    """All variables. levels: (variables,) how many each has. allowed: (variables, variables), the allowed edges."""
 
     variables: tuple[Variable, ...]
     levels: Codes
@@ -348,7 +348,7 @@ def learn(variables: Variables, cohort: Cohort, settings: Mapping[str, Any], rng
     """Strengths of all edges in a cohort, and a network for each completion of its missing values.
 
     A resample holds half of the patients (`share`), each once (Meinshausen and Buhlmann, J R Stat Soc B 2010;72:417).
-    In a bootstrap, patients stand twice or more, what they show by chance looks confirmed, and BIC lets spurious edges
+    In a bootstrap, patients occur twice or more, what they show by chance looks confirmed, and BIC lets spurious edges
     in (Steck and Jaakkola, NIPS 2003).
     """
     search = {"most_parents": int(settings["parents"]), "patience": int(settings["patience"])}
@@ -371,7 +371,7 @@ def learn(variables: Variables, cohort: Cohort, settings: Mapping[str, Any], rng
 def find_queries(
     variables: Variables, train: Cohort, side: Side, settings: Mapping[str, Any]
 ) -> tuple[tuple[int, ...], tuple[Query, ...]]:
-    """Positions of the variables that are asked about or told, and the queries that training patients show to matter.
+    """Positions of the variables that are asked about or given, and the queries that training patients show to matter.
 
     Asked are the event of the outcome and the presence of the most frequent alterations (`queried`). Told are the
     presence of another of these alterations or a level of the clinical variables that are linked most strongly to what
@@ -408,7 +408,7 @@ def find_effects(variables: Variables, train: Cohort, side: Side, certain: float
 
     Causes are alterations (present instead of absent) and treatments (each level instead of the most frequent one)
     that may precede the outcome, and that it may not precede, whose parents are the same in every network that data
-    cannot tell from this one (`known_parents`).
+    cannot distinguish from this one (`known_parents`).
     """
     outcomes = [i for i, variable in enumerate(variables.variables) if _is_outcome(variable, train)]
     if not outcomes:
@@ -480,7 +480,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         queries,
         effects,
         f"no evidence changes the probability of outcome or alterations by {settings['shift']:g} in training patients",
-        "no alteration or treatment whose parents are known has an effect that stands out in training patients"
+        "no alteration or treatment whose parents are known has a clear effect in training patients"
         if ended
         else "no primary endpoint",
     )
@@ -616,7 +616,7 @@ def _at_equal_numbers(comparison: Comparison, settings: Mapping[str, Any]) -> li
 def write_beside(comparison: Comparison, settings: Mapping[str, Any], files: Sequence[str | Path]) -> None:
     """The averaged networks of the figure, for other programs, and what they answer, by pgmpy.
 
-    For whoever holds the real patients: probabilities of the real network stand for few patients each, and are in no
+    For whoever holds the real patients: probabilities of the real network rest on few patients each, and are in no
     release.
 
     Args:

@@ -4,7 +4,7 @@ Patients are points in a fixed embedding: the encoding of `records.py` without e
 and what is missing alike, on the first principal components of the training patients. k-means is run there on the
 training patients and on the candidate, for every number of clusters from two to eight, and either partition is carried
 to held-out real patients by the nearest centre. Everything is averaged over the numbers of clusters, since no cohort
-of patients has one right number and silhouettes hardly tell them apart.
+of patients has one right number and silhouettes hardly distinguish them.
 """
 
 from __future__ import annotations

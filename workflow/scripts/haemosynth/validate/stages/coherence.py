@@ -1,7 +1,7 @@
-"""Coherence: is a synthetic patient one patient, across all modalities?
+"""Coherence: do all modalities of a synthetic patient belong together?
 
-For each pair of modalities: how well does one tell the other, by models learned on real training patients; are the
-associations between them those of real patients; and does a classifier that sees all modalities together tell
+For each pair of modalities: how well does one predict the other, by models learned on real training patients; are the
+associations between them those of real patients; and does a classifier that sees all modalities together distinguish
 synthetic from real patients more easily than one that sees a single modality? Modalities drawn independently of one
 another may be faultless each, and fail here.
 """
@@ -72,8 +72,8 @@ METRICS = (
     ),
     Metric(
         "joint_auc", "target", "", (0, 1), JOINT, "subsample",
-        "out-of-bag area under the ROC curve of extremely randomised trees that tell the candidate from real patients"
-        " by the numbers of all modalities; target: of one modality",
+        "out-of-bag area under the ROC curve of extremely randomised trees that distinguish the candidate from real"
+        " patients by the numbers of all modalities; target: of one modality",
         "Lopez-Paz and Oquab, Revisiting classifier two-sample tests, ICLR 2017; Geurts et al., Mach Learn 2006;63:3",
         target=0.5,
     ),
@@ -85,14 +85,14 @@ SCORED = ("reading_error", "cross_association_error", "cross_sign_concordance")
 class Reader:
     """Ridge regressions from one modality to another, one for each fold of training patients.
 
-    effects: (folds, numbers read, numbers told). weight: (numbers told,), 0 where nothing is told.
+    effects: (folds, numbers read, numbers predicted). weight: (numbers predicted,), 0 where nothing is predicted.
     """
 
     effects: NDArray[np.float64]
     weight: Vector
 
     def skill(self, seen: Matrix, told: Matrix, fold: NDArray[np.intp]) -> float:
-        """Weighted mean correlation of standardised numbers and their prediction; NaN where nothing can be told."""
+        """Weighted mean correlation of standardised numbers and their prediction; NaN where none is possible."""
         guess = np.einsum("ij,ijk->ik", np.nan_to_num(seen), self.effects[fold])
         found = correlations(guess, told)
         known = np.isfinite(found) & (self.weight > 0)
@@ -116,7 +116,7 @@ class Prepared:
 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared:
-    """Learn on training patients what each modality tells of the others. `rng` deals the folds."""
+    """Learn on training patients what each modality says of the others. `rng` deals the folds."""
     train = comparison.train
     blocks, folds = summary(train), int(settings["folds"])
     found = blocks(train)
@@ -203,13 +203,13 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         target = "~".join(pair)
         numbers = _pair(learned, pair, comparison, real, candidate, rng)
         for name, value in numbers.items():
-            reason = "" if np.isfinite(value) else f"{target}: too few patients with both, or nothing told in train"
+            reason = "" if np.isfinite(value) else f"{target}: too few patients with both, or no prediction in train"
             values.append(Value(name, value, target, "joint", n, reason))
             if np.isfinite(value):
                 kept[name].append(value)
     for name, found in kept.items():
         mean = float(np.mean(found)) if found else np.nan
-        values.append(Value(name, mean, "all", "joint", n, "" if found else "no pair of modalities tells anything"))
+        values.append(Value(name, mean, "all", "joint", n, "" if found else "no modality predicts another"))
     for target, area in _told_apart(real, candidate, int(settings["trees"]), rng).items():
         values.append(Value("joint_auc", area, target, "joint", n))
     return values
@@ -251,7 +251,7 @@ def _pair(
 
 
 def _skill(learned: Prepared, pair: tuple[str, str], first: Matrix, second: Matrix, fold: NDArray[np.intp]) -> float:
-    """Mean over the directions in which something is told."""
+    """Mean over the directions in which something is predicted."""
     standard = [_standard(m, learned.scale[modality]) for m, modality in zip((first, second), pair, strict=True)]
     there = learned.readers[pair].skill(standard[0], standard[1], fold)
     back = learned.readers[pair[::-1]].skill(standard[1], standard[0], fold)
@@ -293,7 +293,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     left.set_yticks([-row for row in range(len(pairs))], [pair.replace("~", "\nand ") for pair in pairs])
     left.set(ylim=(-len(pairs) + 0.2, 1.1), xlabel="correlation of prediction and value, mean of both directions")
     left.legend(loc="upper right", frameon=False, fontsize=8, ncols=3)
-    left.set_title("one modality told from another", loc="left", fontsize=10)
+    left.set_title("one modality predicted from another", loc="left", fontsize=10)
     real, candidate = learned.blocks(comparison.real), learned.blocks(comparison.candidate)
     colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
     for (first, second), colour in zip(learned.association, colours, strict=False):

@@ -301,7 +301,7 @@ def _draw_ranges(axis: Any, comparison: Comparison) -> None:
 
 
 def _shortened(category: str) -> str:
-    """`column=level` with what tells levels apart."""
+    """`column=level` with what distinguishes levels."""
     column, equals, level = category.partition("=")
     if len(category) <= 32:
         return category

@@ -1,4 +1,4 @@
-"""Cross-classification: what is learned from synthetic patients, does it hold in real ones, for all groups of them?
+"""Cross-classification: do models learned from synthetic patients hold in all groups of real ones?
 
 For each of several outcomes (see `validate/outcomes.py`) learners are trained on one side and tested on the other:
 on synthetic and tested on real patients, on real and tested on synthetic ones, on real and tested on other real ones,

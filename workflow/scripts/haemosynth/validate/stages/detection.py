@@ -1,8 +1,8 @@
-"""Detection: can a classifier tell synthetic from real patients, and what gives them away?
+"""Detection: can a classifier distinguish synthetic from real patients, and by which columns?
 
-A classifier two-sample test: cross-validated area under the ROC curve, 0.5 where nothing tells them apart. Gradient
+A classifier two-sample test: cross-validated area under the ROC curve, 0.5 where they cannot be distinguished. Gradient
 boosted trees see interactions and missing values; a logistic regression beside them sees only what
-single columns give away.
+single columns reveal.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ STAGE = Stage("fidelity", needs=(RECORD,), memory=4000, runtime=30)
 METRICS = (
     Metric(
         "auc", "target", "", (0, 1), JOINT, "subsample",
-        "cross-validated area under the ROC curve of gradient boosted trees that tell the candidate from real patients,"
-        " mean over folds; missing values are seen as such. Modalities: clinical columns, alterations, both (joint)",
+        "cross-validated area under the ROC curve of gradient boosted trees that distinguish the candidate from real"
+        " patients, mean over folds; missing values are seen as such. Modalities: clinical columns, alterations, both"
+        " (joint)",
         "Lopez-Paz and Oquab, Revisiting classifier two-sample tests, ICLR 2017",
         target=0.5,
     ),
@@ -127,7 +128,7 @@ def _boosted(matrix: Matrix, answer: Vector, nominal: NDArray[np.bool_], setting
 
 def expanded(matrix: Matrix, nominal: NDArray[np.bool_]) -> Matrix:
     """Columns for a linear model: standardised ranks of ordered columns, one column for each nominal level but the
-    first, one for each pattern of missing values (missing stands at the mean)."""
+    first, one for each pattern of missing values (missing is at the mean)."""
     missing = np.isnan(matrix)
     some = missing[:, missing.any(axis=0)].astype(np.float64)
     parts = [np.unique(some, axis=1)] if some.shape[1] else []
@@ -153,7 +154,7 @@ def _logistic(train: Matrix, answer: Vector, test: Matrix) -> Vector:
 
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
-    """ROC curves by modality, and the columns that tell the candidate's patients from real ones.
+    """ROC curves by modality, and the columns that distinguish the candidate's patients from real ones.
 
     The importance of a column is the fall of the area under the curve of the widest modality when its values are
     shuffled among the patients tested (Breiman, Mach Learn 2001;45:5).

@@ -26,7 +26,7 @@ REFERENCE = "marginal"  # each column's observed values at random: what ignoring
 COLUMNS = ("mechanism", "method", "metric", "value", "n", "status", "reason")
 METRICS = {
     "nrmse": "error of the mean of the draws / standard deviation (0 best)",
-    "auc": "levels told apart by the draws (1 best, 0.5 chance)",
+    "auc": "levels distinguished by the draws (1 best, 0.5 chance)",
     "wasserstein": "Wasserstein distance of draws and truth / standard deviation (0 best)",
     "total_variation": "total variation of imputed and true levels (0 best)",
     "bias": "|mean of the draws - true mean| / standard deviation (0 best)",
@@ -127,7 +127,7 @@ def _nothing(train: Cohort, mechanism: str, mask: Mapping[str, np.ndarray]) -> s
     if mechanism == "MAR" and not _drivers(train):
         return "no column of numbers that missing values could depend on"
     if not mask:
-        return "no column beside the number that missing values would depend on"
+        return "no column other than the number that missing values would depend on"
     if max(hidden.sum() for hidden in mask.values()) < FEWEST:
         return f"fewer than {FEWEST} values to hide in every column"
     return ""

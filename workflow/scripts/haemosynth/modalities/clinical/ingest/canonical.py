@@ -111,7 +111,7 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
     named = [c for c in raw.clinical.columns if str(c) == entry.sequenced or str(c).upper() == "SEQUENCED"]
     sequenced_column = next((c for c in named if str(c) == entry.sequenced), next(iter(named), None))
     if sequenced_column:
-        excluded[sequenced_column] = "tells who was sequenced; kept with the alterations"
+        excluded[sequenced_column] = "says who was sequenced; kept with the alterations"
     excluded |= {column: why for column, why in raw.hidden.items() if column not in excluded}
     with_genomic = entry.genomic is not False
     moved = _moved(raw, entry, excluded, used, mistakes) if with_genomic else {}
@@ -145,7 +145,7 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
                 notes += remarks(column, *found, written.get(column), len(raw.clinical))
     notes += _proposed(raw, entry, list(columns)) if with_genomic else []
     if not columns and not faulty:
-        mistakes.add([f"{entry.where}: no clinical column is left beside the endpoints: {_reasons(excluded)}"])
+        mistakes.add([f"{entry.where}: no clinical column other than the endpoints is left: {_reasons(excluded)}"])
     derived = {column: Column("categorical", derived=str(d["derived"])) for column, d in entry.derived.items()}
     for column in survived.columns:
         kind = str(column).rsplit("_", 1)[1]
@@ -266,7 +266,7 @@ def _halved(name: str, made: Plain) -> Plain:
     assert made.limits is not None
     low = made.limits == "low"
     half = made.text[low].map(lambda number: f"{float(number) / 2:.12g}")
-    note = f"{name}: {int(low.sum())} values below a limit of detection stand at half of it, as the study asks"
+    note = f"{name}: {int(low.sum())} values below a limit of detection are set to half of it, as the study asks"
     limits = made.limits.mask(low, None)
     return replace(
         made,
@@ -305,7 +305,7 @@ def _proposed(raw: Raw, entry: Entry, kept: list[str]) -> list[str]:
         )
     if twice:
         notes.append(
-            f"{', '.join(twice)}: stand among the alterations too and are kept among the clinical columns; to have "
+            f"{', '.join(twice)}: are among the alterations too and are kept among the clinical columns; to have "
             f"them once: `{advice_exclude(*[*entry.exclude, *twice])}`"
         )
     return notes
@@ -363,7 +363,7 @@ def _check_names(raw: Raw, entry: Entry, used: Mapping[str, str], mistakes: Mist
             only = "only `convert`, `decimal` and `missing` apply to it"
             mistakes.add([f"{entry.where}.columns.{name}: it {used[name]}; {only}"])
         if name in entry.exclude:
-            mistakes.add([f"{entry.where}: column {name} stands under both `columns` and `exclude`; choose one"])
+            mistakes.add([f"{entry.where}: column {name} is under both `columns` and `exclude`; choose one"])
         if "derived" in declared:
             with mistakes.kept():
                 parents(str(declared["derived"]), f"{entry.where}.columns.{name}")

@@ -205,7 +205,7 @@ def _samples(
             raise InputError(f"{table.row(int(frame[name].isna().argmax()))}: column {name} is empty")
     if frame[sample].duplicated().any():
         position = int(frame[sample].duplicated().argmax())
-        raise InputError(f"{table.row(position)}: sample {frame[sample][position]} stands more than once")
+        raise InputError(f"{table.row(position)}: sample {frame[sample][position]} occurs more than once")
     unknown = ~frame[patient].isin(patients)
     if unknown.any():
         position = int(unknown.argmax())
@@ -222,7 +222,7 @@ def _samples(
         )
     lacking = len(patients) - len(first)
     if lacking:
-        notes.append(f"samples: {lacking} patients have no sample; what samples tell is missing for them")
+        notes.append(f"samples: {lacking} patients have no sample; the columns of the sample file are missing for them")
     rows = pd.Series(table.rows[first.index], index=first[patient]).reindex(patients)
     one = (
         first.set_index(pd.Index(first[patient], name="patient_id"))
@@ -492,7 +492,7 @@ def _profiled(
     who = "all patients" if sequenced is None else "those who were sequenced"
     notes.append(
         f"{folder.files['fusions'].name}: nothing says who was looked at for structural variants; taken are {who} "
-        f"(a case list cases_sv.txt tells it)"
+        f"(a case list cases_sv.txt would say it)"
     )
     return events.Profiled(frozenset(patients if sequenced is None else patients[sequenced]), {}, listed=False)
 

@@ -500,8 +500,8 @@ def remarks(name: str, column: Column, values: pd.Series, written: Plain | None,
                     share = f"{100 * count / max(int(values.notna().sum()), 1):.1f} %"
                     half = f" (half of it instead: `{advice(name, detection='half')}`)" if side == "low" else ""
                     found.append(
-                        f"{name}: {_patients(count)} ({share}) {verb} a limit of detection of {at:g}; the values stand "
-                        f"at the limit, a share of their own{half}"
+                        f"{name}: {_patients(count)} ({share}) {verb} a limit of detection of {at:g}; the values are "
+                        f"set to the limit, a share of their own{half}"
                     )
         for value in column.points:
             count = int((values == value).sum())

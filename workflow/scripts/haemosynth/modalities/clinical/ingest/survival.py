@@ -80,7 +80,7 @@ def _time(name: str, factor: float, raw: Raw, columns: Mapping[str, Any], where:
     declared = columns.get(name, {})
     if "convert" in declared:
         if declared["convert"]["to"] not in ("months", "month"):
-            raise InputError(f"{where}: times of endpoints stand in months; convert {name} to months")
+            raise InputError(f"{where}: times of endpoints are in months; convert {name} to months")
         return convert(name, values, declared, where)[0]
     return values * factor
 

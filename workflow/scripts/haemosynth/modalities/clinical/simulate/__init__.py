@@ -57,7 +57,7 @@ def simulate_cohort(
     endpoints = _choice(chosen["endpoint"], ("OS", "PFS"), f"{where}.endpoint")
     modalities = _choice(chosen["modalities"], NAMES, f"{where}.modalities")
     if endpoints == ("PFS", "OS"):
-        raise InputError(f"{where}.endpoint: OS stands before PFS: no endpoint may be longer than the first")
+        raise InputError(f"{where}.endpoint: OS must come before PFS: no endpoint may be longer than the first")
     if "clinical" not in modalities:
         raise InputError(f"{where}.modalities: a simulated cohort needs the modality clinical")
     module = import_module(f"haemosynth.modalities.clinical.simulate.{chosen['disease']}")

@@ -298,7 +298,7 @@ def _scores(
         rows = table[table["column"] == column]
         for parent in rows["parent"]:
             if parent not in loadings:
-                raise InputError(f"dependence.tsv: {column} depends on {parent}, which is unknown or stands later")
+                raise InputError(f"dependence.tsv: {column} depends on {parent}, which is unknown or comes later")
         loading = sum(c * loadings[p] for p, c in zip(rows["parent"], rows["coefficient"], strict=True))
         explained = float(loading @ covariance @ loading)
         if explained >= 1:

@@ -92,7 +92,7 @@ def event_model(alterations: pd.DataFrame, pairs: pd.DataFrame, instability: flo
     frequency = alterations["frequency"].to_numpy(float)
     primary = np.flatnonzero(alterations["kind"] == "primary")
     if list(primary) != list(range(len(primary))) or frequency[primary].sum() > 1:
-        raise InputError("alterations.tsv: primary events stand first, and their frequencies add up to at most 1")
+        raise InputError("alterations.tsv: primary events must come first, and their frequencies add up to at most 1")
     names = (*(events[j] for j in primary), NONE)
     shares = np.append(frequency[primary], 1 - frequency[primary].sum())
     subgroups = tuple(name for name in names for _ in range(2))
@@ -109,7 +109,7 @@ def event_model(alterations: pd.DataFrame, pairs: pd.DataFrame, instability: flo
         if first == INSTABILITY:
             state_effects[:, j] += effect * unstable
         elif events.index(first) >= j or j in primary:
-            raise InputError(f"pairs.tsv: pair {first} ~ {second}: the first event must stand earlier in the table")
+            raise InputError(f"pairs.tsv: pair {first} ~ {second}: the first event must come earlier in the table")
         elif first in names:
             state_effects[:, j] += effect * indicator[:, events.index(first)]
         else:

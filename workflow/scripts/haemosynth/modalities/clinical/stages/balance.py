@@ -1,4 +1,4 @@
-"""Balance: are the quotas met, is all else kept given the class, and is anything gained by the patients added?
+"""Balance: are the quotas met, is all else kept within each class, and do the added patients help?
 
 Three questions. Reached: the share that each class has, beside its quota. Kept: within each class that the quotas
 enlarge, synthetic members are compared with held-out ones, margins by margin, by a classifier, in survival and in
@@ -63,7 +63,7 @@ KEPT = {
         "Kolmogorov, 1933; Levin et al., Markov Chains and Mixing Times, 2009",
     ),
     "class_separation": (
-        "2 |A - 1/2|, A the cross-validated area under the ROC curve of a ridge logistic regression that tells"
+        "2 |A - 1/2|, A the cross-validated area under the ROC curve of a ridge logistic regression that separates"
         " synthetic members from held-out ones by baseline covariates (two-sample test)",
         "Lopez-Paz and Oquab, ICLR 2017",
     ),

@@ -1,4 +1,4 @@
-"""Competing risks: do remission, relapse, progression and transplant come as often, as early, and with the same fate?
+"""Competing risks: do remission, relapse, progression and transplant occur as often, as early and as fatally?
 
 Endpoints that patients survive compete with death: they are compared by cumulative incidence (Aalen-Johansen), not by
 one minus Kaplan-Meier. The primary endpoint is taken for death. Beside the curves stand the states in which patients
@@ -108,7 +108,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     """Every metric by endpoint or horizon, and over all of them. Settings: see DEFAULTS. `rng` is not used."""
     endpoints = comparison.real.schema.endpoints
     if len(endpoints) < 2:
-        reason = "the cohort has no endpoint beside death"
+        reason = "the cohort has no endpoint other than death"
         return [Value(metric.name, np.nan, reason=reason) for metric in METRICS]
     (real, real_complete), (candidate, candidate_complete) = courses(comparison.real), courses(comparison.candidate)
     end = _end(comparison.real, settings)
@@ -185,7 +185,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     if len(endpoints) < 2:
         drawn, axis = new_figure(6, 1.2)
         axis.axis("off")
-        axis.text(0.5, 0.5, "no endpoint beside death", ha="center", va="center", color=NEUTRAL)
+        axis.text(0.5, 0.5, "no endpoint other than death", ha="center", va="center", color=NEUTRAL)
         return drawn
     rows = 1 if len(endpoints) == 2 else 2
     columns = -(-(len(endpoints) - 1) // rows)

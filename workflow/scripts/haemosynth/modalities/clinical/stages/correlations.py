@@ -1,4 +1,4 @@
-"""Correlations: do clinical columns go together as in real patients, with each other and with alterations?"""
+"""Correlations: are clinical columns associated with each other and with alterations as in real patients?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features: are synthetic patients distributed as real ones in what is extracted from their records?
+"""Features: do features that are computed from whole records have the distribution of real patients?
 
 Principal components of the whole record (clinical columns and alterations on the scale of
 `haemosynth.encode.records.Encoder`), fitted on training patients; and scores that clinicians read: derived and

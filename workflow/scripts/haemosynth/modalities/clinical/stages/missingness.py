@@ -1,4 +1,4 @@
-"""Missingness: are the same values missing, together, and in the same patients as in reality?
+"""Missingness: are values missing as often, together, and in the same kinds of patients as in reality?
 
 Missing is information: a test is done where somebody had a reason, and a karyotype is lacking more often in patients
 who die early. Clinical columns, cytogenetic events, and whether a patient was sequenced (one indicator for all genes).

@@ -1,4 +1,4 @@
-"""Survival: do synthetic patients live, are they censored, and are their risks ordered as in real patients?
+"""Survival: do survival, censoring and the effects of covariates agree with real patients?
 
 Curves are compared by Kaplan-Meier; associations by a Cox model of the same covariates on either side; usefulness by
 a Cox model learned from the candidate and tested on real patients that nobody has seen.
@@ -267,7 +267,7 @@ def _models(
         *((name, endpoint, value, n, reason) for name, value, reason in hazard_agreement(truth, learned)),
         ("hazard_trend_agreement", endpoint, weighted_concordance(*trends, np.ones_like(trends[0])), n, ""),
         (TRENDS, endpoint, float(np.abs(trends[0] - trends[1]).mean()), n, ""),
-        ("calibration_slope", endpoint, slope, n, "" if np.isfinite(slope) else "the model tells no patients apart"),
+        ("calibration_slope", endpoint, slope, n, "" if np.isfinite(slope) else "the model distinguishes no patients"),
         ("c_index_tstr", endpoint, (concordance if comparison.resampled else c_index)(risk, time, event), n, ""),
         ("auc_tstr", endpoint, float(np.mean(list(areas.values()))) if areas else np.nan, n,
          "" if areas else "follow-up reaches no clinical horizon"),

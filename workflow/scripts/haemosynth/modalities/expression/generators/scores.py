@@ -1,8 +1,8 @@
 """Expression on the scale that a generator learns, and back: rates, normal scores of each gene, its distribution.
 
-A distribution through the recorded levels of every gene names its training patients: one gene tells little, hundreds
-together tell nearly all (stage `expression_memory`, attack `values`). A gene's distribution is therefore its mean, its
-standard deviation and a shape, and shapes are combinations of a few that all genes share.
+A distribution through the recorded levels of every gene names its training patients: one gene reveals little, many
+together reveal nearly all (stage `expression_memory`, attack `values`). A gene's distribution is therefore its mean,
+its standard deviation and a shape, and shapes are combinations of a few that all genes share.
 """
 
 from __future__ import annotations

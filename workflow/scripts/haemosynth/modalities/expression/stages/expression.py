@@ -74,7 +74,7 @@ GROUPED = ("fold_change_correlation", "top_genes_shared", "false_discoveries")
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training patients tell: spread of genes, positions of variable genes, their correlations, the subgroups."""
+    """What training patients show: spread of genes, positions of variable genes, their correlations, the subgroups."""
 
     spread: Vector
     variable: NDArray[np.intp]

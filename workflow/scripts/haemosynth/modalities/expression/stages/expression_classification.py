@@ -1,6 +1,6 @@
 """Classification by expression: do classifiers of subgroups learned from synthetic profiles hold in real ones?
 
-For each subgroup a ridge logistic regression of the principal components of training patients tells carriers from
+For each subgroup a ridge logistic regression of the principal components of training patients separates carriers from
 others; carriers and others weigh the same. Learned on one side it is tested on the other, as in cross_classification.
 """
 

@@ -1,7 +1,7 @@
-"""Expression memory: do synthetic expression profiles give away whose expression was learned from?
+"""Expression memory: do synthetic expression profiles reveal whose expression was learned from?
 
 Two questions: do synthetic profiles lie nearer to training than to unseen patients, and can an attacker who holds a
-patient's profile tell whether the patient was in the training data? Patients are points in the space of the principal
+patient's profile decide whether the patient was in the training data? Patients are points in the space of the principal
 components of all real patients' levels, where the attacks on single records look for them; the attack `values` asks
 gene by gene how dense the release lies round a patient's level.
 """

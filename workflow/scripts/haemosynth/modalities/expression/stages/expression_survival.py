@@ -116,7 +116,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         for target in (endpoint, "all") if endpoint == endpoints[0] else (endpoint,):
             values += [
                 Value(name, value, target, "expression", n,
-                      "" if np.isfinite(value) else reason or "the model tells no patients apart")
+                      "" if np.isfinite(value) else reason or "the model distinguishes no patients")
                 for name, value in found.items()
             ]  # fmt: skip
     return values

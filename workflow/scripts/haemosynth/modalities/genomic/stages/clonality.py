@@ -1,4 +1,4 @@
-"""Clonality: are genes mutated in the order in which they are in real patients, and in as many of the cells?
+"""Clonality: are genes mutated in the same order, and in as many of the cells, as in real patients?
 
 Cancer cell fractions come from read counts and copies of the gene; within a patient they say which gene came first
 (`precedence.py`), and over all patients a Bradley-Terry model ranks the genes (`bradley_terry.py`). Genes are chosen,

@@ -1,4 +1,4 @@
-"""Co-occurrence: do the same alterations meet in the same patients, as often as in real patients?
+"""Co-occurrence: do alterations occur together in one patient as often as in real patients?
 
 All pairs of alterations, on the patients in whom both are known, by two readings: log odds ratios, and the overlap
 beside what frequency of events and burden of patients alone would give (upper tail of a load-matched test). Patients

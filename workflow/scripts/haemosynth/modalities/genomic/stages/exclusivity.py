@@ -1,4 +1,4 @@
-"""Mutual exclusivity: do alterations that avoid each other in real patients avoid each other here?
+"""Mutual exclusivity: are alterations that exclude each other in real patients exclusive here?
 
 The same two readings as co-occurrence, of the other side: negative log odds ratios, and overlaps below what frequency
 of events and burden of patients alone would give (lower tail of a load-matched test).

@@ -1,4 +1,4 @@
-"""Mutation frequency: is every alteration as common, and are patients as loaded, as in reality?
+"""Mutation frequency: is every alteration as common, and does a patient carry as many, as in reality?
 
 Frequencies are carriers among patients in whom the alteration is known: unknown is not absent.
 """

@@ -1,4 +1,4 @@
-"""Two-clone kinetics of many patients' series: a hierarchical fit, and how much the series tell beyond the prior.
+"""Two-clone kinetics of many patients' series: a hierarchical fit, and how much the series add to the prior.
 
 For stay i the parameters theta_i = (log Y0, logit p, log r, log -s) are normal round a linear function of covariates,
 with a covariance that is learned; the logarithm of a value is that of the model plus normal assay error. Values at the
@@ -26,7 +26,7 @@ LEAST_ERROR = 0.02
 class Fit(NamedTuple):
     """slope: (1 + q, 4), the first row the mean; covariance: (4, 4) of the rest; error: SD of log values; mode: (n, 4);
     variance: (n, 4, 4) of each stay's parameters given its series; learned: (4,) mean share of the prior variance
-    that the series take away, 0 where they tell nothing."""
+    that the series take away, 0 where they show nothing."""
 
     slope: Matrix
     covariance: Matrix

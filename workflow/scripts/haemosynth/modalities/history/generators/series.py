@@ -315,7 +315,7 @@ def _drawn_clones(
     with_responses: bool,
     rng: np.random.Generator,
 ) -> list[pd.DataFrame]:
-    """Rows of a series of two clones, stay after stay: each begins where the last value of the one before stands."""
+    """Rows of a series of two clones, stay after stay: each begins where the last value of the one before is."""
     owner, when = visits
     found: list[pd.DataFrame] = []
     final = [design.states.index(state) for state in design.final]

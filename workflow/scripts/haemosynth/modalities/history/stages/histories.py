@@ -110,7 +110,7 @@ NAMES = [metric.name for metric in METRICS]
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training patients tell. record: features; scale: of the covariates of the path; pairs: transitions whose
+    """What training patients show. record: features; scale: of the covariates of the path; pairs: transitions whose
     effects are compared; weights: of their effects; serial: of the last two; events: of all transitions; grid: of each
     transition, months; landmark: (states,) weights; spread: measurement -> SD at each point of GRID."""
 

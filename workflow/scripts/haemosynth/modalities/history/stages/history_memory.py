@@ -1,8 +1,8 @@
-"""Memory of histories: do synthetic courses give away whose were learned from?
+"""Memory of histories: do synthetic courses reveal whose courses were learned from?
 
 A path of dates is a fingerprint. Three questions: do synthetic paths repeat a path of a training patient, in its states
 and in all its times, do they lie nearer to training than to unseen patients, and can an attacker who holds a
-patient's course tell whether the patient was in the training data? Linkage of courses to the rest of the record is
+patient's course decide whether the patient was in the training data? Linkage of courses to the rest of the record is
 attacked by the stage `linkability`.
 """
 
@@ -52,8 +52,8 @@ METRICS = (
     ),
     Metric(
         "history_membership_auc", "target", "", (0, 1), PRIVACY, "attack",
-        "area under the ROC curve of the worst attack that tells training from unseen patients by their courses;"
-        " target: an attack",
+        "area under the ROC curve of the worst attack that distinguishes training from unseen patients by their"
+        " courses; target: an attack",
         "see disclosure_auc",
         target=0.5,
     ),

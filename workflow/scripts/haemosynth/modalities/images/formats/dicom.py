@@ -97,7 +97,7 @@ def _files(folder: Path, patient: str, series: Sequence[Series], name: str, chan
     if len(fits) > 1:
         told = " and ".join(repr(" / ".join(one.descriptions)) for one in fits[:2])
         raise InputError(
-            f"{folder}, patient {patient}: {name} stands twice ({told}); choose one by its description: `series:`"
+            f"{folder}, patient {patient}: {name} occurs twice ({told}); choose one by its description: `series:`"
         )
     return fits[0].files
 
@@ -160,7 +160,7 @@ def read_series(paths: Sequence[Path], patient: str, channel: Mapping[str, Any])
     if len(paths) < 2:
         raise InputError(f"{where}: one slice; expected a series")
     if steps.min() < 1e-3:
-        raise InputError(f"{where}: two slices lie at the same place; is the series exported twice?")
+        raise InputError(f"{where}: two slices are at the same place; is the series exported twice?")
     if steps.max() > 1.05 * np.median(steps) + 0.01:
         raise InputError(f"{where}: a slice is missing (steps of {np.median(steps):.3g} and {steps.max():.3g} mm)")
     places = places[order]

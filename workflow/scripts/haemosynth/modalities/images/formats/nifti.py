@@ -37,7 +37,7 @@ def files_of(folder: Path, pattern: str, where: str) -> dict[str, Path]:
         patient = match[1].strip()
         twin = next((other for other in found if other.casefold() == patient.casefold()), None)
         if twin is not None:
-            raise InputError(f"{path}: patient {patient} stands twice; the other file is {found[twin]}")
+            raise InputError(f"{path}: patient {patient} occurs twice; the other file is {found[twin]}")
         found[patient] = path
     if not found:
         raise InputError(f"{folder}: no file is like {pattern} ({where})")

@@ -29,7 +29,7 @@ def pictures_of(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in ENDINGS and not path.name.startswith("."):
             if path.stem in found:
-                raise InputError(f"{path}: picture {path.stem} stands twice; the other file is {found[path.stem]}")
+                raise InputError(f"{path}: picture {path.stem} occurs twice; the other file is {found[path.stem]}")
             found[path.stem] = path
     if not found:
         raise InputError(f"{folder}: no picture; expected files ending in {', '.join(ENDINGS)}")

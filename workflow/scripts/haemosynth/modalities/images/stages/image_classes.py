@@ -1,4 +1,4 @@
-"""Image classes: can a classifier that learned from synthetic images tell the classes of real ones, and the reverse?
+"""Image classes: does a classifier that learned from synthetic images recognise real ones, and the reverse?
 
 Classes are images with and without a masked structure, or the levels of a column of the record that the study names
 (`column`). The classifier is a ridge logistic regression on the features of a network trained on photographs.

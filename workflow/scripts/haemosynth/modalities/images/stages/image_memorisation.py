@@ -69,8 +69,8 @@ METRICS = (
     ),
     Metric(
         "image_copies_caught", "descriptive", "share", (0, 1), PRIVACY, "bootstrap",
-        "share of training images that image_copies recognises when offered as synthetic: mirrored, blurred by a"
-        " Gaussian of 0.7 pixels and with noise of 2 % of the window",
+        "share of training images that image_copies recognises when they are taken for synthetic: mirrored, blurred by"
+        " a Gaussian of 0.7 pixels and with noise of 2 % of the window",
         "this project",
     ),
     Metric(
@@ -257,7 +257,7 @@ def _membership(known: Prepared, comparison: Comparison) -> list[Value]:
     rows = [side[side >= 0] for side in drawn]
     name, n = "image_membership_auc", sum(map(len, rows))
     if not all(map(len, rows)):
-        return [Value(name, np.nan, modality="images", reason="nobody left to tell apart")]
+        return [Value(name, np.nan, modality="images", reason="nobody left to distinguish")]
     areas = {attack: area(score[rows[0]], score[rows[1]]) for attack, score in known.scores.items()}
     values = [Value(name, max(areas.values()), modality="images", n=n)]
     return values + [Value(name, found, attack, "images", n) for attack, found in areas.items()]

@@ -1,4 +1,4 @@
-"""Image quality: is the distribution of synthetic images that of real ones, in two spaces of features?
+"""Image quality: do synthetic images have the distribution of real ones, in two spaces of features?
 
 The kernel distance of Binkowski et al. in the features of a network trained on photographs, and the same distance in
 radiomic measurements. The network's features are not those of the Inception network: values are comparable between

@@ -49,7 +49,7 @@ METRICS = (
     ),
     Metric(
         "noise_distance", "error", "decades", (0, np.inf), JOINT, "bootstrap",
-        "the same over the bands above 0.25 cycles per pixel, where noise and fine detail stand",
+        "the same over the bands above 0.25 cycles per pixel, which hold noise and fine detail",
         "ICRU Report 54, 1996 (noise power spectrum)",
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Lesions: are there as many as in real images, as large, as hot, of that shape, and where they belong?
+"""Lesions: do their number, size, uptake, shape and place agree with real images?
 
 A lesion is a structure of the mask in one image (8-connected): for PET/CT a focus in an axial slice, for pictures a
 cell or cells that touch. Volumes are not known from slices: areas stand in their place.

@@ -1,4 +1,4 @@
-"""Texture: are neighbouring pixels alike as in real images?
+"""Texture: are neighbouring pixels related as in real images?
 
 Thirteen features of the co-occurrence of grey levels within the window, of every image and channel.
 """

@@ -60,7 +60,7 @@ def learn(train: AnnData, rng: np.random.Generator) -> tuple[np.ndarray, list[di
 
 
 def _released(values: np.ndarray) -> list[list[float]]:
-    """Limits with the share of each; those of few patients stand for the most frequent one."""
+    """Limits with the share of each; those of few patients become the most frequent one."""
     if not len(values):
         return []
     found, counts = np.unique(values, return_counts=True)
@@ -98,7 +98,7 @@ def scores(train: AnnData) -> tuple[Matrix, Matrix, Matrix]:
 def carried(
     score: Matrix, quantiles: np.ndarray, known: Mapping[str, Any], rng: np.random.Generator
 ) -> tuple[Matrix, np.ndarray]:
-    """Values as they would have been recorded, and on which side of a limit they stand.  (patients, analytes) each
+    """Values as they would have been recorded, and on which side of a limit they are.  (patients, analytes) each
 
     Args:
         score: (patients, analytes) standard normal. quantiles: of `learn`. known: `limits` of `learn`, `log`, `grain`

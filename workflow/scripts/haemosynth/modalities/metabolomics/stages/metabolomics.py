@@ -69,7 +69,7 @@ METRICS = (
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training patients tell.
+    """What training patients show.
 
     limited: (analytes,) with a limit. kept: positions of the analytes whose correlations are compared. weights: of
     correlations, of missing indicators, and of analytes with alterations, whose names are `events`.
@@ -115,7 +115,7 @@ def _squared(correlations: Matrix) -> Matrix:
 
 
 def _correlations(values: Matrix) -> Matrix:
-    """Rank correlations of columns, 0 for the diagonal, NaN where they cannot be told."""
+    """Rank correlations of columns, 0 for the diagonal, NaN where they cannot be computed."""
     ranks = ranked(values)
     found = cross_correlation(ranks, ranks)
     np.fill_diagonal(found, 0.0)
@@ -127,7 +127,7 @@ def _with_alterations(cohort: Cohort, kept: np.ndarray, events: tuple[str, ...])
     data = measured_of(cohort)
     if not events or cohort.alterations is None:
         return np.full((len(kept), len(events)), np.nan)
-    # A resampled patient stands more than once.
+    # A resampled patient occurs more than once.
     states = cohort.alterations[list(events)][~cohort.patients.duplicated()].reindex(data.obs_names).to_numpy(float)
     return cross_correlation(ranked(levels(data)[:, kept]), states)
 

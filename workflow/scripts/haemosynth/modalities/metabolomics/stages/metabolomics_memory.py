@@ -1,7 +1,7 @@
-"""Memory of measurements: do synthetic measurements give away whose were learned from?
+"""Memory of measurements: do synthetic measurements reveal whose measurements were learned from?
 
 Three questions: do synthetic profiles repeat the recorded values of a training patient, do they lie nearer to training
-than to unseen patients, and can an attacker who holds a patient's values tell whether the patient was in the training
+than to unseen patients, and can an attacker who holds a patient's values decide whether the patient was in the training
 data? Patients are points in the space of the principal components of all real patients' levels, where the attacks on
 single records look for them; the attack `values` asks analyte by analyte how dense the release lies round a patient's
 value.
