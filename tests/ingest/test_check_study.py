@@ -298,8 +298,7 @@ def test_the_advice_of_every_mistake_works_when_pasted(
         ingest("mine", source)
     changed = mend(source, caught.value.lines)
     assert changed
-<<<<<<< HEAD
-    ingest("mine", {**source, **yaml.safe_load("\n".join(pasted(changed)))})
+    ingest("mine", {**source, **yaml.safe_load("\n".join(format_entry(changed)))})
 
 
 @pytest.mark.parametrize(
@@ -316,6 +315,3 @@ def test_quotas_are_tried_on_the_training_patients(tmp_path: Path, balance: Any,
     lines = [line for line in told.stdout.splitlines() if line.startswith("error: balance")]
     assert bool(lines) == bool(said), told.stdout
     assert not said or said in lines[0]
-=======
-    ingest("mine", {**source, **yaml.safe_load("\n".join(format_entry(changed)))})
->>>>>>> pages
