@@ -191,7 +191,8 @@ def main() -> int:
         subprocess.run([*snakemake, "--unlock", "--quiet"], capture_output=True, check=False)
     started = time.time()
     command = [*snakemake, *shown, "--cores", chosen.cores, "--rerun-incomplete", *chosen.rest]
-    code, interrupted = wait_for(subprocess.Popen(command))
+    # Snakemake holds the lock as well: it outlives this process if somebody kills this one alone.
+    code, interrupted = wait_for(subprocess.Popen(command, pass_fds=(lock.fileno(),)))
     if interrupted:
         cancel_what_is_left(started)
     if code:

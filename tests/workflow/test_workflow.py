@@ -166,6 +166,25 @@ def test_a_second_run_in_the_same_folder_is_refused(finished):
     assert done.stderr.strip().endswith("another run is at work in this folder; wait for it")
 
 
+def test_a_killed_run_whose_jobs_go_on_keeps_others_out(tmp_path):
+    place = copy_tree(tmp_path)
+    slow = "import time\nfrom job import job\n\nwith job(snakemake):\n    time.sleep(60)\n"
+    (place / "workflow/scripts/simulate.py").write_text(slow)
+    asked = ("--", "results/small/raw/clinical.parquet")
+    first = subprocess.Popen(
+        command(*asked), cwd=place, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.time() + 60
+        while not (place / "logs/simulate/small.log").exists() and time.time() < deadline:
+            time.sleep(0.2)
+        first.kill()  # alone
+        first.wait()
+        assert run(place, *asked).returncode == 3
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+
+
 def test_results_of_an_earlier_layout_are_refused_in_one_line(tmp_path):
     place = copy_tree(tmp_path)
     old = place / "results/tiny/seed-1/models/transcriptomic/factor/model.json"
