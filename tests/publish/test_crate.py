@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from fixtures_small import RESOURCES, small_cohort
 
-from haemosynth.publish.release import write_release
+from haemosynth.publish.release import Papers, write_release
 
 ROOT = RESOURCES.parent
 
@@ -15,13 +15,14 @@ ROOT = RESOURCES.parent
 @pytest.fixture(scope="module")
 def crate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("crate") / "out"
-    write_release(
-        folder, small_cohort(40), study="small", tables={"metrics.tsv": pd.DataFrame({"a": [1.0]})},
-        figures={"marginals": "<svg/>"}, dossier="<html></html>", data_card="# card",
+    papers = Papers(
+        study="small", tables={"metrics.tsv": pd.DataFrame({"a": [1.0]})}, figures={"marginals": "<svg/>"},
+        pages={"dossier.html": "<html></html>", "DATA_CARD.md": "# card"},
         config={"cohorts": {"small": {"path": "/secret", "format": "tables"}}, "seed": 1, "publish": ["default"],
                 "release": {"tier": "open", "most": 4}},
-        root=ROOT, run={"finished": "now"},
+        run={"finished": "now"},
     )  # fmt: skip
+    write_release(folder, small_cohort(40), papers, ROOT)
     return folder
 
 

@@ -10,6 +10,7 @@ from fixtures_small import small_cohort
 from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.publish.cbioportal import write_study
 from haemosynth.publish.release import (
+    Papers,
     find_differences,
     make_manifest,
     publish,
@@ -22,22 +23,19 @@ from haemosynth.validate import STAGES
 
 def released(folder, cohort, tmp_path):
     """A release, whose study folder must be one that a portal accepts."""
-    write_release(
-        folder,
-        cohort,
+    papers = Papers(
         study="small",
         tables={"metrics.tsv": pd.DataFrame({"a": [1.0]})},
         figures={"marginals": "<svg/>"},
-        dossier="<html></html>",
-        data_card="# card",
+        pages={"dossier.html": "<html></html>", "DATA_CARD.md": "# card"},
         config={
             "cohorts": {"small": {"path": "/secret/place", "format": "tables"}},
             "seed": 1,
             "release": {"tier": "open", "most": 4},
         },
-        root=tmp_path,
         run={"finished": "now"},
     )
+    write_release(folder, cohort, papers, tmp_path)
     assert judge(folder / "cbioportal").problems == []
 
 

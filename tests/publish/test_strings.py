@@ -12,7 +12,7 @@ from fixtures_small import small_cohort
 
 from haemosynth.core.errors import InputError
 from haemosynth.core.strings import check_strings, fingerprints, own_texts, runs, write_fingerprints
-from haemosynth.publish.release import withhold_paths, write_release
+from haemosynth.publish.release import Papers, withhold_paths, write_release
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW = {
@@ -121,13 +121,12 @@ def release(folder: Path, strings: Path, root: Path, **changed: Any) -> None:
     parts: dict[str, Any] = {
         "tables": {"metrics.tsv": pd.DataFrame({"a": [1.0]})},
         "figures": {"marginals": "<svg/>"},
-        "dossier": "<html></html>",
-        "data_card": "# card",
+        "pages": {"dossier.html": "<html></html>", "DATA_CARD.md": "# card"},
         "config": {"cohorts": {"small": {"path": "/secret", "format": "tables"}}, "seed": 1,
                    "release": {"tier": "open", "most": 4}},
         **changed,
     }  # fmt: skip
-    write_release(folder, small_cohort(60), study="small", root=root, run={}, strings=strings, **parts)
+    write_release(folder, small_cohort(60), Papers(study="small", run={}, **parts), root, strings=strings)
 
 
 def test_a_release_with_a_raw_string_is_not_written(tmp_path: Path) -> None:
@@ -136,7 +135,7 @@ def test_a_release_with_a_raw_string_is_not_written(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "manifest.tsv").is_file()
     for name, text in (
         ("figures/marginals.svg", {"figures": {"marginals": "<svg><text>PD4021a</text></svg>"}}),
-        ("DATA_CARD.md", {"data_card": "patient TCGA-AB-2803"}),
+        ("DATA_CARD.md", {"pages": {"DATA_CARD.md": "patient TCGA-AB-2803"}}),
     ):
         with pytest.raises(InputError, match=name):
             release(tmp_path / "again", tmp_path / "strings.json", ROOT, **text)

@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from itertools import chain
@@ -174,52 +174,45 @@ def publish(
     released = replace(cohort, schema=restrict_schema(cohort))
     places = template.parent, root / "resources" / "explorer"
     balanced = [] if quotas is None else sentences(quotas, content.train, len(cohort))
-    write_release(
-        folder,
-        cohort,
-        study=content.cohort,
-        tables={
-            "metrics.tsv": content.metrics,
-            "metrics_dictionary.tsv": content.dictionary,
-            "scorecard.tsv": content.scorecard,
-            "stages.tsv": content.stages,
-            "composites.tsv": content.composites,
-            "against_baseline.tsv": content.baseline,
-            "gate.tsv": gate,
-            **({} if curve is None else {"size.tsv": curve}),
-        },
-        figures={
-            **{figure.stage: figure.svg for figure in content.figures if figure.generator == generator},
-            **({"size": content.size_figures[generator]} if generator in content.size_figures else {}),
-        },
-        dossier=render(content, config, [generator], release=True, template=template),
-        explorer=render_explorer(
+    tables = {
+        "metrics.tsv": content.metrics,
+        "metrics_dictionary.tsv": content.dictionary,
+        "scorecard.tsv": content.scorecard,
+        "stages.tsv": content.stages,
+        "composites.tsv": content.composites,
+        "against_baseline.tsv": content.baseline,
+        "gate.tsv": gate,
+        **({} if curve is None else {"size.tsv": curve}),
+    }
+    figures = {figure.stage: figure.svg for figure in content.figures if figure.generator == generator}
+    if generator in content.size_figures:
+        figures["size"] = content.size_figures[generator]
+    account = Account(
+        content.cohort,
+        generator,
+        recipe,
+        models,
+        len(content.train),
+        gate,
+        composites,
+        note=note_of(config, content.cohort),
+        tier=tier,
+        disclosure=disclosure_sentences(own, len(content.train), config["release"], curve),
+        curve=curve,
+        balance=balanced,
+    )
+    pages = {
+        "dossier.html": render(content, config, [generator], release=True, template=template),
+        "explorer.html": render_explorer(
             content.train, content.holdout, released, content.cohort, tier, *places, balance=balanced
         ),
-        characteristics=make_table_one(join_cohorts(content.train, content.holdout), cohort, release=True),
-        data_card=write_card(
-            cohort,
-            Account(
-                content.cohort,
-                generator,
-                recipe,
-                models,
-                len(content.train),
-                gate,
-                composites,
-                note=note_of(config, content.cohort),
-                tier=tier,
-                disclosure=disclosure_sentences(own, len(content.train), config["release"], curve),
-                curve=curve,
-                balance=balanced,
-            ),
-        ),
-        config=config,
-        weight=None if quotas is None else weights(cohort, quotas, content.train),
-        root=root,
-        run={"finished": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.platform()},
-        strings=strings,
-    )
+        "DATA_CARD.md": write_card(cohort, account),
+    }
+    run = {"finished": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.platform()}
+    characteristics = make_table_one(join_cohorts(content.train, content.holdout), cohort, release=True)
+    weight = None if quotas is None else weights(cohort, quotas, content.train)
+    papers = Papers(content.cohort, tables, figures, pages, config, run, characteristics)
+    write_release(folder, cohort, papers, root, weight, strings)
 
 
 def _check_strings(folder: Path, part: Path, strings: Path, schema: Schema, root: Path) -> None:
@@ -239,59 +232,91 @@ def _write_text_table(table: pd.DataFrame, path: Path) -> None:
     write_table(without_formulas(table), path)
 
 
+@dataclass(frozen=True)
+class Papers:
+    """What accompanies the patients of a release.
+
+    study: the name of the real cohort that was learned from. tables: metrics, scorecard, ..., by file name. figures:
+    stage -> SVG text that shows aggregates only. pages: file name -> text of dossier, data card and explorer. config:
+    the study's settings. run: times and machine; the only file whose bytes differ between equal runs. characteristics:
+    Table 1, not written where it is empty.
+    """
+
+    study: str
+    tables: Mapping[str, pd.DataFrame]
+    figures: Mapping[str, str]
+    pages: Mapping[str, str]
+    config: Mapping[str, Any]
+    run: Mapping[str, Any]
+    characteristics: pd.DataFrame | None = None
+
+
 def write_release(
     folder: Path,
     cohort: Cohort,
-    study: str,
-    tables: Mapping[str, pd.DataFrame],
-    figures: Mapping[str, str],
-    dossier: str,
-    data_card: str,
-    config: Mapping[str, Any],
+    papers: Papers,
     root: Path,
-    run: Mapping[str, Any],
-    strings: str | Path | None = None,
-    explorer: str = "",
-    characteristics: pd.DataFrame | None = None,
     weight: pd.Series | None = None,
+    strings: str | Path | None = None,
 ) -> None:
     """Write a release folder in one piece: it is built beside its place and moved there when it is whole.
 
     Args:
         cohort: the synthetic cohort, exactly as it was attacked.
-        study: the name of the real cohort that was learned from.
-        tables: metrics, scorecard, ..., by file name.
-        figures: stage -> SVG text that shows aggregates only.
-        run: times and machine; the only file whose bytes differ between equal runs.
-        strings: hashes of raw strings that no file may hold; not searched for where there are none.
-        explorer: the page on which patients are filtered. characteristics: Table 1. An empty one is not written.
+        root: of the checkout that made it.
         weight: (patients,) of a balanced cohort, see `generate.balance.weights`; its files say that it is balanced.
+        strings: hashes of raw strings that no file may hold; not searched for where there are none.
+
+    Raises:
+        InputError: a file holds a raw string; nothing is written.
     """
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    tier, balanced = str(config["release"]["tier"]), weight is not None
+    tier, balanced = str(papers.config["release"]["tier"]), weight is not None
     released = replace(cohort, schema=restrict_schema(cohort))
+    _write_patients(part, released, papers.study, tier, weight)
+    for name, table in papers.tables.items():
+        _write_text_table(table, part / name)
+    for stage, figure in papers.figures.items():
+        write_text(figure, part / "figures" / f"{stage}.svg")
+    for name, page in papers.pages.items():
+        write_text(page, part / stamped(name, tier, balanced))
+    if papers.characteristics is not None and len(papers.characteristics) > 1:
+        write_table_one(papers.characteristics, part, papers.study, lambda name: stamped(name, tier, balanced))
+    write_yaml(withhold_paths(papers.config, papers.study), part / "config.yaml")
+    write_text(list_packages(), part / "environment.txt")
+    write_text(read_code_version(root), part / "code_version.txt")
+    write_crate(part, papers.study, papers.config, root)
+    write_table(make_manifest(part), part / "manifest.tsv")
+    write_json(papers.run, part / "run.json")
+    if strings is not None:
+        _check_strings(folder, part, Path(strings), released.schema, root)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+
+def _write_patients(part: Path, released: Cohort, study: str, tier: str, weight: pd.Series | None) -> None:
+    """The patients in every form: canonical tables, text, MuData, and a study folder for cBioPortal."""
+    balanced = weight is not None
+
+    def write_listed(table: pd.DataFrame, name: str, place: str = "tables") -> None:
+        _write_text_table(table, part / place / stamped(name, tier, balanced))
+
     write_cohort(released, part / "cohort")
-    for name in (name for name in FURTHER if name in cohort.parts):
-        load(name, "part").write(cohort.parts[name], part / "cohort" / MODALITIES[name].files[0])
+    for name in (name for name in FURTHER if name in released.parts):
+        load(name, "part").write(released.parts[name], part / "cohort" / MODALITIES[name].files[0])
         if offers(name, "export") and hasattr(export := load(name, "export"), "export"):
             export.export(released, part, tier, balanced)
-    _write_text_table(
-        cohort.clinical.rename_axis("patient_id").reset_index(),
-        part / "tables" / stamped("clinical.tsv", tier, balanced),
-    )
-    if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
-        matrix = cohort.alterations.astype("Int8")
-        matrix.insert(0, "sequenced", cohort.sequenced.astype("Int8"))
-        _write_text_table(
-            matrix.rename_axis("patient_id").reset_index(), part / "tables" / stamped("alterations.tsv", tier, balanced)
-        )
-        _write_text_table(cohort.mutations, part / "tables" / stamped("mutations.tsv", tier, balanced))
+    write_listed(released.clinical.rename_axis("patient_id").reset_index(), "clinical.tsv")
+    if released.alterations is not None and released.sequenced is not None and released.mutations is not None:
+        matrix = released.alterations.astype("Int8")
+        matrix.insert(0, "sequenced", released.sequenced.astype("Int8"))
+        write_listed(matrix.rename_axis("patient_id").reset_index(), "alterations.tsv")
+        write_listed(released.mutations, "mutations.tsv")
     if weight is not None:
-        listed = weight.rename_axis("patient_id").reset_index()
-        for folder_ in ("cohort", "tables"):
-            _write_text_table(listed, part / folder_ / stamped("weights.tsv", tier, balanced))
-    if collect_annotated(cohort):
+        for place in ("cohort", "tables"):
+            write_listed(weight.rename_axis("patient_id").reset_index(), "weights.tsv", place)
+    if collect_annotated(released):
         write_mudata(released, part / stamped("cohort.h5mu", tier, balanced))
     write_study(
         released,
@@ -299,26 +324,6 @@ def write_release(
         "_".join([study, "synthetic", *(["balanced"] if balanced else []), *([] if tier == "open" else [tier])]),
         f"Synthetic patients after {study}{', a balanced cohort' if balanced else ''}",
     )
-    for name in (name for name in FURTHER if name in cohort.parts and offers(name, "export")):
+    for name in (name for name in FURTHER if name in released.parts and offers(name, "export")):
         if hasattr(export := load(name, "export"), "extend_study"):
             export.extend_study(released, part / "cbioportal")
-    for name, table in tables.items():
-        _write_text_table(table, part / name)
-    for stage, figure in figures.items():
-        write_text(figure, part / "figures" / f"{stage}.svg")
-    write_text(dossier, part / stamped("dossier.html", tier, balanced))
-    if explorer:
-        write_text(explorer, part / stamped("explorer.html", tier, balanced))
-    if characteristics is not None and len(characteristics) > 1:
-        write_table_one(characteristics, part, study, lambda name: stamped(name, tier, balanced))
-    write_text(data_card, part / stamped("DATA_CARD.md", tier, balanced))
-    write_yaml(withhold_paths(config, study), part / "config.yaml")
-    write_text(list_packages(), part / "environment.txt")
-    write_text(read_code_version(root), part / "code_version.txt")
-    write_crate(part, study, config, root)
-    write_table(make_manifest(part), part / "manifest.tsv")
-    write_json(run, part / "run.json")
-    if strings is not None:
-        _check_strings(folder, part, Path(strings), released.schema, root)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
