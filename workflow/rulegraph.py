@@ -15,7 +15,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
-STUDIES = [f"config/studies/{name}.yaml" for name in ("simulated", "imaging", "expression", "myeloma_history")]
+STUDIES = [
+    "config/studies/simulated.yaml",
+    "config/studies/imaging.yaml",
+    "config/studies/expression.yaml",
+    "config/studies/myeloma_history.yaml",
+]
 COLOURS = {"fidelity": "#cfe3f4", "diversity": "#d3ecd9", "utility": "#fbe6c8", "privacy": "#f6d5d0"}
 
 
