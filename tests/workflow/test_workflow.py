@@ -265,11 +265,11 @@ def test_checkout_study_and_cohort_lie_in_folders_with_spaces(tmp_path):
     assert sorted(raw["patient_id"]) == sorted(f"P {i}" for i in range(80))
 
 
-def test_alterations_before_the_record_or_after_it_is_a_setting(tmp_path):
+def test_alterations_before_the_record_or_after_it_is_a_setting(copied):
     """Both orders in one study; the patients of either are whole, and no part of them is drawn in a circle."""
     import pandas as pd
 
-    place = copy_tree(tmp_path)
+    place = copied
     methods = {
         "clinical": {"forest_given": {"algorithm": "forest", "given": ["genomic"], "trees": 4}},
         "genomic": {"chain_first": {"algorithm": "logistic_chain", "given": []}},
