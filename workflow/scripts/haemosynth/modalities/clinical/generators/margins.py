@@ -1,11 +1,11 @@
 """Margins: drawn patients are accepted so that every column has the distribution that it has in training patients.
 
-A generator, a redraw of its columns and a classifier's odds each shift the margins a little: means of right-skewed
-numbers, upper quantiles, missing rates and survival times fall. Here each patient has a weight, the exponential of a
-linear function of the levels of its columns, under which the means of the functions of `Encoding.basis` are those of
-training patients: entropy balancing (Hainmueller, Polit Anal 2012;20:25), which moves a distribution as little as
-possible in Kullback-Leibler divergence. A ridge says that training patients are a sample: their own noise is not met
-to the last patient.
+A classifier's odds shift margins, since they are learned from few patients and cut where they are large: means of
+right-skewed numbers, upper quantiles and survival times fall. Here each patient has a further weight, the exponential
+of a linear function of its columns, under which the means of the functions of `Encoding.basis`, and of
+numbers, are those of training patients: entropy balancing (Hainmueller, Polit Anal 2012;20:25), which moves a distribution as little as
+possible in Kullback-Leibler divergence. What the odds shift is taken back whole. What the generator itself shifts is
+taken back as far as it stands out of the noise of the draw that the weights are learned from.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from scipy.optimize import minimize
 
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding
 
+LEAST_DRAWN = 6_000  # patients that the weights are learned from
+NOISE = 1.0  # standard errors of the draw within which a mean is taken for that of training patients
 ROUNDS = 4  # weights beyond the bound are cut, which the others make up for
 CUT = 0.99  # quantile of the weights above which they are told apart no longer
 
@@ -40,6 +42,9 @@ def learn(
     scale = np.where(kept, 1 / np.where(kept, spread, 1.0), 0.0)
     rows = (features(encoding, drawn) - centre) * scale
     penalty = ridge / len(target)
+    gap = rows.mean(axis=0)
+    error = NOISE * rows.std(axis=0) / np.sqrt(len(rows))
+    wanted = gap * np.minimum(1.0, (error / np.where(gap == 0, 1.0, gap)) ** 2)
     tilt, base = np.zeros(rows.shape[1]), weight / weight.mean()
 
     def loss(effect: np.ndarray, base: np.ndarray) -> tuple[float, np.ndarray]:
@@ -47,8 +52,8 @@ def learn(
         top = score.max()
         share = base * np.exp(score - top)
         total = share.sum()
-        value = np.log(total / len(rows)) + top + 0.5 * penalty * effect @ effect
-        return float(value), rows.T @ (share / total) + penalty * effect
+        value = np.log(total / len(rows)) + top - wanted @ effect + 0.5 * penalty * effect @ effect
+        return float(value), rows.T @ (share / total) - wanted + penalty * effect
 
     bound = 1.0
     cut = base
@@ -68,8 +73,20 @@ def learn(
 
 
 def features(encoding: Encoding, coded: Coded) -> np.ndarray:
-    """(patients, functions) the smooth functions of the levels of all columns."""
-    return np.hstack([encoding.basis(i)[coded.levels[:, i]] for i in range(len(encoding.variables))])
+    """(patients, functions) the smooth functions of the levels of all columns, and numbers and times themselves.
+
+    A level is as wide as its bin: within it odds move a number too. Times stand by their event.
+    """
+    parts = []
+    for i, variable in enumerate(encoding.variables):
+        levels = coded.levels[:, i]
+        parts.append(encoding.basis(i)[levels])
+        if variable.kind != "level":
+            value = np.nan_to_num(variable.values(levels, coded.positions[:, i]))[:, None]
+            event = np.array([level.event or 0 for level in variable.levels])[levels]
+            kinds = (0, 1) if variable.kind == "survival" else (0,)
+            parts.append(value * np.stack([event == kind for kind in kinds], axis=1))
+    return np.hstack(parts)
 
 
 def weights(arrays: Mapping[str, np.ndarray], encoding: Encoding, coded: Coded, weight: np.ndarray) -> np.ndarray:

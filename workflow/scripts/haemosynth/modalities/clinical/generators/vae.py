@@ -54,7 +54,7 @@ DEFAULTS: dict[str, Any] = {
     "mixture": [1, 4, 8],  # components of the prior; the best BIC is taken
     "refresh": {"trees": 25, "leaf": 24, "max_features": 0.5},  # redraw of each column given the others; null for none
     "refinement": {"trees": 150, "depth": 4, "rate": 0.05, "leaf": 15},  # density-ratio refinement; null for none
-    "margins": {"ridge": 10.0},  # weights under which margins are those of training patients; null for none
+    "margins": {"ridge": 50.0},  # weights under which margins are those of training patients; null for none
     "factors": None,  # {columns: [...], latent: 2, weight: 30}: latent space in two parts, see `factors`; null for none
     "checkpoint_every": 100,  # steps
     "condition": [],  # columns generated first: all others are conditioned on them
@@ -227,17 +227,15 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     if refinement or calibration:
         free = Wishes((), {}, completed=False)
         chance = np.random.default_rng(critic_seed)
-        pools = [
-            _draw(encoding, net, arrays, free, density_ratio.PER_PATIENT * len(train), chance)
-            for _ in range(2 if refinement else 1)
-        ]
-        fresh = pools[-1]
+        many = density_ratio.PER_PATIENT * len(train)
+        pool = [_draw(encoding, net, arrays, free, many, chance)] if refinement else []
+        fresh = _draw(encoding, net, arrays, free, max(many, margins.LEAST_DRAWN if calibration else 0), chance)
         weight = np.ones(len(fresh.levels))
         if refinement:
-            unseen = encoding.decode(fresh, train.schema)
+            told, unseen = (encoding.decode(drawn, train.schema) for drawn in (*pool, fresh))
             odds = density_ratio.learn(
-                encoding, train.clinical, encoding.decode(pools[0], train.schema), unseen, int(refinement["trees"]),
-                int(refinement["depth"]), float(refinement["rate"]), int(refinement["leaf"]), critic_seed,
+                encoding, train.clinical, told, unseen, int(refinement["trees"]), int(refinement["depth"]),
+                float(refinement["rate"]), int(refinement["leaf"]), critic_seed,
             )  # fmt: skip
             arrays |= {f"critic.{name}": array for name, array in odds.items()}
             plain["parameters"] += 2 * len(odds["value"])

@@ -218,6 +218,8 @@ def _sample(
     present = np.zeros((max_classes, n_events))
     absent = np.zeros((max_classes, n_events))
     all_absent = np.zeros(max_classes)
+    before_present = np.empty(n_events)
+    before_absent = np.empty(n_events)
     logp = np.empty(max_classes)
     grid = np.empty(strengths.size)
     assignment_d = np.zeros((n_draws, n), np.int64)
@@ -233,6 +235,10 @@ def _sample(
             _refresh(k, ones, seen, base, strength, present, absent, all_absent)
         for i in range(n):
             k = assignment[i]
+            before_present[:] = present[k]
+            before_absent[:] = absent[k]
+            before_all = all_absent[k]
+            left = k
             _move(events[i], -1, k, sizes, ones, seen)
             _refresh(k, ones, seen, base, strength, present, absent, all_absent)
             own, without = carried[i, : n_carried[i]], unknown[i, : n_unknown[i]]
@@ -240,7 +246,12 @@ def _sample(
             k = _pick(logp)
             assignment[i] = k
             _move(events[i], 1, k, sizes, ones, seen)
-            _refresh(k, ones, seen, base, strength, present, absent, all_absent)
+            if k == left:  # most patients stay: the class is as it was
+                present[k] = before_present
+                absent[k] = before_absent
+                all_absent[k] = before_all
+            else:
+                _refresh(k, ones, seen, base, strength, present, absent, all_absent)
 
         occupied = 0
         joint = 0.0
