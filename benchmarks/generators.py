@@ -279,15 +279,15 @@ def main() -> None:
     skewed = found["skew"].abs() > 1
     if chosen.margins:
         print(found.round(3).to_string())
-    print(
-        f"margins against the training half: mean {found['mean'].mean():.3f} (skewed columns "
-        f"{found.loc[skewed, 'mean'].mean():.3f}, absolute error {abs(found['mean'] - 1).mean():.3f}, ceiling "
-        f"{(found['error'] * np.sqrt(2 / np.pi)).mean():.3f}), 95 % quantile {found['q95'].mean():.3f} (absolute error "
-        f"{abs(found['q95'] - 1).mean():.3f}), missing rate {found['missing'].mean():.4f} "
-        f"for {found['missing_train'].mean():.4f} (absolute error {abs(found['missing'] - found['missing_train']).mean():.4f}), restricted mean "
-        + ", ".join(f"{name} {value:.3f}" for name, value in restricted_means(train, pool).items()),
-        flush=True,
-    )
+    off = {name: abs(found[name] - 1).mean() for name in ("mean", "q95")}
+    missing = [found[name].mean() for name in ("missing", "missing_train")]
+    print("margins of the draw over those of the training half:")
+    print(f"  mean {found['mean'].mean():.3f}, of skewed columns {found.loc[skewed, 'mean'].mean():.3f}", end="; ")
+    print(f"absolute error {off['mean']:.3f}, ceiling {(found['error'] * np.sqrt(2 / np.pi)).mean():.3f}")
+    print(f"  95 % quantile {found['q95'].mean():.3f}, absolute error {off['q95']:.3f}")
+    print(f"  missing rate {missing[0]:.4f} for {missing[1]:.4f}")
+    survival = restricted_means(train, pool).items()
+    print("  restricted mean survival " + ", ".join(f"{name} {ratio:.3f}" for name, ratio in survival), flush=True)
     if chosen.margins:
         return
     judge = Judge(train, test)

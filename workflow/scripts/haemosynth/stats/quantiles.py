@@ -52,23 +52,29 @@ def quantiles(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
 def _piece(low: float, high: float, values: np.ndarray) -> np.ndarray:
     """(STEPS + 1,) the quantile function of one long piece, from low to high, with the mean of its `values`.
 
-    low + (high - low) (1 - (1 - rank)^b)^a, the quantile function of Kumaraswamy (J Hydrol 1980;46:79). The mean fixes a
-    for each b of a grid, and the b is taken that lies nearest to the values: two numbers describe all of them.
+    low + (high - low) (1 - (1 - rank)^b)^a, the quantile function of Kumaraswamy (J Hydrol 1980;46:79), or the same
+    from above. The mean fixes a for each b of a grid, and the b is taken that lies nearest to the values: two numbers
+    describe all of them.
     """
-    rank, width = np.linspace(0, 1, STEPS + 1), high - low
+    width = high - low
     if width <= 0:
-        return np.full(len(rank), low)
+        return np.full(STEPS + 1, low)
     mean = np.clip((float(values.mean()) - low) / width, 0.05, 0.95)
-    base = 1 - (1 - rank) ** TAILS[:, None]
+    found = low + width * np.vstack([_shapes(mean), 1 - _shapes(1 - mean)[:, ::-1]])
+    at, steps = (np.arange(len(values)) + 0.5) / len(values), np.linspace(0, 1, STEPS + 1)
+    error = [((np.interp(at, steps, one) - values) ** 2).sum() for one in found]
+    return np.asarray(found[int(np.argmin(error))])
+
+
+def _shapes(mean: float) -> np.ndarray:
+    """(shapes, STEPS + 1) quantile functions from 0 to 1 with this mean."""
+    base = 1 - np.linspace(1, 0, STEPS + 1) ** TAILS[:, None]
     smallest, largest = np.full(len(TAILS), -7.0), np.full(len(TAILS), 7.0)  # of log a: a larger one lowers the mean
     for _ in range(40):
         middle = (smallest + largest) / 2
         above = _mean_of_steps(base ** np.exp(middle)[:, None]) > mean
         smallest, largest = np.where(above, middle, smallest), np.where(above, largest, middle)
-    found = base ** np.exp((smallest + largest) / 2)[:, None]
-    at = (np.arange(len(values)) + 0.5) / len(values)
-    error = [((low + width * np.interp(at, rank, one) - values) ** 2).sum() for one in found]
-    return np.asarray(low + width * found[int(np.argmin(error))])
+    return np.asarray(base ** np.exp((smallest + largest) / 2)[:, None])
 
 
 def _mean_of_steps(curves: np.ndarray) -> np.ndarray:

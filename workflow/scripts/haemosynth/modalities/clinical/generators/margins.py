@@ -2,10 +2,10 @@
 
 A classifier's odds shift margins, since they are learned from few patients and cut where they are large: means of
 right-skewed numbers, upper quantiles and survival times fall. Here each patient has a further weight, the exponential
-of a linear function of its columns, under which the means of the functions of `Encoding.basis`, and of
-numbers, are those of training patients: entropy balancing (Hainmueller, Polit Anal 2012;20:25), which moves a distribution as little as
-possible in Kullback-Leibler divergence. What the odds shift is taken back whole. What the generator itself shifts is
-taken back as far as it stands out of the noise of the draw that the weights are learned from.
+of a linear function of its columns, under which the means of the functions of `Encoding.basis`, and of numbers, are
+those of training patients: entropy balancing (Hainmueller, Polit Anal 2012;20:25), which moves a distribution as
+little as possible in Kullback-Leibler divergence. What the odds shift is taken back whole. What the generator itself
+shifts is taken back as far as it stands out of the noise of the draw that the weights are learned from.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ ROUNDS = 4  # weights beyond the bound are cut, which the others make up for
 CUT = 0.99  # quantile of the weights above which they are told apart no longer
 
 
-def learn(
-    encoding: Encoding, real: Coded, drawn: Coded, weight: np.ndarray, ridge: float
-) -> dict[str, np.ndarray]:
+def learn(encoding: Encoding, real: Coded, drawn: Coded, weight: np.ndarray, ridge: float) -> dict[str, np.ndarray]:
     """Fit the weights; arrays for `weights`.
 
     Args:
