@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 
 from haemosynth.stats.quantiles import LEAST_PIECE, quantiles, stands_out
 
@@ -17,6 +18,17 @@ def test_it_is_the_quantile_function_of_what_it_was_learned_from():
         error = np.searchsorted(np.sort(values), found[inner]) / len(values) - fine[inner]
         assert np.abs(error).max() < 0.02
         assert found.mean() == pytest.approx(values.mean(), abs=0.02 * values.std())
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_long_tails_have_their_mean_and_upper_quantiles(sign):
+    """Of one piece at either end: a power of the rank alone put the 95 % quantile of lognormal values 16 % too high."""
+    rank = (np.arange(200) + 0.5) / 200
+    values = np.sort(sign * np.exp(ndtri(rank)))
+    found = quantiles(values, np.linspace(0, 1, 4001))
+    assert found.mean() == pytest.approx(values.mean(), rel=0.02)
+    at = 0.95 if sign > 0 else 0.05
+    assert np.interp(at, np.linspace(0, 1, 4001), found) == pytest.approx(np.quantile(values, at), rel=0.06)
 
 
 def test_it_knows_one_quantile_for_so_many_patients():

@@ -29,7 +29,7 @@ STUDY = {
         "methods": {"ensemble": {"miwae": {"steps": 60, "members": 2}}, "chained_ridge": {"iterations": 3}},
     },
     "methods": {
-        "clinical": {"vae": {"steps": 100, "decoders": 2, "refinement": None}},
+        "clinical": {"vae": {"steps": 100, "decoders": 2, "refinement": None, "margins": None}},
         "genomic": {"mutation_model": {"sweeps": 60, "burn_in": 30, "draws": 5, "folds": 2}},
     },
     "gate": {

@@ -12,6 +12,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.core.schema import Column, Schema
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, FollowUp, learn, significant
 from haemosynth.modalities.clinical.generators.forest import smooth
+from haemosynth.reading.resolution import observed
 from haemosynth.stats.quantiles import LEAST_PIECE
 
 
@@ -147,6 +148,28 @@ def test_large_masses_are_levels_of_their_own():
     atoms = [k[0] for level, k in zip(blasts.levels, blasts.knots, strict=True) if level.place == "atom"]
     assert 0.0 in atoms
     assert blasts.levels[0].place == "missing"
+
+
+def test_an_imputed_constant_and_a_limit_nobody_declared_are_drawn_as_often_as_recorded():
+    rng = np.random.default_rng(5)
+    values = np.maximum(np.round(rng.lognormal(2, 0.8, 800), 1), 2.0)  # 5 % lie at the limit
+    values[rng.random(800) < 0.03] = 9.1873
+    index = pd.Index([f"P{i}" for i in range(800)], name="patient_id")
+    table = pd.DataFrame({"x": values}, index=index)
+    column = observed(Column("continuous"), table["x"])
+    assert (column.grain, column.points) == (0.1, (9.1873,))
+    cohort = Cohort(Schema("one", {"x": column}), table)
+    encoding = learn(cohort, bins=20)
+    own = encoding.encode(cohort.clinical)
+    rows = rng.integers(800, size=40_000)
+    decoded = encoding.decode(Coded(own.levels[rows], rng.random((40_000, 1))), cohort.schema)["x"].to_numpy()
+    for mass in (9.1873, 2.0):
+        assert (decoded == mass).mean() == pytest.approx((values == mass).mean(), abs=0.005)
+    beside = (np.abs(decoded - 9.1873) < 0.15) & (
+        decoded != 9.1873
+    )  # what lies round the constant is as rare as it was
+    assert beside.mean() < 0.04
+    assert (np.isclose(decoded, 2.1)).mean() < 0.02
 
 
 def test_files_hold_the_encoding():

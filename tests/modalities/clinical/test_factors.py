@@ -20,6 +20,7 @@ QUICK = vae.DEFAULTS | {
     "decoders": 2,
     "width": 32,
     "refinement": None,
+    "margins": None,
     "refresh": None,
     "bins": 10,
 }

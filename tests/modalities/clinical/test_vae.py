@@ -13,7 +13,9 @@ from haemosynth.learn import loop
 from haemosynth.modalities.clinical.generators import vae
 from haemosynth.modalities.clinical.generators.forest import apply, pack
 
-QUICK = vae.DEFAULTS | {"steps": 120, "decoders": 2, "width": 24, "checkpoint_every": 30, "refinement": None}
+QUICK = vae.DEFAULTS | {
+    "steps": 120, "decoders": 2, "width": 24, "checkpoint_every": 30, "refinement": None, "margins": None,
+}  # fmt: skip
 
 
 class Interrupted(Exception):

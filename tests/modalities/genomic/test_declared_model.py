@@ -52,7 +52,7 @@ def log_evidence(events, known, base, z, strength, alpha, rng):
     prior = STRENGTHS[strength]
     p = prior * base + one_hot.T @ (events * known)
     q = prior * (1 - base) + one_hot.T @ ((1 - events) * known)
-    stick, frequency = rng.beta(a, b), rng.beta(p, q).clip(1e-6, 1 - 1e-6)
+    stick, frequency = (rng.beta(*shape).clip(1e-6, 1 - 1e-6) for shape in ((a, b), (p, q)))
     state = {"alpha": alpha, "stick": stick, "strength": strength, "frequency": frequency, "class": z}
     data = {name: torch.as_tensor(value) for name, value in state.items()}
     args, others = arguments(events, known, base, np.zeros((len(events), 0)), int(classes))

@@ -115,7 +115,7 @@ def test_the_sampler_visits_partitions_as_pyro_declares():
         key = tuple(pd.factorize(np.array(z))[0])
         weight[key] = weight.get(key, 0.0) + value
     draws = collapsed_gibbs(
-        np.where(KNOWN, EVENTS, -1), BASE, strengths=np.array([strength]), sweeps=60_100, burn_in=100, draws=60_000,
+        np.where(KNOWN, EVENTS, -1), BASE, strengths=np.array([strength]), sweeps=20_100, burn_in=100, draws=20_000,
         max_classes=8, seed=3, alpha=alpha,
     )  # fmt: skip
     visited = pd.Series([tuple(pd.factorize(z)[0]) for z in draws.assignment]).value_counts(normalize=True)

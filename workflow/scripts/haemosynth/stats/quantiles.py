@@ -4,7 +4,7 @@ A release that is denser around the recorded numbers of training patients than a
 took part, column by column (stage `disclosure`, attack `values`). A quantile function through every recorded value is
 such a release. Here only some quantiles are kept, each half way between two recorded values, and between them runs a
 smooth monotone curve (Fritsch and Carlson, SIAM J Numer Anal 1980;17:238); the first and the last piece, which may be
-long, keep their mean.
+long, have the mean of their patients and a shape of one more number.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 LEAST_PIECE = 48  # training patients behind one piece
 MAX_PIECES = 256  # of one quantile function
 STEPS = 16  # straight steps that draw a piece
+TAILS = np.exp(np.linspace(-1.5, 1.5, 25))  # shapes of the first and the last piece that are tried
 STANDS_OUT = 1e-3  # chance of as many patients at one value, were they spread like those round it
 
 
@@ -42,21 +43,43 @@ def quantiles(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
             kept = (grid[1] <= places[first]) | (grid[1] >= places[last])
             grid[1], drawn[1] = grid[1][kept], drawn[1][kept]
         grid.append(own)
-        drawn.append(_piece(within, ends[first], ends[last], float(parts[first].mean()))[1:-1])
+        drawn.append(_piece(ends[first], ends[last], parts[first])[1:-1])
     at, value = np.concatenate(grid), np.concatenate(drawn)
     at, first_of = np.unique(at, return_index=True)
     return np.asarray(np.interp(ranks, at, value[first_of]))
 
 
-def _piece(rank: np.ndarray, low: float, high: float, mean: float) -> np.ndarray:
-    """low + (high - low) rank^a, or the same from above, with this mean."""
+def _piece(low: float, high: float, values: np.ndarray) -> np.ndarray:
+    """(STEPS + 1,) the quantile function of one long piece, from low to high, with the mean of its `values`.
+
+    low + (high - low) (1 - (1 - rank)^b)^a, the quantile function of Kumaraswamy (J Hydrol 1980;46:79), or the same
+    from above. The mean fixes a for each b of a grid, and the b is taken that lies nearest to the values: two numbers
+    describe all of them.
+    """
     width = high - low
     if width <= 0:
-        return np.full(len(rank), low)
-    share = np.clip((mean - low) / width, 0.05, 0.95)
-    if share <= 0.5:
-        return np.asarray(low + width * rank ** (1 / share - 1))
-    return np.asarray(high - width * (1 - rank) ** (1 / (1 - share) - 1))
+        return np.full(STEPS + 1, low)
+    mean = np.clip((float(values.mean()) - low) / width, 0.05, 0.95)
+    found = low + width * np.vstack([_shapes(mean), 1 - _shapes(1 - mean)[:, ::-1]])
+    at, steps = (np.arange(len(values)) + 0.5) / len(values), np.linspace(0, 1, STEPS + 1)
+    error = [((np.interp(at, steps, one) - values) ** 2).sum() for one in found]
+    return np.asarray(found[int(np.argmin(error))])
+
+
+def _shapes(mean: float) -> np.ndarray:
+    """(shapes, STEPS + 1) quantile functions from 0 to 1 with this mean."""
+    base = 1 - np.linspace(1, 0, STEPS + 1) ** TAILS[:, None]
+    smallest, largest = np.full(len(TAILS), -7.0), np.full(len(TAILS), 7.0)  # of log a: a larger one lowers the mean
+    for _ in range(40):
+        middle = (smallest + largest) / 2
+        above = _mean_of_steps(base ** np.exp(middle)[:, None]) > mean
+        smallest, largest = np.where(above, middle, smallest), np.where(above, largest, middle)
+    return np.asarray(base ** np.exp((smallest + largest) / 2)[:, None])
+
+
+def _mean_of_steps(curves: np.ndarray) -> np.ndarray:
+    """(curves,) mean of each curve of straight steps of one length."""
+    return np.asarray((curves[:, 1:] + curves[:, :-1]).mean(axis=1) / 2)
 
 
 def stands_out(distinct: np.ndarray, counts: np.ndarray, grain: float | None) -> np.ndarray:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.schema import Schema
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding
 from haemosynth.modalities.clinical.generators.forest import apply, pack
 
@@ -80,20 +79,18 @@ def odds(arrays: Mapping[str, np.ndarray], encoding: Encoding, clinical: pd.Data
 
 
 def accepted(
-    arrays: Mapping[str, np.ndarray],
-    encoding: Encoding,
+    bound: float,
+    weigh: Callable[[Coded], np.ndarray],
     n: int,
     draw: Callable[[int], Coded],
     rng: np.random.Generator,
-    schema: Schema,
 ) -> Coded:
-    """n patients from `draw`, each accepted with probability odds / bound."""
-    bound = float(arrays["bound"][0])
+    """n patients from `draw`, each accepted with probability weight / bound."""
     kept: list[Coded] = []
     have = 0
     for _ in range(MAX_BATCHES):
         coded = draw(int((n - have) * bound * 1.2) + 32)
-        chosen = rng.random(len(coded.levels)) * bound < odds(arrays, encoding, encoding.decode(coded, schema))
+        chosen = rng.random(len(coded.levels)) * bound < weigh(coded)
         kept.append(Coded(coded.levels[chosen], coded.positions[chosen]))
         have += int(chosen.sum())
         if have >= n:

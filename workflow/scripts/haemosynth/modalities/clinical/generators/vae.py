@@ -27,7 +27,7 @@ from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.rare import without_rare_levels
 from haemosynth.learn import loop, prior
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
-from haemosynth.modalities.clinical.generators import density_ratio, factors, forest, gibbs_sweeps
+from haemosynth.modalities.clinical.generators import density_ratio, factors, forest, gibbs_sweeps, margins
 from haemosynth.modalities.clinical.generators.conditioning import Wishes, check_wishes
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, FollowUp, learn
 
@@ -54,6 +54,7 @@ DEFAULTS: dict[str, Any] = {
     "mixture": [1, 4, 8],  # components of the prior; the best BIC is taken
     "refresh": {"trees": 25, "leaf": 24, "max_features": 0.5},  # redraw of each column given the others; null for none
     "refinement": {"trees": 150, "depth": 4, "rate": 0.05, "leaf": 15},  # density-ratio refinement; null for none
+    "margins": {"ridge": 50.0},  # weights under which margins are those of training patients; null for none
     "factors": None,  # {columns: [...], latent: 2, weight: 30}: latent space in two parts, see `factors`; null for none
     "checkpoint_every": 100,  # steps
     "condition": [],  # columns generated first: all others are conditioned on them
@@ -222,22 +223,27 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         forests = gibbs_sweeps.learn(encoding, coded, seed=critic_seed, **settings["refresh"])
         arrays |= {f"refresh.{name}": array for name, array in forests.items()}
         plain["parameters"] += sum(forest.size(forest.of_column(forests, i)) for i in range(len(encoding.variables)))
-    refinement = settings["refinement"]
-    if refinement:
+    refinement, calibration = settings["refinement"], settings["margins"]
+    if refinement or calibration:
         free = Wishes((), {}, completed=False)
         chance = np.random.default_rng(critic_seed)
-        pool, fresh = (
-            encoding.decode(
-                _draw(encoding, net, arrays, free, density_ratio.PER_PATIENT * len(train), chance), train.schema
-            )
-            for _ in range(2)
-        )
-        odds = density_ratio.learn(
-            encoding, train.clinical, pool, fresh, int(refinement["trees"]), int(refinement["depth"]),
-            float(refinement["rate"]), int(refinement["leaf"]), critic_seed,
-        )  # fmt: skip
-        arrays |= {f"critic.{name}": array for name, array in odds.items()}
-        plain["parameters"] += 2 * len(odds["value"])
+        many = density_ratio.PER_PATIENT * len(train)
+        pool = [_draw(encoding, net, arrays, free, many, chance)] if refinement else []
+        fresh = _draw(encoding, net, arrays, free, max(many, margins.LEAST_DRAWN if calibration else 0), chance)
+        weight = np.ones(len(fresh.levels))
+        if refinement:
+            told, unseen = (encoding.decode(drawn, train.schema) for drawn in (*pool, fresh))
+            odds = density_ratio.learn(
+                encoding, train.clinical, told, unseen, int(refinement["trees"]), int(refinement["depth"]),
+                float(refinement["rate"]), int(refinement["leaf"]), critic_seed,
+            )  # fmt: skip
+            arrays |= {f"critic.{name}": array for name, array in odds.items()}
+            plain["parameters"] += 2 * len(odds["value"])
+            weight = np.minimum(density_ratio.odds(odds, encoding, unseen), odds["bound"][0])
+        if calibration:
+            tilt = margins.learn(encoding, coded, fresh, weight, float(calibration["ridge"]))
+            arrays |= {f"margins.{name}": array for name, array in tilt.items()}
+            plain["parameters"] += len(tilt["tilt"])
     kept.remove()
     return Fitted(arrays, plain, history)
 
@@ -350,13 +356,20 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
     encoding = Encoding.load(fitted.arrays, fitted.description["encoding"])
     wishes = Wishes.load(fitted.description)
     net = _Net(encoding, fitted.description["network"])
-    odds = _part(fitted.arrays, "critic.")
+    odds, tilt = _part(fitted.arrays, "critic."), _part(fitted.arrays, "margins.")
 
     def draw(m: int) -> Coded:
         return _draw(encoding, net, fitted.arrays, wishes, m, rng)
 
+    def weigh(coded: Coded) -> np.ndarray:
+        weight = np.ones(len(coded.levels))
+        if odds:
+            weight = density_ratio.odds(odds, encoding, encoding.decode(coded, schema))
+        return margins.weights(tilt, encoding, coded, weight) if tilt else weight
+
     def refined(m: int) -> Coded:
-        return density_ratio.accepted(odds, encoding, m, draw, rng, schema) if odds else draw(m)
+        last = tilt or odds
+        return density_ratio.accepted(float(last["bound"][0]), weigh, m, draw, rng) if last else draw(m)
 
     return wishes.exact(encoding.decode(wishes.collect(encoding, n, refined), schema))
 

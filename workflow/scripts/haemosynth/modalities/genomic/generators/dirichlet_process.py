@@ -49,7 +49,7 @@ DEFAULTS: dict[str, Any] = {
     "max_classes": 60,  # classes held at once
     "gate_ridge": [10.0, 30.0, 100.0],  # prior precision of the record's effects on class weights; validation chooses
     "chain": True,  # correct the mixture by logistic regressions on the commoner events and the record
-    "event_ridge": 16.0,  # prior precision of their effects, of events
+    "event_ridge": 4.0,  # prior precision of their effects, of events
     "record_scale": 0.1,  # of the Cauchy priors of the record's effects
     "folds": 5,  # of the cross-fit from which the corrections are learned
     "prior_frequencies": {},  # published frequency of an event, {NPM1: 0.27, ...}

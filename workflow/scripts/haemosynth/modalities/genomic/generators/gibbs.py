@@ -1,6 +1,9 @@
-"""Collapsed Gibbs sampler of the Dirichlet-process mixture that `dirichlet_process.model` declares."""
+"""Collapsed Gibbs sampler of the Dirichlet-process mixture that `dirichlet_process.model` declares.
 
-# ruff: noqa: NPY002 - compiled code has this random stream only, seeded by the caller
+What is compiled is small, and takes its random numbers from outside: compilation is most of the time that a first fit
+takes.
+"""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ from math import exp, lgamma, log
 
 import numba as nb
 import numpy as np
+from scipy.special import gammaln
 
 
 @dataclass(frozen=True)
@@ -60,20 +64,37 @@ def collapsed_gibbs(
     """
     if sweeps - burn_in < draws:
         raise ValueError("fewer sweeps after the burn-in than draws to keep")
-    return Draws(
-        *_sample(
-            np.ascontiguousarray(events, dtype=np.int8),
-            np.ascontiguousarray(base, dtype=np.float64),
-            np.ascontiguousarray(strengths, dtype=np.float64),
-            sweeps,
-            burn_in,
-            (sweeps - burn_in) // draws,
-            draws,
-            max_classes,
-            seed,
-            0.0 if alpha is None else alpha,
-        )
-    )
+    rng = np.random.default_rng(seed)
+    codes = np.ascontiguousarray(events, dtype=np.int8)
+    base, grid = np.ascontiguousarray(base, dtype=np.float64), np.ascontiguousarray(strengths, dtype=np.float64)
+    n, n_events = codes.shape
+    lists = (*_list(codes, 1), *_list(codes, -1))
+    assignment = rng.integers(min(10, max_classes), size=n)
+    sizes = np.bincount(assignment, minlength=max_classes).astype(float)
+    ones, seen = (np.zeros((max_classes, n_events)) for _ in range(2))
+    np.add.at(ones, assignment, codes == 1)
+    np.add.at(seen, assignment, codes >= 0)
+    strength = np.full(n_events, grid[grid.size // 3])
+    concentration = 1.0 if alpha is None else alpha
+    logs = tuple(np.zeros((max_classes, n_events)) for _ in range(2))
+    totals, evidence = np.zeros(max_classes), np.empty((n_events, grid.size))
+    trace, kept = np.zeros((sweeps, 2)), []
+    thin = (sweeps - burn_in) // draws
+    for t in range(sweeps):
+        uniform = rng.random(n + n_events)
+        _sweep(codes, *lists, base, strength, concentration, assignment, sizes, ones, seen, *logs, totals, uniform)
+        joint = _draw_strengths(grid, base, ones, seen, strength, evidence, uniform[n:])
+        filled = sizes[sizes > 0]
+        occupied = len(filled)
+        joint += float(gammaln(filled).sum()) + occupied * log(concentration)
+        joint += lgamma(concentration) - lgamma(concentration + n) - concentration
+        trace[t] = occupied, joint
+        if t >= burn_in and (t - burn_in) % thin == 0 and len(kept) < draws:
+            parts = (assignment, sizes, ones, seen, strength)
+            kept.append((*(part.copy() for part in parts), concentration))
+        if alpha is None:
+            concentration = _draw_alpha(concentration, occupied, n, rng)
+    return Draws(*(np.array(part) for part in zip(*kept, strict=True)), trace)
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -98,32 +119,30 @@ def _refresh(
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
-def _pick(logp: np.ndarray) -> int:
-    """An index, drawn with probability proportional to exp(logp)."""
-    highest = logp.max()
+def _pick(logp: np.ndarray, uniform: float, weight: np.ndarray) -> int:
+    """An index, drawn with probability proportional to exp(logp) by a number between 0 and 1.  weight: for use here"""
+    best = 0
+    for k in range(logp.size):
+        if logp[k] > logp[best]:
+            best = k
     total = 0.0
     for k in range(logp.size):
-        total += exp(logp[k] - highest)
-    left = np.random.random() * total
+        # Beyond this nothing is left in double precision; most classes are empty.
+        weight[k] = exp(logp[k] - logp[best]) if logp[k] - logp[best] > -60.0 else 0.0
+        total += weight[k]
+    left = uniform * total
     for k in range(logp.size):
-        left -= exp(logp[k] - highest)
+        left -= weight[k]
         if left < 0:
             return k
-    return int(logp.argmax())
+    return best
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
 def _list(events: np.ndarray, code: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions of each patient's events that are this code, and how many: most events are absent."""
-    n, n_events = events.shape
-    places = np.empty((n, n_events), np.int64)
-    counts = np.zeros(n, np.int64)
-    for i in range(n):
-        for g in range(n_events):
-            if events[i, g] == code:
-                places[i, counts[i]] = g
-                counts[i] += 1
-    return places, counts
+    own = events == code
+    places = np.argsort(~own, axis=1, kind="stable")
+    return places, own.sum(axis=1)
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -179,92 +198,76 @@ def _column(strength: float, base: float, ones: np.ndarray, seen: np.ndarray) ->
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
-def _draw_alpha(alpha: float, occupied: int, n: int) -> float:
+def _draw_strengths(
+    grid: np.ndarray,
+    base: np.ndarray,
+    ones: np.ndarray,
+    seen: np.ndarray,
+    strength: np.ndarray,
+    evidence: np.ndarray,
+    uniform: np.ndarray,
+) -> float:
+    """Draw the strength of each event, in place; the log evidence of all events under them."""
+    total, weight = 0.0, np.empty(grid.size)
+    for g in range(base.size):
+        for s in range(grid.size):
+            evidence[g, s] = _column(grid[s], base[g], ones[:, g], seen[:, g])
+        chosen = _pick(evidence[g], uniform[g], weight)
+        strength[g] = grid[chosen]
+        total += evidence[g, chosen]
+    return total
+
+
+def _draw_alpha(alpha: float, occupied: int, n: int, rng: np.random.Generator) -> float:
     """The concentration, given how many classes n patients occupy (Escobar and West)."""
-    eta = np.random.beta(alpha + 1.0, n)
+    eta = rng.beta(alpha + 1.0, n)
     odds = occupied / (n * (1.0 - log(eta)))
-    shape = 1.0 + occupied if np.random.random() < odds / (1.0 + odds) else 1.0 * occupied
-    return np.random.gamma(shape, 1.0 / (1.0 - log(eta)))
+    shape = 1.0 + occupied if rng.random() < odds / (1.0 + odds) else 1.0 * occupied
+    return float(rng.gamma(shape, 1.0 / (1.0 - log(eta))))
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
-def _sample(
+def _sweep(
     events: np.ndarray,
+    carried: np.ndarray,
+    n_carried: np.ndarray,
+    unknown: np.ndarray,
+    n_unknown: np.ndarray,
     base: np.ndarray,
-    strengths: np.ndarray,
-    sweeps: int,
-    burn_in: int,
-    thin: int,
-    n_draws: int,
-    max_classes: int,
-    seed: int,
-    fixed_alpha: float,
-) -> tuple[np.ndarray, ...]:
-    np.random.seed(seed)  # numba's own stream, not numpy's
-    n, n_events = events.shape
-    carried, n_carried = _list(events, 1)
-    unknown, n_unknown = _list(events, -1)
-    assignment = np.zeros(n, np.int64)
-    sizes = np.zeros(max_classes)
-    ones = np.zeros((max_classes, n_events))
-    seen = np.zeros((max_classes, n_events))
-    for i in range(n):
-        k = np.random.randint(min(10, max_classes))
+    strength: np.ndarray,
+    alpha: float,
+    assignment: np.ndarray,
+    sizes: np.ndarray,
+    ones: np.ndarray,
+    seen: np.ndarray,
+    present: np.ndarray,
+    absent: np.ndarray,
+    all_absent: np.ndarray,
+    uniform: np.ndarray,
+) -> None:
+    """Every patient leaves the class and enters one anew; the arrays of classes are changed in place."""
+    n_events = base.size
+    logp, weight = np.empty(sizes.size), np.empty(sizes.size)
+    before = np.empty((2, n_events))
+    for k in range(sizes.size):
+        _refresh(k, ones, seen, base, strength, present, absent, all_absent)
+    for i in range(len(assignment)):
+        left = assignment[i]
+        for g in range(n_events):
+            before[0, g] = present[left, g]
+            before[1, g] = absent[left, g]
+        total = all_absent[left]
+        _move(events[i], -1, left, sizes, ones, seen)
+        _refresh(left, ones, seen, base, strength, present, absent, all_absent)
+        own, without = carried[i, : n_carried[i]], unknown[i, : n_unknown[i]]
+        _score(own, without, sizes, alpha, present, absent, all_absent, logp)
+        k = _pick(logp, uniform[i], weight)
         assignment[i] = k
         _move(events[i], 1, k, sizes, ones, seen)
-
-    strength = np.full(n_events, strengths[strengths.size // 3])
-    alpha = fixed_alpha if fixed_alpha > 0 else 1.0
-    present = np.zeros((max_classes, n_events))
-    absent = np.zeros((max_classes, n_events))
-    all_absent = np.zeros(max_classes)
-    logp = np.empty(max_classes)
-    grid = np.empty(strengths.size)
-    assignment_d = np.zeros((n_draws, n), np.int64)
-    sizes_d = np.zeros((n_draws, max_classes))
-    ones_d = np.zeros((n_draws, max_classes, n_events))
-    seen_d = np.zeros((n_draws, max_classes, n_events))
-    strength_d = np.zeros((n_draws, n_events))
-    alpha_d = np.zeros(n_draws)
-    trace = np.zeros((sweeps, 2))
-    drawn = 0
-    for t in range(sweeps):
-        for k in range(max_classes):
+        if k == left:  # most patients stay: the class is as it was
+            for g in range(n_events):
+                present[left, g] = before[0, g]
+                absent[left, g] = before[1, g]
+            all_absent[left] = total
+        else:
             _refresh(k, ones, seen, base, strength, present, absent, all_absent)
-        for i in range(n):
-            k = assignment[i]
-            _move(events[i], -1, k, sizes, ones, seen)
-            _refresh(k, ones, seen, base, strength, present, absent, all_absent)
-            own, without = carried[i, : n_carried[i]], unknown[i, : n_unknown[i]]
-            _score(own, without, sizes, alpha, present, absent, all_absent, logp)
-            k = _pick(logp)
-            assignment[i] = k
-            _move(events[i], 1, k, sizes, ones, seen)
-            _refresh(k, ones, seen, base, strength, present, absent, all_absent)
-
-        occupied = 0
-        joint = 0.0
-        for k in range(max_classes):
-            if sizes[k] > 0:
-                occupied += 1
-                joint += lgamma(sizes[k])
-        for g in range(n_events):
-            for s in range(strengths.size):
-                grid[s] = _column(strengths[s], base[g], ones[:, g], seen[:, g])
-            chosen = _pick(grid)
-            strength[g] = strengths[chosen]
-            joint += grid[chosen]
-        joint += occupied * log(alpha) + lgamma(alpha) - lgamma(alpha + n) - alpha
-        trace[t, 0] = occupied
-        trace[t, 1] = joint
-        if t >= burn_in and (t - burn_in) % thin == 0 and drawn < n_draws:
-            assignment_d[drawn] = assignment
-            sizes_d[drawn] = sizes
-            ones_d[drawn] = ones
-            seen_d[drawn] = seen
-            strength_d[drawn] = strength
-            alpha_d[drawn] = alpha
-            drawn += 1
-        if fixed_alpha <= 0:
-            alpha = _draw_alpha(alpha, occupied, n)
-    return assignment_d, sizes_d, ones_d, seen_d, strength_d, alpha_d, trace

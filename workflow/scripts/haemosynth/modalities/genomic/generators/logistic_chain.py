@@ -37,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "record_ridge": [16.0, 32.0, 64.0, 128.0],  # the same, of the clinical record
     "min_carriers": 5,  # training patients that must share a protein change before it is ever written
 }
+STALE = 0.02  # change of p (1 - p) in any patient after which the curvature is computed anew
 WIDE = 3.0  # scale of Cauchy priors under which an effect of a level that decides an outcome is hardly shrunk
 
 
@@ -171,6 +172,10 @@ def _climb(
     """The mode of the posterior density of `ridge_logistic` that `start` leads to, and its logarithm."""
     beta, heavy = start, scale > 0
     width = np.where(heavy, scale, 1.0)
+    # Under Cauchy priors steps are many and small. The product of the features is the dear part of one: it is taken
+    # again only after the curvature has changed; any positive definite matrix in its place still leads upwards.
+    slack = STALE if heavy.any() else 0.0
+    curvature, product = np.full(len(outcome), np.inf), np.zeros((len(precision), len(precision)))
 
     def objective(b: np.ndarray) -> float:
         score = offset + features @ b
@@ -182,8 +187,10 @@ def _climb(
         weight = np.where(heavy, 2.0 / (width**2 + beta**2), precision)
         p = expit(offset + features @ beta)
         gradient = features.T @ (outcome - p) - weight * beta
-        hessian = (features * (p * (1.0 - p))[:, None]).T @ features + np.diag(weight)
-        step = np.linalg.solve(hessian, gradient)
+        now = p * (1.0 - p)
+        if not np.abs(now - curvature).max() <= slack:
+            curvature, product = now, (features * now[:, None]).T @ features
+        step = np.linalg.solve(product + np.diag(weight), gradient)
         size = 1.0
         while (new := objective(beta + size * step)) < value and size > 1e-6:
             size /= 2.0
