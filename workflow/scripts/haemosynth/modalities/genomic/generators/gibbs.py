@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, lgamma, log
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -78,7 +79,8 @@ def collapsed_gibbs(
     concentration = 1.0 if alpha is None else alpha
     logs = tuple(np.zeros((max_classes, n_events)) for _ in range(2))
     totals, evidence = np.zeros(max_classes), np.empty((n_events, grid.size))
-    trace, kept = np.zeros((sweeps, 2)), []
+    trace = np.zeros((sweeps, 2))
+    kept: list[tuple[Any, ...]] = []
     thin = (sweeps - burn_in) // draws
     for t in range(sweeps):
         uniform = rng.random(n + n_events)
