@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,19 @@ from torch import Tensor, nn
 from torch.nn import functional as f
 
 from haemosynth.modalities.images.generators.coding import DEVIATION
+from haemosynth.modalities.images.generators.principal_components import by_pixel
+
+
+def copy_into(weights: Iterable[Tensor], flat: Tensor) -> None:
+    """Fill weights from a flat vector.
+
+    Each keeps its own memory: as parts of the vector, as torch's function leaves them, they would not be aligned.
+    """
+    at = 0
+    with torch.no_grad():
+        for weight in weights:
+            weight.copy_(flat[at : at + weight.numel()].view_as(weight))
+            at += weight.numel()
 
 
 class Block(nn.Module):
@@ -55,9 +68,9 @@ class Denoiser(nn.Module):
     """The denoiser D(x; sigma, record, transformation).
 
     With s the scores of x - mean - slope * record on the principal axes, lambda their variances and r the variance left
-    in a plane, the linear part is mean + slope * record + sum_i lambda_i / (lambda_i + sigma^2) s_i axis_i
-    + r / (r + sigma^2) (rest); the network F adds c(sigma) F, c^2 the mean variance of the linear part's error. With
-    equal variances this is EDM's c_skip and c_out.
+    in a pixel, the linear part is mean + slope * record + sum_i lambda_i / (lambda_i + sigma^2) s_i axis_i
+    + r / (r + sigma^2) (rest), the exact one where r is equal in a plane; the network F adds c(sigma) F, c^2 the
+    variance of the linear part's error in the pixel. With equal variances this is EDM's c_skip and c_out.
 
     linear: arrays of the linear part. shape: `diffusion.network_shape`. transformation: numbers that describe one.
     """
@@ -79,11 +92,10 @@ class Denoiser(nn.Module):
         unit = self.patch * 2 ** (len(widths) - 1)
         self.padded = tuple(math.ceil(shape[side] / unit) * unit for side in ("height", "width"))
         for name, array in linear.items():
-            kept = torch.tensor(np.asarray(array, dtype=np.float32))
+            kept = torch.tensor(np.asarray(by_pixel(array) if name == "noise" else array, dtype=np.float32))
             self.register_buffer("noise_variance" if name == "noise" else name, kept)
-        # Share of each axis that lies in each plane, for the mean error of a plane.
-        shares = self.axes.reshape(len(self.axes), planes, -1).square().sum(-1)
-        self.register_buffer("shares", shares / (shape["height"] * shape["width"]))
+        # Share of each axis that lies in each pixel, for the error there.
+        self.register_buffer("shares", self.axes.reshape(len(self.axes), planes, shape["height"], -1).square())
         self.register_buffer("spread", self.residual.square().sum(1))
         rows, columns = (torch.linspace(-1, 1, n) for n in self.padded)
         self.register_buffer("place", torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None])
@@ -103,10 +115,10 @@ class Denoiser(nn.Module):
 
     def put(self, flat: Tensor) -> None:
         """Take these weights."""
-        nn.utils.vector_to_parameters(flat.to(self.mean.device), self.parameters())
+        copy_into(self.parameters(), flat)
 
     def linear_part(self, x: Tensor, sigma: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, planes, H, W) the linear denoiser, and (N, planes, 1, 1) the deviation of its error."""
+        """(N, planes, H, W) the linear denoiser, and as much the deviation of its error."""
         squared = sigma[:, None] ** 2
         expected = condition @ self.slope
         flat = x.flatten(1) - self.mean
@@ -114,9 +126,11 @@ class Denoiser(nn.Module):
         rest = (flat - scores @ self.axes).reshape(x.shape)
         gain = self.spread / (self.spread + squared)
         found = self.mean + (expected + gain * (scores - expected)) @ self.axes
-        kept = self.noise_variance / (self.noise_variance + squared)
-        error = (gain * squared) @ self.shares + (1 - self.shares.sum(0)) * kept * squared
-        return found.reshape(x.shape) + kept[:, :, None, None] * rest, error.sqrt()[:, :, None, None]
+        level = squared[:, :, None, None]
+        kept = self.noise_variance / (self.noise_variance + level)
+        error = ((gain * squared) @ self.shares.flatten(1)).reshape(x.shape)
+        error = error + (1 - self.shares.sum(0)).clamp_min(0) * kept * level
+        return found.reshape(x.shape) + kept * rest, error.clamp_min(1e-8).sqrt()
 
     def forward(
         self, x: Tensor, sigma: Tensor, condition: Tensor, shown: Tensor, hidden: Tensor, transformation: Tensor
