@@ -396,6 +396,23 @@ def test_the_local_denoiser_sees_some_fifteen_pixels():
     assert {name for name, _ in local.named_parameters()} & {"whole.leave.weight"} == set()  # trained alone
 
 
+def test_a_window_is_the_part_of_the_image_that_it_says():
+    """Untrained, the network adds nothing; trained on windows it sees where they lie."""
+    network, _ = local_pair()
+    x, sigma, one = torch.randn(3, 3, 24, 24), torch.full((3,), 0.4), torch.ones(3)
+    rest = (torch.zeros(3, 2), one, torch.ones(3, 2), torch.zeros(3, diffusion.TRANSFORMATION))
+    window = diffusion._crop(network, x.shape, torch.Generator().manual_seed(0))
+    assert [part.stop - part.start for part in window] == [12, 12]
+    whole, part = network(x, sigma, *rest), network(x, sigma, *rest, window)
+    for a, b in zip(whole, part, strict=True):
+        assert torch.equal(a[..., window[0], window[1]], b)
+    torch.nn.init.normal_(network.leave.weight, std=0.1)
+    shifted = network(x, sigma, *rest, (slice(0, 12), slice(0, 12)))[0]
+    same = torch.roll(x, (12, 12), (2, 3))
+    assert not torch.allclose(network(same, sigma, *rest, (slice(12, 24), slice(12, 24)))[0], shifted, atol=1e-4)
+    assert diffusion._crop(network, (1, 3, 6, 6), torch.Generator()) is None
+
+
 def test_each_range_of_noise_has_the_denoiser_of_the_lowest_loss():
     losses = {"linear": [3.0, 1.0, 0.5], "network": [2.0, 0.9, 0.5], "local": [1.0, 1.5, 2.0]}
     assert best_of(losses) == ["local", "network", "linear"]

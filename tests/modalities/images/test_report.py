@@ -4,8 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures_phantoms import imaged_cohort
+from fixtures_pictures import pictured
 
+from haemosynth.core.streams import stream
+from haemosynth.generate.fitted import save
+from haemosynth.modalities.images import part, words
 from haemosynth.modalities.images.description import COLOUR, PETCT, describe
+from haemosynth.modalities.images.generators import diffusion
 from haemosynth.modalities.images.part import images_of
 from haemosynth.modalities.images.report import read_report, read_table, write_report
 
@@ -92,3 +97,25 @@ def test_most_paraphrases_are_read_and_hardly_any_is_read_wrongly():
         wrong += len(set(found) - set(expected))
     assert right / total >= 0.8, (right, total)
     assert wrong / total <= 0.1, wrong
+
+
+def test_images_are_drawn_from_words_and_told_in_words(tmp_path, capsys):
+    """The linear part alone, which needs no training, draws more where more is asked for."""
+    train = pictured(300, 11, without=0.0)
+    settings = diffusion.DEFAULTS | {"width": [8], "patch": 2, "steps": 1, "local_steps": 0, "sampling_steps": 6}
+    fitted = diffusion.fit(train, settings, stream(1), None)
+    areas = []
+    for size in (0.4, 6.0):
+        drawn = words.draw_words(f"One focal lesion, lesion area {size} cm2.", fitted, 12, stream(2))
+        assert drawn.descriptions["lesion_area"].tolist() == [size] * 12
+        areas.append(drawn.mask.sum())
+    assert areas[1] > 2 * areas[0]
+    save(fitted, tmp_path / "model.safetensors", tmp_path / "model.json", tmp_path / "history.tsv")
+    assert words.main(["draw", str(tmp_path), "No focal lesions.", "--out", str(tmp_path / "out"), "--count", "1"]) == 0
+    assert (tmp_path / "out" / "reports.tsv").read_text().count("\n") == 2
+    assert "lesion" in capsys.readouterr().out
+    assert words.main(["draw", str(tmp_path), "Good morning."]) == 2
+    assert "no field of a description is told" in capsys.readouterr().out
+    part.write(drawn.take([0]), tmp_path / "images.zarr")
+    assert words.main(["describe", str(tmp_path / "images.zarr")]) == 0
+    assert capsys.readouterr().out.startswith("W0001: ")

@@ -62,8 +62,8 @@ def learn(
     if len(second):
         number = values[:, [field.name for field in fields].index(fields[second[0]].of)]
         rows = np.flatnonzero(number > 0)
-        sides = [side[np.ix_(rows, second)] for side in (score, low, high)]
-        found = _augmented([scores[rows], given[rows]], *sides, owners[rows], rng)[0]
+        exact, least, most = (side[np.ix_(rows, second)] for side in (score, low, high))
+        found = _augmented([scores[rows], given[rows]], exact, least, most, owners[rows], rng)[0]
         arrays |= {f"{name}_2": array for name, array in found.items()}
     seed = int(rng.integers(2**31))
     plain = {
@@ -179,7 +179,7 @@ def _carried(rank: Matrix, margin: Any, whole: bool) -> Matrix:
     if whole:
         place = np.searchsorted(np.asarray(margin[1])[:-1], rank, side="right")
         return np.asarray(margin[0], dtype=float)[place]
-    return np.interp(rank, LEVELS, np.asarray(margin))
+    return np.asarray(np.interp(rank, LEVELS, np.asarray(margin)))
 
 
 def _scale(values: Matrix) -> dict[str, Any]:

@@ -5,7 +5,8 @@ Preconditioning and noise levels follow Karras et al. (EDM, NeurIPS 2022), the d
 image but the best linear denoiser of the training images, a Gaussian in principal components whose mean depends on the
 record (for much noise, denoisers are linear: Wang and Vastola, TMLR 2024). The network learns what is left, so that a
 few minutes on a CPU start from the linear model's images instead of from nothing. It works on blocks of `patch` x
-`patch` pixels as channels.
+`patch` pixels as channels, and first on quarters of images with their place (patch diffusion: Wang et al., NeurIPS
+2023), which are four times as many examples in the same time.
 
 Between record and image stands a description of some twenty numbers (`description.py`): it is learned and drawn given
 the record (`description_model.py`) and conditions network and linear part, instead of a hundred indicators of the
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     import torch
 
     from haemosynth.modalities.images.generators.local import Local
-    from haemosynth.modalities.images.generators.unet import Denoiser
+    from haemosynth.modalities.images.generators.unet import Denoiser, Window
 
 DEFAULTS: dict[str, Any] = {
     "condition": "description",  # what images are drawn given: a description drawn given the record; or the `record`
@@ -68,6 +69,7 @@ DEFAULTS: dict[str, Any] = {
     "augmentation": 0.3,  # share of images with each transformation: mirrored, and shifted, turned and scaled
     "unconditional": 0.1,  # share of images shown without their record
     "column_dropout": 0.1,  # share of the condition's features that is hidden from the network
+    "crops": 0.6,  # share of the steps, the first ones, in which the network sees quarters of images and where they lie
     "blurred": 0.15,  # standard deviation of noise on a description in training, in normal scores
     "variety": 0.1,  # of the loss that decides when training stops: times the share of real images out of reach
     "local_steps": 800,  # of the denoiser for little noise; 0: none
@@ -301,8 +303,9 @@ def _train(
         told = _blurred(record[rows], settings, generator)
         model.train()
         given = [part.to(device) for part in (shown_planes, noise, sigma, told, shown, kept.float(), labels)]
+        window = _crop(model, x.shape, generator) if step <= float(settings["crops"]) * total else None
         with _mixed(device):
-            loss = _loss(model, *given)
+            loss = _loss(model, *given, window)
         now = float(rate) * min(1.0, step / 100) * max(0.05, 1 - step / total)
         loop.descend(adam, loss, now, clip=1.0)
         return {}
@@ -316,6 +319,21 @@ def _train(
     checkpoint.remove()
     weights = torch.nn.utils.parameters_to_vector(trained.weights).cpu().numpy()
     return weights, pd.DataFrame(trained.history, columns=["step", "train", "validation", "copies", "recall", "spread"])
+
+
+def _crop(model: Denoiser, shape: Sequence[int], generator: torch.Generator) -> Window:
+    """A window of half the height and width, on whole blocks; None where images are too small for one."""
+    import torch
+
+    sides = [side // 2 // model.unit * model.unit for side in shape[2:]]
+    if min(sides) < 2 * model.unit:
+        return None
+    starts = [
+        model.patch * int(torch.randint((whole - side) // model.patch + 1, (1,), generator=generator))
+        for side, whole in zip(sides, shape[2:], strict=True)
+    ]
+    rows, columns = (slice(start, start + side) for start, side in zip(starts, sides, strict=True))
+    return rows, columns
 
 
 def _blurred(record: torch.Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> torch.Tensor:
@@ -397,7 +415,8 @@ def _ranges(
     x, record = torch.tensor(planes[held]).to(device), torch.tensor(condition[held]).to(device)
     generator = torch.Generator().manual_seed(seed + 5)
     one, plain = torch.ones(len(x), device=device), torch.zeros(len(x), TRANSFORMATION, device=device)
-    losses: dict[str, list[float]] = {LINEAR: [], NETWORK: []} | ({} if local is None else {LOCAL: []})
+    compared = (LINEAR, NETWORK) if local is None else (LINEAR, NETWORK, LOCAL)
+    losses: dict[str, list[float]] = {name: [] for name in compared}
     model.eval()
     with torch.no_grad():
         for level in RANGES:
@@ -466,9 +485,10 @@ def _evaluation(
 
 def _loss(
     model: Any, planes: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor, record: torch.Tensor,
-    shown: torch.Tensor, kept: torch.Tensor, labels: torch.Tensor,
+    shown: torch.Tensor, kept: torch.Tensor, labels: torch.Tensor, window: Window = None,
 ) -> torch.Tensor:  # fmt: skip
-    found, size = model(planes + noise, sigma, record, shown, kept, labels)
+    found, size = model(planes + noise, sigma, record, shown, kept, labels, window)
+    planes = planes if window is None else planes[..., window[0], window[1]]
     squared: torch.Tensor = ((found - planes) / size).square().mean()
     return squared
 

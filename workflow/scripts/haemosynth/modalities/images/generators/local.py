@@ -29,6 +29,8 @@ class Local(nn.Module):
     whole: the denoiser whose linear part is used; its weights are not this module's. width: channels.
     """
 
+    whole: Denoiser
+
     def __init__(self, whole: Denoiser, planes: int, width: int) -> None:
         super().__init__()
         object.__setattr__(self, "whole", whole)  # no submodule: its weights are trained elsewhere

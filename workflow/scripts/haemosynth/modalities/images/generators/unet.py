@@ -14,6 +14,8 @@ from torch.nn import functional as f
 from haemosynth.modalities.images.generators.coding import DEVIATION
 from haemosynth.modalities.images.generators.principal_components import by_pixel
 
+Window = tuple[slice, slice] | None  # rows and columns of a part of images
+
 
 def copy_into(weights: Iterable[Tensor], flat: Tensor) -> None:
     """Fill weights from a flat vector.
@@ -89,8 +91,8 @@ class Denoiser(nn.Module):
         widths, planes = shape["channels"], shape["planes"]
         self.patch = shape["patch"]
         # The blocks in a row must halve evenly.
-        unit = self.patch * 2 ** (len(widths) - 1)
-        self.padded = tuple(math.ceil(shape[side] / unit) * unit for side in ("height", "width"))
+        self.unit = self.patch * 2 ** (len(widths) - 1)
+        self.padded = tuple(math.ceil(shape[side] / self.unit) * self.unit for side in ("height", "width"))
         for name, array in linear.items():
             kept = torch.tensor(np.asarray(by_pixel(array) if name == "noise" else array, dtype=np.float32))
             self.register_buffer("noise_variance" if name == "noise" else name, kept)
@@ -133,12 +135,14 @@ class Denoiser(nn.Module):
         return found.reshape(x.shape) + kept * rest, error.clamp_min(1e-8).sqrt()
 
     def forward(
-        self, x: Tensor, sigma: Tensor, condition: Tensor, shown: Tensor, hidden: Tensor, transformation: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The denoised image, and the deviation by which its error is weighted.
+        self, x: Tensor, sigma: Tensor, condition: Tensor, shown: Tensor, hidden: Tensor, transformation: Tensor,
+        window: Window = None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """The denoised image, and the deviation by which its error is weighted; of a window of it where there is one.
 
         x: (N, planes, H, W). sigma: (N,). condition: (N, features). shown: (N,) 0 where the record is left out.
         hidden: (N, features) 1 where the network sees a feature. transformation: (N, numbers that describe it).
+        window: rows and columns, multiples of `unit` wide; the network sees them alone, and where they lie.
         """
         condition = condition * shown[:, None]
         base, size = self.linear_part(x, sigma, condition)
@@ -148,8 +152,12 @@ class Denoiser(nn.Module):
         e = f.silu(e + self.transformation(transformation))
         scaled = x / (sigma**2 + DEVIATION**2).sqrt()[:, None, None, None]
         h = torch.cat([scaled, base / DEVIATION], dim=1)
-        h = f.pad(h, (0, self.padded[1] - x.shape[3], 0, self.padded[0] - x.shape[2]), mode="replicate")
-        h = self.enter(f.pixel_unshuffle(torch.cat([h, self.place.expand(len(x), -1, -1, -1)], dim=1), self.patch))
+        place = self.place
+        if window is None:
+            h = f.pad(h, (0, self.padded[1] - x.shape[3], 0, self.padded[0] - x.shape[2]), mode="replicate")
+        else:
+            h, place, base, size = (part[..., window[0], window[1]] for part in (h, place, base, size))
+        h = self.enter(f.pixel_unshuffle(torch.cat([h, place.expand(len(x), -1, -1, -1)], dim=1), self.patch))
         passed = []
         for level, block in enumerate(self.down):
             h = block(f.avg_pool2d(h, 2) if level else h, e)
@@ -158,4 +166,4 @@ class Denoiser(nn.Module):
         for level, block in enumerate(self.up):
             h = block(torch.cat([f.interpolate(h, scale_factor=2.0) if level else h, passed.pop()], dim=1), e)
         h = f.pixel_shuffle(self.leave(f.silu(self.leave_norm(h))), self.patch)
-        return base + size * h[:, :, : x.shape[2], : x.shape[3]], size
+        return base + size * h[:, :, : base.shape[2], : base.shape[3]], size
