@@ -428,8 +428,9 @@ def _ranges(
             }
             if local is not None:
                 found[LOCAL] = local(x + noise, sigma, record)
-            for name, (denoised, size) in found.items():
-                losses[name].append(float(((denoised - x) / size).square().mean()))
+            weight = found[NETWORK][1]
+            for name, (denoised, _) in found.items():
+                losses[name].append(float(((denoised - x) / weight).square().mean()))
     names = best_of(losses)
     return [
         [float(level), names[i], {name: round(own[i], 5) for name, own in losses.items()}]

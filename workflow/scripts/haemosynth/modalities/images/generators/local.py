@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as f
 
 from haemosynth.modalities.images.generators.coding import DEVIATION
-from haemosynth.modalities.images.generators.unet import Denoiser, copy_into
+from haemosynth.modalities.images.generators.unet import Denoiser, copy_into, weight_of
 
 BLOCK = 2  # pixels of a side that are worked on together
 EMBEDDING = 16
@@ -63,7 +63,7 @@ class Local(nn.Module):
         h = f.silu(self.mix(h))
         h = h + self.second_mix(f.silu(self.second(h) * (1 + scale) + move))
         h = f.pixel_shuffle(self.leave(f.silu(h)), BLOCK)[:, :, : x.shape[2], : x.shape[3]]
-        return base + size * h, size
+        return base + size * h, weight_of(size)
 
 
 class Ranged:

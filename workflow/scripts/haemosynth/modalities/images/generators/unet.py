@@ -29,6 +29,14 @@ def copy_into(weights: Iterable[Tensor], flat: Tensor) -> None:
             at += weight.numel()
 
 
+def weight_of(size: Tensor) -> Tensor:
+    """(N, planes, 1, 1) the root of the mean square of deviations (N, planes, H, W): what errors are weighted by.
+
+    By plane, not by pixel: where hardly any training image varies, a single one that does would outweigh all others.
+    """
+    return size.square().mean(dim=(2, 3), keepdim=True).sqrt()
+
+
 class Block(nn.Module):
     """Residual block; the embedding, a vector of so many numbers, scales and shifts its second half."""
 
@@ -138,7 +146,7 @@ class Denoiser(nn.Module):
         self, x: Tensor, sigma: Tensor, condition: Tensor, shown: Tensor, hidden: Tensor, transformation: Tensor,
         window: Window = None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """The denoised image, and the deviation by which its error is weighted; of a window of it where there is one.
+        """The denoised image, or a window of it, and the deviation by which its error is weighted (N, planes, 1, 1).
 
         x: (N, planes, H, W). sigma: (N,). condition: (N, features). shown: (N,) 0 where the record is left out.
         hidden: (N, features) 1 where the network sees a feature. transformation: (N, numbers that describe it).
@@ -152,7 +160,7 @@ class Denoiser(nn.Module):
         e = f.silu(e + self.transformation(transformation))
         scaled = x / (sigma**2 + DEVIATION**2).sqrt()[:, None, None, None]
         h = torch.cat([scaled, base / DEVIATION], dim=1)
-        place = self.place
+        place, weight = self.place, weight_of(size)
         if window is None:
             h = f.pad(h, (0, self.padded[1] - x.shape[3], 0, self.padded[0] - x.shape[2]), mode="replicate")
         else:
@@ -166,4 +174,4 @@ class Denoiser(nn.Module):
         for level, block in enumerate(self.up):
             h = block(torch.cat([f.interpolate(h, scale_factor=2.0) if level else h, passed.pop()], dim=1), e)
         h = f.pixel_shuffle(self.leave(f.silu(self.leave_norm(h))), self.patch)
-        return base + size * h[:, :, : base.shape[2], : base.shape[3]], size
+        return base + size * h[:, :, : base.shape[2], : base.shape[3]], weight
