@@ -305,7 +305,7 @@ def _train(
         given = [part.to(device) for part in (shown_planes, noise, sigma, told, shown, kept.float(), labels)]
         window = _crop(model, x.shape, generator) if step <= float(settings["crops"]) * total else None
         with _mixed(device):
-            loss = _loss(model, *given, window)
+            loss = _loss(model, *given, window=window)
         now = float(rate) * min(1.0, step / 100) * max(0.05, 1 - step / total)
         loop.descend(adam, loss, now, clip=1.0)
         return {}
@@ -486,7 +486,7 @@ def _evaluation(
 
 def _loss(
     model: Any, planes: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor, record: torch.Tensor,
-    shown: torch.Tensor, kept: torch.Tensor, labels: torch.Tensor, window: Window = None,
+    shown: torch.Tensor, kept: torch.Tensor, labels: torch.Tensor, *, window: Window = None,
 ) -> torch.Tensor:  # fmt: skip
     found, size = model(planes + noise, sigma, record, shown, kept, labels, window)
     planes = planes if window is None else planes[..., window[0], window[1]]
