@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python workflow/run.py --cores $(CORES) --profile "$(PROFILE)"
 READY := .venv/.ready
 
-.PHONY: help demo demo-imaging tutorial docs run test check check-study unit slow test-slurm test-faults verify reproduce reference leaderboard augmentation-claim rulegraph lock report clean
+.PHONY: help demo demo-imaging describe draw tutorial docs run test check check-study unit slow test-slurm test-faults verify reproduce reference leaderboard augmentation-claim rulegraph lock report clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -19,6 +19,14 @@ demo: $(READY)  ## run the default study: a simulated myeloma cohort, one seed, 
 
 demo-imaging: $(READY)  ## the simulated cohort with all modalities: record, mutations, expression and PET/CT phantoms
 	$(RUN) --study config/studies/imaging.yaml $(ARGS)
+
+describe: $(READY)  ## images in words: make describe IMAGES=results/.../images.zarr
+	@test -n "$(IMAGES)" || { echo "error: name the images: make describe IMAGES=..."; exit 2; }
+	@PYTHONPATH=workflow/scripts $(BIN)/python -m haemosynth.modalities.images.words describe "$(IMAGES)"
+
+draw: $(READY)  ## images from words: make draw MODEL=results/.../models/images/diffusion WORDS="..." [OUT=drawn]
+	@test -n "$(MODEL)" || { echo "error: name the fitted model's folder: make draw MODEL=... WORDS=..."; exit 2; }
+	@PYTHONPATH=workflow/scripts $(BIN)/python -m haemosynth.modalities.images.words draw "$(MODEL)" "$(WORDS)" --out "$(or $(OUT),drawn)"
 
 tutorial: $(READY)  ## write the raw study folder of docs/tutorial.md: tutorial/
 	$(BIN)/python workflow/tutorial.py tutorial

@@ -1,15 +1,27 @@
-"""Speed and memory of the image diffusion model, beside MONAI's DiffusionModelUNet of the same number of weights.
+"""Speed and memory of training and sampling the image diffusion model, as a job does it, beside MONAI's network.
 
-    OMP_NUM_THREADS=1 PYTHONPATH=workflow/scripts .venv/bin/python benchmarks/imaging.py [size] [width ...]
+    PYTHONPATH=workflow/scripts .venv/bin/python benchmarks/imaging.py [size] [width ...]
 
-Three planes (CT, PET, mask), batches of 16. On a GPU both run in bfloat16, memory is the peak that torch allocated,
-and the share of the card's peak counts the multiplications of convolutions and matrices (PyTorch's own count); on a
-CPU it is one thread, CPU seconds, and memory is not told apart. MONAI's network is the usual one, on single pixels.
+What is timed is `diffusion.fit` itself in the environment of a job (`workflow/scripts/job.py`: pinned instruction set,
+one thread): steps with augmentation, clipping and averaging, and an evaluation with the images drawn for it; then the
+local denoiser, and drawing. Beside it the same step of MONAI's DiffusionModelUNet of the same number of weights, for
+the same batch. Three planes (CT, PET, mask). On a CPU times are CPU seconds of one thread; since these grow where other
+processes share the machine, the time of a product of two matrices of 1,024 x 1,024 stands beside. On a GPU both run in
+bfloat16, memory is the peak that torch allocated, and the share of the card's peak counts the multiplications of
+convolutions and matrices (PyTorch's own count). MONAI's network is the usual one, on single pixels.
 """
 
+import os
 import sys
 import time
 from contextlib import nullcontext
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
+from job import INSTRUCTION_SET, THREADS  # before numpy and torch start
+
+os.environ.update(INSTRUCTION_SET)
+os.environ.update(dict.fromkeys(THREADS, "1"))
 
 import numpy as np
 import torch
@@ -17,27 +29,28 @@ from monai.networks.nets import DiffusionModelUNet
 from phantoms import phantoms
 from torch.utils.flop_counter import FlopCounterMode
 
+from haemosynth.core.streams import stream
+from haemosynth.learn import loop
 from haemosynth.modalities.images.generators import diffusion
-from haemosynth.modalities.images.generators.coding import Coding, rows_of_owners
-from haemosynth.modalities.images.generators.principal_components import components, regression
-from haemosynth.modalities.images.part import images_of
 
-BATCH = 16
+STEPS = 6
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bfloat16 operations in a second, by the maker
 
 
-def timed(device, run, repeats):
-    """Seconds of one run, after one that is not counted."""
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
-    start = clock()
-    for _ in range(repeats):
-        run()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return (clock() - start) / repeats
+class Timed:
+    """Seconds of the calls of a function, CPU seconds on a CPU."""
+
+    def __init__(self, function, gpu):
+        self.function, self.gpu, self.seconds = function, gpu, []
+
+    def __call__(self, *arguments, **named):
+        clock = time.perf_counter if self.gpu else time.process_time
+        start = clock()
+        found = self.function(*arguments, **named)
+        if self.gpu:
+            torch.cuda.synchronize()
+        self.seconds.append(clock() - start)
+        return found
 
 
 def same_size(count):
@@ -53,64 +66,73 @@ def same_size(count):
     return min(found, key=lambda row: row[:2])[2]
 
 
+def job_of(train, settings, gpu):
+    """Seconds of a step, of an evaluation and of a step of the local denoiser in `diffusion.fit`, and the model."""
+    told = {}
+    whole = loop.train
+
+    def train_timed(weights, optimisers, take_step, plan, generator, evaluate, checkpoint):
+        step, judged = Timed(take_step, gpu), Timed(evaluate, gpu)
+        told[plan.name] = (step, judged)
+        return whole(weights, optimisers, step, plan, generator, judged, checkpoint)
+
+    loop.train = train_timed
+    try:
+        fitted = diffusion.fit(train, settings, stream(1), None)
+    finally:
+        loop.train = whole
+    return told, fitted
+
+
 def main(size, width):
     torch.set_num_threads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     gpu = device.type == "cuda"
     name = torch.cuda.get_device_name() if gpu else "CPU, one thread"
+    settings = diffusion.DEFAULTS | {"width": width, "steps": STEPS, "local_steps": STEPS}
+    matrix = torch.randn(1024, 1024)
+    product = Timed(lambda: matrix @ matrix, False)
+    for _ in range(5):
+        product()
+    batch = settings["batch"]
+    print(f"{name}; {size} x {size} pixels, batches of {batch}; CPU: product of 1,024 x 1,024 matrices "
+          f"{min(product.seconds) * 1e3:.0f} to {max(product.seconds) * 1e3:.0f} ms", flush=True)  # fmt: skip
     train = phantoms(200, 1, size)
-    coding = Coding.learn(train)
-    planes, rows = coding.encode(images_of(train)), rows_of_owners(images_of(train), train)
-    condition = coding.conditions(train, rows)
-    linear = components(planes, rows, 64)
-    linear |= regression(linear.pop("scores"), condition, rows)
-    shape = diffusion.network_shape(planes.shape[1:], condition.shape[1], diffusion.DEFAULTS | {"width": width})
-    own = diffusion.Denoiser(linear, shape).to(device)
-    peer = same_size(sum(p.numel() for p in own.parameters())).to(device)
-    x = torch.tensor(planes[:BATCH]).to(device)
-    record = torch.tensor(condition[:BATCH].astype(np.float32)).to(device)
-    sigma, shown = torch.full((BATCH,), 0.5, device=device), torch.ones(BATCH, device=device)
-    plain = torch.zeros(BATCH, diffusion.TRANSFORMATION, device=device)
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
+    told, fitted = job_of(train, settings, gpu)
+    steps, judged = told["diffusion"]
+    count = fitted.arrays["weights"].size
+    step, evaluation = float(np.median(steps.seconds[1:])), judged.seconds[-1]
+    little = float(np.median(told["local denoiser"][0].seconds[1:]))
+    print(f"a job: {count / 1e6:.2f} M weights; {step * 1e3:.0f} ms a step, "
+          f"{batch / step:.1f} images a second trained; {evaluation:.1f} s an evaluation, every "
+          f"{diffusion.EVALUATE_EVERY} steps ({evaluation / diffusion.EVALUATE_EVERY / step:.0%} beside the steps); "
+          f"local denoiser {little * 1e3:.0f} ms a step", flush=True)  # fmt: skip
+    features = fitted.description["network"]["features"]
+    draw = Timed(diffusion.draw_planes, gpu)
+    draw(fitted, torch.zeros(batch, features), np.random.default_rng(0))
+    text = f"drawing: {batch / draw.seconds[-1]:.2f} images a second, {settings['sampling_steps']} evaluations each"
+    print(text + (f"; peak {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB" if gpu else ""), flush=True)
+    peer = same_size(count).to(device)
+    optimiser = torch.optim.AdamW(peer.parameters(), lr=1e-4)
+    x = torch.randn(batch, 3, size, size, device=device)
 
-    def mixed():
-        return torch.autocast("cuda", dtype=torch.bfloat16) if gpu else nullcontext()
+    def peer_step():
+        with torch.autocast("cuda", dtype=torch.bfloat16) if gpu else nullcontext():
+            loss = torch.nn.functional.mse_loss(peer(x, torch.full((batch,), 500, device=device)), x)
+        loop.descend(optimiser, loss, 1e-4, clip=1.0)
 
-    def ours():
-        return own(x, sigma, record, shown, torch.ones_like(record), plain)[0]
-
-    def theirs():
-        return peer(x, torch.full((BATCH,), 500, device=device))
-
-    print(f"{name}; {size} x {size} pixels, batches of {BATCH}, blocks of {shape['patch']} x {shape['patch']} pixels")
-    for label, net, call in (("this project", own, ours), ("MONAI", peer, theirs)):
-        optimiser = torch.optim.AdamW(net.parameters(), lr=1e-4)
-
-        def step(call=call, optimiser=optimiser):
-            optimiser.zero_grad()
-            with mixed():
-                loss = torch.nn.functional.mse_loss(call(), x)
-            loss.backward()
-            optimiser.step()
-
-        def drawn(call=call):
-            with torch.no_grad(), mixed():
-                call()
-
-        if gpu:
-            torch.cuda.reset_peak_memory_stats()
-        trained, evaluated = timed(device, step, 30 if gpu else 3), timed(device, drawn, 30 if gpu else 3)
-        text = (
-            f"{label}: {sum(p.numel() for p in net.parameters()) / 1e6:.2f} M weights; {trained * 1e3:.0f} ms a step, "
-        )
-        text += f"{BATCH / trained:.1f} images a second trained; evaluation {evaluated * 1e3:.0f} ms, "
-        text += f"{BATCH / evaluated / 28:.2f} images a second sampled with 28 evaluations"
-        if gpu:
-            with FlopCounterMode(display=False) as counter:
-                step()
-            peak = next((value for card, value in PEAKS.items() if card in name), float("nan"))
-            text += f"; peak {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB; "
-            text += f"{counter.get_total_flops() / trained / peak:.1%} of the peak of bfloat16"
-        print(text, flush=True)
+    theirs = Timed(peer_step, gpu)
+    for _ in range(3):
+        theirs()
+    print(f"MONAI: {sum(p.numel() for p in peer.parameters()) / 1e6:.2f} M weights; {min(theirs.seconds) * 1e3:.0f} ms "
+          f"a step, {min(theirs.seconds) / step:.1f} times as long", flush=True)  # fmt: skip
+    if gpu:
+        with FlopCounterMode(display=False) as counter:
+            peer_step()
+        peak = next((value for card, value in PEAKS.items() if card in name), float("nan"))
+        print(f"MONAI: {counter.get_total_flops() / min(theirs.seconds) / peak:.1%} of the peak of bfloat16")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from fixtures_pictures import WINDOWS, pictured
+from scipy.ndimage import gaussian_filter
 
 from haemosynth import generate
 from haemosynth.core.cohort import Cohort
@@ -18,13 +19,22 @@ from haemosynth.learn import loop
 from haemosynth.modalities.images.generators import autoencoder, diffusion, principal_components
 from haemosynth.modalities.images.generators.coding import Coding, compressed, expanded, left_out, rows_of_owners
 from haemosynth.modalities.images.generators.copies import CopySearch
+from haemosynth.modalities.images.generators.local import Local, Ranged, best_of
 from haemosynth.modalities.images.generators.unet import Denoiser
 from haemosynth.modalities.images.part import images_of
 from haemosynth.modalities.images.reference import reference
 from haemosynth.modalities.registry import load_algorithm
 
 QUICK = {
-    "diffusion": {"width": [8, 8], "patch": 2, "steps": 40, "batch": 8, "sampling_steps": 4, "checkpoint_every": 15},
+    "diffusion": {
+        "width": [8, 8],
+        "patch": 2,
+        "steps": 40,
+        "batch": 8,
+        "sampling_steps": 4,
+        "checkpoint_every": 15,
+        "local_steps": 0,
+    },
     "autoencoder": {"width": [8, 8], "latent": 4, "steps": 40, "batch": 8},
     "principal_components": {},
 }
@@ -176,8 +186,34 @@ def test_the_linear_part_is_the_best_denoiser_of_a_normal_image():
     gain = covariance @ np.linalg.inv(covariance + 0.49 * np.eye(32))
     expected = linear["mean"] + (x.numpy().reshape(5, -1) - linear["mean"]) @ gain.T
     np.testing.assert_allclose(found.detach().numpy().reshape(5, -1), expected, atol=1e-5)
-    error = np.diag(gain * 0.49).reshape(2, 16).mean(axis=1)  # posterior variance, by plane
-    np.testing.assert_allclose(size[0, :, 0, 0].numpy() ** 2, error, rtol=1e-4)
+    error = np.diag(gain * 0.49).reshape(2, 4, 4)  # posterior variance, by pixel
+    np.testing.assert_allclose(model.linear_part(x, sigma, 0 * one)[1][0].numpy() ** 2, error, rtol=1e-4)
+    np.testing.assert_allclose(size[0, :, 0, 0].numpy() ** 2, error.mean(axis=(1, 2)), rtol=1e-4)
+    again = Denoiser(linear | {"noise": np.full((2, 4, 4), 0.1)}, shape, diffusion.TRANSFORMATION)
+    same = again(x, sigma, 0 * one, one[:, 0], one, torch.zeros(5, diffusion.TRANSFORMATION))[0]
+    np.testing.assert_allclose(same.detach(), found.detach(), atol=1e-6)
+
+
+def test_where_no_image_varies_none_is_drawn_with_grain():
+    """Air outside every body: its residual variance is its own, not that of the plane."""
+    train = pictured(120, 9, without=0.0)
+    images = images_of(train)
+    pixels = images.pixels.copy()
+    pixels[:, :, :4] = np.array([-150.0, 0.2], dtype=np.float32)[:, None, None]
+    train = train.replaced(images=replace(images, pixels=pixels))
+    fitted = principal_components.fit(train, principal_components.DEFAULTS, stream(1), None)
+    drawn = principal_components.sample(fitted, without_images(train), stream(2))
+    for c in range(2):
+        inside = drawn.pixels[:, c, 6:10, 6:10].std(axis=0).mean()
+        assert drawn.pixels[:, c, :3].std(axis=0).mean() < 0.15 * inside
+    linear = {k: v for k, v in fitted.arrays.items() if k != "weights"}
+    shape = diffusion.network_shape((3, 16, 16), len(linear["slope"]), {"patch": 2, "width": [8]})
+    model = Denoiser(linear, shape, diffusion.TRANSFORMATION)
+    x = torch.tensor(Coding.learn(train).encode(images_of(train))[:20])
+    sigma, record = torch.full((20,), 0.3), torch.zeros(20, len(linear["slope"]))
+    noisy = x + 0.3 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    found = model.linear_part(noisy, sigma, record)[0]
+    assert (found - x)[:, :2, :3].square().mean() < 0.02 * (found - x)[:, :2, 6:10, 6:10].square().mean()
 
 
 def test_the_sampler_draws_a_normal_distribution_from_its_denoiser():
@@ -328,3 +364,111 @@ def test_references_keep_what_they_promise():
 def test_settings_that_an_algorithm_does_not_know_are_refused():
     with pytest.raises(InputError, match="unknown setting"):
         generate.settings_of(autoencoder, {"layers": 3}, "config: methods.images.autoencoder")
+
+
+def flat_linear(planes=3, side=24, noise=0.05):
+    """A linear part without components: nothing far away can be seen through it."""
+    pixels = planes * side * side
+    return {
+        "mean": np.zeros(pixels), "axes": np.zeros((1, pixels)), "variance": np.ones(1), "slope": np.zeros((2, 1)),
+        "residual": np.eye(1), "noise": np.full((planes, side, side), noise),
+    }  # fmt: skip
+
+
+def local_pair(side=24):
+    torch.manual_seed(0)
+    shape = diffusion.network_shape((3, side, side), 2, {"patch": 2, "width": [8, 8]})
+    network = Denoiser(flat_linear(side=side), shape, diffusion.TRANSFORMATION)
+    local = Local(network, 3, 16)
+    torch.nn.init.normal_(local.leave.weight, std=0.1)
+    return network, local
+
+
+def test_the_local_denoiser_sees_some_fifteen_pixels():
+    _, local = local_pair()
+    x, sigma, record = torch.randn(1, 3, 24, 24), torch.full((1,), 0.1), torch.zeros(1, 2)
+    before = local(x, sigma, record)[0]
+    changed = x.clone()
+    changed[0, 0, 12, 12] += 1.0
+    moved = (local(changed, sigma, record)[0] - before).abs().amax(dim=(0, 1)) > 1e-7
+    rows, columns = np.nonzero(moved.detach().numpy())
+    for at in (rows, columns):
+        assert 10 <= at.max() - at.min() + 1 <= 15
+    assert {name for name, _ in local.named_parameters()} & {"whole.leave.weight"} == set()  # trained alone
+
+
+def test_a_window_is_the_part_of_the_image_that_it_says():
+    """Untrained, the network adds nothing; trained on windows it sees where they lie."""
+    network, _ = local_pair()
+    x, sigma, one = torch.randn(3, 3, 24, 24), torch.full((3,), 0.4), torch.ones(3)
+    rest = (torch.zeros(3, 2), one, torch.ones(3, 2), torch.zeros(3, diffusion.TRANSFORMATION))
+    window = diffusion._crop(network, x.shape, torch.Generator().manual_seed(0))
+    assert [part.stop - part.start for part in window] == [12, 12]
+    whole, part = network(x, sigma, *rest), network(x, sigma, *rest, window)
+    assert torch.equal(whole[0][..., window[0], window[1]], part[0])
+    assert torch.equal(whole[1], part[1])
+    torch.nn.init.normal_(network.leave.weight, std=0.1)
+    shifted = network(x, sigma, *rest, (slice(0, 12), slice(0, 12)))[0]
+    same = torch.roll(x, (12, 12), (2, 3))
+    assert not torch.allclose(network(same, sigma, *rest, (slice(12, 24), slice(12, 24)))[0], shifted, atol=1e-4)
+    assert diffusion._crop(network, (1, 3, 6, 6), torch.Generator()) is None
+
+
+def test_each_range_of_noise_has_the_denoiser_of_the_lowest_loss():
+    losses = {"linear": [3.0, 1.0, 0.5], "network": [2.0, 0.9, 0.5], "local": [1.0, 1.5, 2.0]}
+    assert best_of(losses) == ["local", "network", "linear"]
+    network, local = local_pair()
+    ranged = Ranged(network, local, [[0.01, "local"], [1.0, "network"], [40.0, "linear"]])
+    x, record, one = torch.randn(2, 3, 24, 24), torch.zeros(2, 2), torch.ones(2)
+    plain = torch.zeros(2, diffusion.TRANSFORMATION)
+    for level, expected in (
+        (0.02, local(x, torch.full((2,), 0.02), record)[0]),
+        (30.0, network.linear_part(x, torch.full((2,), 30.0), record)[0]),
+    ):
+        found = ranged(x, torch.full((2,), level), record, one, torch.ones_like(record), plain)[0]
+        assert torch.equal(found, expected)
+
+
+def test_the_local_denoiser_learns_the_grain_that_the_linear_part_cannot():
+    """Noise whose neighbours are alike, of which there is far more than principal components can hold."""
+    _, settings = quick("diffusion")
+    chosen = settings | {"local_steps": 200, "local_width": 16, "steps": 1, "batch": 16, "learning_rate": 1e-2}
+    train = pictured(60, 9)
+    images, noise = images_of(train), np.random.default_rng(0).standard_normal(images_of(train).pixels.shape)
+    grain = gaussian_filter(noise, (0, 0, 1, 1), mode="wrap") * np.array([300.0, 8.0])[:, None, None]
+    train = train.replaced(images=replace(images, pixels=(images.pixels + grain).astype(np.float32)))
+    fitted = diffusion.fit(train, chosen, stream(1), None)
+    ranges = fitted.description["ranges"]
+    little = [losses for level, _, losses in ranges if 0.1 < level < 0.6]
+    assert np.mean([own["local"] / own["linear"] for own in little]) < 0.94
+    assert all(losses[name] == min(losses.values()) for _, name, losses in ranges)
+    drawn = diffusion.sample(fitted, without_images(pictured(20, 3)), stream(2))
+    assert np.isfinite(drawn.pixels).all()
+    short = chosen | {"local_steps": 2}
+    first, again = (diffusion.fit(train, short, stream(1), None).arrays["local"] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_images_are_drawn_from_descriptions_that_follow_the_record():
+    train = pictured(400, 11, without=0.0)
+    _, settings = quick("diffusion")
+    fitted = diffusion.fit(train, settings | {"steps": 1}, stream(1), None)
+    given = without_images(pictured(300, 12))
+    drawn = diffusion.sample(fitted, given, stream(2))
+    assert drawn.descriptions is not None
+    assert len(drawn.descriptions) == len(drawn)
+    burden = given.clinical["burden"].reindex(drawn.patient_id).to_numpy(float)
+    told = drawn.descriptions["lesion_area"].to_numpy()
+    known = ~np.isnan(burden) & ~np.isnan(told)
+    assert np.corrcoef(burden[known], told[known])[0, 1] > 0.4  # it grows with the burden
+    # The linear part alone draws larger masks where the description says so.
+    area = drawn.mask.sum(axis=(1, 2))
+    assert np.corrcoef(told[known], area[known])[0, 1] > 0.3
+
+
+def test_the_record_may_still_be_the_condition_and_others_are_refused():
+    _, settings = quick("diffusion")
+    fitted = diffusion.fit(pictured(), settings | {"condition": "record", "steps": 1}, stream(1), None)
+    assert diffusion.sample(fitted, without_images(pictured(20, 1)), stream(2)).descriptions is None
+    with pytest.raises(InputError, match="condition: 'words' is unknown; expected description or record"):
+        diffusion.fit(pictured(), settings | {"condition": "words"}, stream(1), None)

@@ -11,8 +11,11 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.files import replacing, write_json, write_table
+from haemosynth.core.streams import stream
+from haemosynth.modalities.images.description import DERIVED, fields_of, five_point
 from haemosynth.modalities.images.gallery import COLOUR, coloured, unit_of, views
 from haemosynth.modalities.images.part import Images, has_images, images_of
+from haemosynth.modalities.images.report import write_report
 from haemosynth.privacy.tiers import stamped
 
 
@@ -21,8 +24,10 @@ def export_images(images: Images, folder: Path, tier: str = "open", balanced: bo
 
     Those with a spacing leave as NIfTI, one file per image and channel (`nifti/`, masks beside), in the unit of the
     channel, with PNG previews in the windows (`previews/`); others as PNG pictures (`pictures/`, `masks/`).
-    `images.tsv` lists every image with its patient, `images.json` channels, units, windows and spacing; both names say
-    to whom the release may go, where that is not everybody, and whether the cohort is balanced.
+    `images.tsv` lists every image with its patient, `images.json` channels, units, windows and spacing. Images that
+    were drawn from descriptions leave with these, as numbers (`descriptions.tsv`, empty where a field is missing) and
+    in words (`reports.tsv`). All names say to whom the release may go, where that is not everybody, and whether the
+    cohort is balanced.
     """
     names = _names(images)
     views_of = views(images)
@@ -49,6 +54,8 @@ def export_images(images: Images, folder: Path, tier: str = "open", balanced: bo
         rows.append({"image": name, "patient_id": images.patient_id[i], **files})
     table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["image", "patient_id"])
     write_table(table, folder / stamped("images.tsv", tier, balanced))
+    if images.descriptions is not None:
+        _write_descriptions(images, names, folder, tier, balanced)
     write_json(
         {
             "channels": list(images.channels),
@@ -62,6 +69,22 @@ def export_images(images: Images, folder: Path, tier: str = "open", balanced: bo
         },
         folder / stamped("images.json", tier, balanced),
     )
+
+
+def _write_descriptions(images: Images, names: list[str], folder: Path, tier: str, balanced: bool) -> None:
+    """What images were drawn from, as a table and in words."""
+    assert images.descriptions is not None
+    fields = fields_of(images)
+    known = images.descriptions[[field.name for field in fields]]
+    table = pd.DataFrame({"image": names, "patient_id": images.patient_id})
+    table = pd.concat([table, known.reset_index(drop=True)], axis=1)
+    if "liver_suv" in table:
+        table[DERIVED] = five_point(table, images.patient_id)
+    write_table(table, folder / stamped("descriptions.tsv", tier, balanced))
+    # Which phrasing is taken says nothing: the same for the same release.
+    rng = stream(0, "reports")
+    texts = [write_report(row, fields, rng) for _, row in known.iterrows()]
+    write_table(pd.DataFrame({"image": names, "report": texts}), folder / stamped("reports.tsv", tier, balanced))
 
 
 def _names(images: Images) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError
@@ -29,6 +30,8 @@ class Images:
     spacing: (row, column) distance of pixels in millimetres; None where it is not known.
     windows: (low, high) of each channel, for display and for scaling; values may lie outside.
     info: plain data about how the images were made.
+    descriptions: (N, fields) the descriptions that the images were drawn from (`description.py`), NaN where missing;
+        None for images that were not.
     """
 
     patient_id: npt.NDArray[np.str_]
@@ -39,6 +42,7 @@ class Images:
     windows: tuple[tuple[float, float], ...]
     spacing: tuple[float, float] | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    descriptions: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         n, channels, height, width = self.pixels.shape
@@ -46,6 +50,8 @@ class Images:
             raise ValueError("owners, pixels and masks differ in number or size")
         if not len(self.channels) == len(self.units) == len(self.windows) == channels:
             raise ValueError("channels, units, windows and pixels differ in number")
+        if self.descriptions is not None and len(self.descriptions) != n:
+            raise ValueError("descriptions and pixels differ in number")
 
     def __len__(self) -> int:
         return len(self.patient_id)
@@ -64,7 +70,8 @@ class Images:
         """
         rows = np.asarray(rows, dtype=np.intp)
         mask = None if self.mask is None else self.mask[rows]
-        return replace(self, patient_id=self.patient_id[rows], pixels=self.pixels[rows], mask=mask)
+        table = None if self.descriptions is None else self.descriptions.iloc[rows].reset_index(drop=True)
+        return replace(self, patient_id=self.patient_id[rows], pixels=self.pixels[rows], mask=mask, descriptions=table)
 
     def of(self, patients: Sequence[str]) -> Images:
         """The images of these patients, in the order they stand in."""
@@ -104,6 +111,8 @@ def write(images: Images, path: str | Path) -> None:
         arrays = {"image": images.pixels.astype(np.float32)}
         if images.mask is not None:
             arrays["mask"] = images.mask.astype(np.uint8)
+        if images.descriptions is not None:
+            arrays["description"] = images.descriptions.to_numpy(dtype=np.float64)
         for name, array in arrays.items():
             chunk = (max(1, min(64, len(array))), *(max(1, size) for size in array.shape[1:]))
             store.create_array(name, data=np.ascontiguousarray(array), chunks=chunk)
@@ -115,6 +124,7 @@ def write(images: Images, path: str | Path) -> None:
                 "windows": [list(window) for window in images.windows],
                 "spacing": None if images.spacing is None else list(images.spacing),
                 "info": dict(images.info),
+                **({} if images.descriptions is None else {"description": list(map(str, images.descriptions))}),
             }
         )
         shutil.rmtree(path, ignore_errors=True)
@@ -144,4 +154,9 @@ def read(path: str | Path) -> Images:
         windows=tuple((low, high) for low, high in known["windows"]),
         spacing=None if known["spacing"] is None else (known["spacing"][0], known["spacing"][1]),
         info=known["info"],
+        descriptions=(
+            pd.DataFrame(np.asarray(store["description"][:]), columns=known["description"])  # type: ignore[index]
+            if "description" in store
+            else None
+        ),
     )

@@ -50,4 +50,4 @@ def reference(kind: str, train: Cohort, given: Cohort, rng: np.random.Generator)
             pixels[i] = low + (high - low) * rng.random((channels, height, width), dtype=np.float32)
             if mask is not None:
                 mask[i] = rng.random((height, width)) < rng.beta(1, 1)
-    return replace(images, patient_id=owners, pixels=pixels, mask=mask, info={"reference": kind})
+    return replace(images, patient_id=owners, pixels=pixels, mask=mask, info={"reference": kind}, descriptions=None)

@@ -104,13 +104,22 @@ class Coding:
         Studies often take the same images of each patient in the same order (trunk, pelvis; slices from the head
         down): the first, second, ... are told apart as levels, many as their relative place and its square.
         """
+        return np.hstack([self.condition(cohort)[rows], self.place_features(rows)])
+
+    def place_features(self, rows: npt.NDArray[np.intp]) -> Matrix:
+        """(images, features): which of its patient's images each is, for images of the patients at positions `rows`."""
         place, count = _places(rows)
-        blocks = [self.condition(cohort)[rows]]
+        blocks = [np.empty((len(rows), 0))]
         blocks += [((place == k) - share)[:, None] for k, share in enumerate(self.plain["places"][1:], 1)]
         if self.plain["sequence"]:
             along = 2 * place / np.maximum(count - 1, 1) - (count > 1)
             blocks.append(np.column_stack([1.7 * along, 3.4 * (along**2 - 1 / 3)]))
         return np.hstack(blocks)
+
+    def places(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """(images,) which of its patient's images each is, from 0; 0 for all where they are not told apart so."""
+        last = max(len(self.plain["places"]) - 1, 0)
+        return np.minimum(_places(rows)[0], last)
 
     def encode(self, images: Images) -> Planes:
         """(images, planes, H, W): pixels and mask, each plane with mean 0 and deviation DEVIATION over training."""

@@ -1,17 +1,22 @@
-"""Denoising diffusion of images and their masks, given the patient's record.
+"""Denoising diffusion of images and their masks, given their description, which is drawn given the patient's record.
 
 Preconditioning and noise levels follow Karras et al. (EDM, NeurIPS 2022), the deterministic sampler Lu et al.
 (DPM-Solver++, 2022), with one change: the part of the denoiser that needs no learning is not a multiple of the noisy
 image but the best linear denoiser of the training images, a Gaussian in principal components whose mean depends on the
 record (for much noise, denoisers are linear: Wang and Vastola, TMLR 2024). The network learns what is left, so that a
 few minutes on a CPU start from the linear model's images instead of from nothing. It works on blocks of `patch` x
-`patch` pixels as channels.
+`patch` pixels as channels, and first on quarters of images with their place (patch diffusion: Wang et al., NeurIPS
+2023), which are four times as many examples in the same time.
 
-The record conditions network and linear part; it is left out now and then, which classifier-free guidance needs (Ho
-and Salimans, 2022). Augmented images are told apart by their transformation as a further condition, so that samples,
+Between record and image stands a description of some twenty numbers (`description.py`): it is learned and drawn given
+the record (`description_model.py`) and conditions network and linear part, instead of a hundred indicators of the
+record, which a network learns by heart. It is blurred a little in training (conditioning augmentation) and left out now
+and then, which classifier-free guidance needs (Ho and Salimans, 2022). For little noise, where grain is decided, a
+local denoiser is learned from patches (`local.py`); which denoiser serves at which noise is decided on patients that
+are left out. Augmented images are told apart by their transformation as a further condition, so that samples,
 drawn without it, show none (Karras et al., NeurIPS 2020 and 2022). Training stops where patients that are left out are
-denoised best, and at the first copies of training images among images drawn on the way: a network may learn images by
-heart while it still denoises others better.
+denoised best and the variety of training images is reached, and at the first copies of training images among images
+drawn on the way: a network may learn images by heart while it still denoises others better.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,22 +33,28 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core.cohort import Cohort
+from haemosynth.core.errors import InputError
 from haemosynth.core.progress import progress
 from haemosynth.core.streams import torch_seed
 from haemosynth.generate.fitted import Fitted
 from haemosynth.learn import loop
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
+from haemosynth.modalities.images.description import describe, fields_of
+from haemosynth.modalities.images.generators import description_model
 from haemosynth.modalities.images.generators.coding import Coding, left_out, rows_of_owners
 from haemosynth.modalities.images.generators.copies import CopySearch
 from haemosynth.modalities.images.generators.principal_components import components, regression
 from haemosynth.modalities.images.part import Images, images_of
+from haemosynth.stats.neighbours import neighbourhoods
 
 if TYPE_CHECKING:
     import torch
 
-    from haemosynth.modalities.images.generators.unet import Denoiser
+    from haemosynth.modalities.images.generators.local import Local
+    from haemosynth.modalities.images.generators.unet import Denoiser, Window
 
 DEFAULTS: dict[str, Any] = {
+    "condition": "description",  # what images are drawn given: a description drawn given the record; or the `record`
     "components": 64,  # principal components of the linear part, at most
     "patch": None,  # pixels of a block's side; null: so that 32 blocks or fewer stand in a row
     "width": [32, 64, 96],  # channels at each resolution, the finest first
@@ -56,7 +68,12 @@ DEFAULTS: dict[str, Any] = {
     "copies": 0.01,  # share of copies among drawn images, beyond which training stops unless chance explains it
     "augmentation": 0.3,  # share of images with each transformation: mirrored, and shifted, turned and scaled
     "unconditional": 0.1,  # share of images shown without their record
-    "column_dropout": 0.1,  # share of the record's features that is hidden from the network
+    "column_dropout": 0.1,  # share of the condition's features that is hidden from the network
+    "crops": 0.6,  # share of the steps, the first ones, in which the network sees quarters of images and where they lie
+    "blurred": 0.15,  # standard deviation of noise on a description in training, in normal scores
+    "variety": 0.1,  # of the loss that decides when training stops: times the share of real images out of reach
+    "local_steps": 800,  # of the denoiser for little noise; 0: none
+    "local_width": 64,  # its channels
     "guidance": 1.0,  # of the record: 1 draws from the learned distribution, more exaggerates what the record says
     "sampling_steps": 28,  # evaluations of the network for an image
     "checkpoint_every": 200,  # steps
@@ -69,6 +86,10 @@ LEVELS = 6  # noise levels at which each image left out is denoised
 SIGMA_MEANS, SIGMA_DEVIATION = (0.4, -1.3), 1.4
 SIGMA_LOW, SIGMA_HIGH, RHO = 0.01, 40.0, 7.0  # of the sampler
 CHUNK = 64  # images sampled at once
+CONDITIONS = ("description", "record")
+LITTLE = 1.0  # noise up to which the local denoiser learns
+RANGES = np.geomspace(SIGMA_LOW, SIGMA_HIGH, 14)  # levels of noise at which denoisers are compared
+DIRECTIONS, NEIGHBOURS = 12, 5  # leading components in which variety is measured, as in the stage image_coverage
 TRANSFORMATION = 5  # numbers that describe an augmentation: mirrored, shift (2), turn, scale
 
 
@@ -88,9 +109,19 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
 
     from haemosynth.modalities.images.generators.unet import Denoiser
 
+    if settings["condition"] not in CONDITIONS:
+        expected = " or ".join(CONDITIONS)
+        raise InputError(f"methods.images: condition: {settings['condition']!r} is unknown; expected {expected}")
     coding = Coding.learn(train)
     planes, rows = coding.encode(images_of(train)), rows_of_owners(images_of(train), train)
-    condition = coding.conditions(train, rows).astype(np.float32)
+    described: tuple[dict[str, np.ndarray], dict[str, Any]] | None = None
+    if settings["condition"] == "description":
+        table, given, places = describe(images_of(train)), coding.conditions(train, rows), coding.places(rows)
+        described = description_model.learn(table, fields_of(images_of(train)), given, rows, places, rng)
+        told = description_model.features(described[1], table)
+        condition = np.hstack([told, coding.place_features(rows)]).astype(np.float32)
+    else:
+        condition = coding.conditions(train, rows).astype(np.float32)
     out = left_out(rows, float(settings["left_out"]), rng)
     seed = torch_seed(rng)
     linear = components(planes[~out], rows[~out], int(settings["components"]))
@@ -102,38 +133,72 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         torch.manual_seed(seed)
         model = Denoiser(linear, shape, TRANSFORMATION).to(_device())
     weights, history = _train(model, planes, condition, out, search, settings, seed, kept)
+    model.put(torch.tensor(weights))
+    arrays = {"weights": weights, **{f"linear.{k}": v for k, v in linear.items()}}
+    local = _train_local(model, planes, condition, out, settings, seed, checkpoint)
+    if local is not None:
+        arrays["local"] = torch.nn.utils.parameters_to_vector(local.parameters()).detach().cpu().numpy()
+    if described is not None:
+        arrays |= {f"description.{k}": v for k, v in described[0].items()}
     description = {
         "coding": dict(coding.plain),
-        "parameters": int(len(weights) + sum(array.size for array in linear.values())),
+        "parameters": int(sum(array.size for array in arrays.values())),
         "network": shape,
+        "local_width": int(settings["local_width"]),
+        "ranges": _ranges(model, local, planes, condition, out, seed),
+        "description": None if described is None else described[1],
         "guidance": float(settings["guidance"]),
         "sampling_steps": int(settings["sampling_steps"]),
     }
-    return Fitted({"weights": weights, **{f"linear.{k}": v for k, v in linear.items()}}, description, history)
+    return Fitted(arrays, description, history)
 
 
 def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Images:
-    """Draw the images of these patients."""
+    """Draw the images of these patients; with the descriptions that they were drawn from, where there are some."""
     import torch
-
-    from haemosynth.modalities.images.generators.unet import Denoiser
 
     coding = Coding(fitted.description["coding"])
     rows = coding.owners(given, rng)
-    condition = torch.tensor(coding.conditions(given, rows).astype(np.float32))
+    table = None
+    if (known := fitted.description.get("description")) is None:
+        condition = torch.tensor(coding.conditions(given, rows).astype(np.float32))
+    else:
+        own = {k.removeprefix("description."): v for k, v in fitted.arrays.items() if k.startswith("description.")}
+        table = description_model.draw(own, known, coding.conditions(given, rows), rows, coding.places(rows), rng)
+        told = np.hstack([description_model.features(known, table), coding.place_features(rows)])
+        condition = torch.tensor(told.astype(np.float32))
+    planes = draw_planes(fitted, condition, rng)
+    images = coding.decode(planes, np.asarray(given.patients, dtype=str)[rows], "diffusion")
+    return images if table is None else replace(images, descriptions=table)
+
+
+def draw_planes(fitted: Fitted, condition: torch.Tensor, rng: np.random.Generator) -> np.ndarray:
+    """(images, planes, H, W) coded images given their conditions (images, features)."""
+    import torch
+
+    from haemosynth.modalities.images.generators.local import Local, Ranged
+    from haemosynth.modalities.images.generators.unet import Denoiser
+
+    coding = Coding(fitted.description["coding"])
     linear = {k.removeprefix("linear."): v for k, v in fitted.arrays.items() if k.startswith("linear.")}
     device = _device()
     model = Denoiser(linear, fitted.description["network"], TRANSFORMATION).to(device)
     model.put(torch.tensor(fitted.arrays["weights"]))
+    local = None
+    if "local" in fitted.arrays:
+        local = Local(model, coding.planes, int(fitted.description["local_width"])).to(device)
+        local.put(torch.tensor(fitted.arrays["local"]).to(device))
+    ranged = Ranged(model, local, fitted.description.get("ranges", ()))
+    model.eval()
     generator = torch.Generator().manual_seed(torch_seed(rng))
     size = (coding.planes, *coding.plain["size"])
     drawn = [np.empty((0, *size), dtype=np.float32)]
-    for at in progress(range(0, len(rows), CHUNK), "images", math.ceil(len(rows) / CHUNK)):
+    for at in progress(range(0, len(condition), CHUNK), "images", math.ceil(len(condition) / CHUNK)):
         part = condition[at : at + CHUNK].to(device)
         noise = torch.randn((len(part), *size), generator=generator).to(device)
         steps, guidance = int(fitted.description["sampling_steps"]), float(fitted.description["guidance"])
-        drawn.append(solve(model, noise, part, steps, guidance).float().cpu().numpy())
-    return coding.decode(np.concatenate(drawn), np.asarray(given.patients, dtype=str)[rows], "diffusion")
+        drawn.append(solve(ranged, noise, part, steps, guidance).float().cpu().numpy())
+    return np.concatenate(drawn)
 
 
 def network_shape(size: tuple[int, ...], features: int, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,10 +300,12 @@ def _train(
         noise = torch.randn(shown_planes.shape, generator=generator) * sigma[:, None, None, None]
         shown = (torch.rand(batch, generator=generator) >= float(settings["unconditional"])).float()
         kept = torch.rand(record[rows].shape, generator=generator) >= float(settings["column_dropout"])
+        told = _blurred(record[rows], settings, generator)
         model.train()
-        given = [part.to(device) for part in (shown_planes, noise, sigma, record[rows], shown, kept.float(), labels)]
+        given = [part.to(device) for part in (shown_planes, noise, sigma, told, shown, kept.float(), labels)]
+        window = _crop(model, x.shape, generator) if step <= float(settings["crops"]) * total else None
         with _mixed(device):
-            loss = _loss(model, *given)
+            loss = _loss(model, *given, window=window)
         now = float(rate) * min(1.0, step / 100) * max(0.05, 1 - step / total)
         loop.descend(adam, loss, now, clip=1.0)
         return {}
@@ -251,7 +318,124 @@ def _train(
     trained = loop.train(model.parameters(), [adam], take_step, plan, generator, evaluate, checkpoint)
     checkpoint.remove()
     weights = torch.nn.utils.parameters_to_vector(trained.weights).cpu().numpy()
-    return weights, pd.DataFrame(trained.history, columns=["step", "train", "validation", "copies"])
+    return weights, pd.DataFrame(trained.history, columns=["step", "train", "validation", "copies", "recall", "spread"])
+
+
+def _crop(model: Denoiser, shape: Sequence[int], generator: torch.Generator) -> Window:
+    """A window of half the height and width, on whole blocks; None where images are too small for one."""
+    import torch
+
+    sides = [side // 2 // model.unit * model.unit for side in shape[2:]]
+    if min(sides) < 2 * model.unit:
+        return None
+    starts = [
+        model.patch * int(torch.randint((whole - side) // model.patch + 1, (1,), generator=generator))
+        for side, whole in zip(sides, shape[2:], strict=True)
+    ]
+    rows, columns = (slice(start, start + side) for start, side in zip(starts, sides, strict=True))
+    return rows, columns
+
+
+def _blurred(record: torch.Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> torch.Tensor:
+    """Conditions with a little noise, where they are descriptions: so that single ones are not learned by heart."""
+    import torch
+
+    if settings["condition"] != "description":
+        return record
+    return record + float(settings["blurred"]) * torch.randn(record.shape, generator=generator)
+
+
+def _train_local(
+    model: Denoiser, planes: np.ndarray, condition: np.ndarray, out: np.ndarray, settings: Mapping[str, Any], seed: int,
+    checkpoint: Path | None,
+) -> Local | None:  # fmt: skip
+    """The denoiser for little noise, learned from all patches of the training images; None where none is asked for."""
+    import torch
+
+    from haemosynth.modalities.images.generators.local import Local
+
+    total, rate = int(settings["local_steps"]), float(settings["learning_rate"])
+    if not total:
+        return None
+    device, generator = _device(), torch.Generator().manual_seed(seed + 3)
+    x, record = torch.tensor(planes), torch.tensor(condition)
+    inside, outside = np.flatnonzero(~out), np.flatnonzero(out)
+    held = torch.tensor(outside if len(outside) else inside)[: 4 * CHUNK]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 3)
+        local = Local(model, x.shape[1], int(settings["local_width"])).to(device)
+    batch = min(int(settings["batch"]), len(inside))
+    adam = torch.optim.AdamW(local.parameters(), rate, betas=(0.9, 0.99), weight_decay=float(settings["weight_decay"]))
+    low, high = math.log(SIGMA_LOW), math.log(LITTLE)
+
+    def noised(rows: torch.Tensor, chance: torch.Generator) -> list[torch.Tensor]:
+        sigma = (low + (high - low) * torch.rand(len(rows), generator=chance)).exp()
+        noise = torch.randn(x[rows].shape, generator=chance) * sigma[:, None, None, None]
+        return [part.to(device) for part in (x[rows], noise, sigma, record[rows])]
+
+    def loss(parts: list[torch.Tensor]) -> torch.Tensor:
+        shown, noise, sigma, told = parts
+        found, size = local(shown + noise, sigma, told)
+        squared: torch.Tensor = ((found - shown) / size).square().mean()
+        return squared
+
+    def take_step(step: int) -> Mapping[str, float]:
+        rows = torch.tensor(inside)[torch.randint(len(inside), (batch,), generator=generator)]
+        now = rate * min(1.0, step / 100) * max(0.05, 1 - step / total)
+        loop.descend(adam, loss(noised(rows, generator)), now, clip=1.0)
+        return {}
+
+    def evaluate(average: Sequence[torch.Tensor]) -> loop.Evaluation:
+        own = torch.nn.utils.parameters_to_vector(local.parameters()).clone()
+        local.put(torch.nn.utils.parameters_to_vector(average))
+        found = float(loss(noised(held, torch.Generator().manual_seed(seed + 4))))
+        local.put(own)
+        return loop.Evaluation(found)
+
+    plan = loop.Plan("local denoiser", steps=total, every=EVALUATE_EVERY, ema=float(settings["ema"]),
+                     checkpoint_every=int(settings["checkpoint_every"]), start_counts=True)  # fmt: skip
+    prefix = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}_local")
+    kept = Checkpoint(prefix, identity_of(settings, seed, planes, condition))
+    trained = loop.train(local.parameters(), [adam], take_step, plan, generator, evaluate, kept)
+    kept.remove()
+    local.put(torch.nn.utils.parameters_to_vector(trained.weights))
+    return local
+
+
+def _ranges(
+    model: Denoiser, local: Local | None, planes: np.ndarray, condition: np.ndarray, out: np.ndarray, seed: int
+) -> list[list[Any]]:
+    """[level of noise, the denoiser of the lowest loss there, the losses of all] at RANGES, on the images left out."""
+    import torch
+
+    from haemosynth.modalities.images.generators.local import LINEAR, LOCAL, NETWORK, best_of
+
+    device, held = _device(), np.flatnonzero(out)
+    held = (held if len(held) else np.arange(len(planes)))[: 2 * CHUNK]
+    x, record = torch.tensor(planes[held]).to(device), torch.tensor(condition[held]).to(device)
+    generator = torch.Generator().manual_seed(seed + 5)
+    one, plain = torch.ones(len(x), device=device), torch.zeros(len(x), TRANSFORMATION, device=device)
+    compared = (LINEAR, NETWORK) if local is None else (LINEAR, NETWORK, LOCAL)
+    losses: dict[str, list[float]] = {name: [] for name in compared}
+    model.eval()
+    with torch.no_grad():
+        for level in RANGES:
+            noise = float(level) * torch.randn(x.shape, generator=generator).to(device)
+            sigma = torch.full((len(x),), float(level), device=device)
+            found = {
+                LINEAR: model.linear_part(x + noise, sigma, record),
+                NETWORK: model(x + noise, sigma, record, one, torch.ones_like(record), plain),
+            }
+            if local is not None:
+                found[LOCAL] = local(x + noise, sigma, record)
+            weight = found[NETWORK][1]
+            for name, (denoised, _) in found.items():
+                losses[name].append(float(((denoised - x) / weight).square().mean()))
+    names = best_of(losses)
+    return [
+        [float(level), names[i], {name: round(own[i], 5) for name, own in losses.items()}]
+        for i, level in enumerate(RANGES)
+    ]
 
 
 def _evaluation(
@@ -266,32 +450,46 @@ def _evaluation(
     shown_again = _fixed_noise(x[inside][: len(held[0])], record[inside][: len(held[0])], seed + 1)
     averaged, device = copy.deepcopy(model).eval(), _device()
 
-    def copies() -> float:
-        """The share of copies among images drawn for training patients, with the same noise at every evaluation."""
-        if search is None:
-            return math.nan
+    def draw() -> torch.Tensor:
+        """Images drawn for training patients, with the same noise at every evaluation."""
         fixed = torch.Generator().manual_seed(seed + 2)
         given = record[inside[torch.randint(len(inside), (DRAWN,), generator=fixed)]].to(device)
         noise = torch.randn((DRAWN, *x.shape[1:]), generator=fixed).to(device)
         drawn = solve(averaged, noise, given, int(settings["sampling_steps"]), float(settings["guidance"]))
-        return search.share(drawn[:, : search.channels].float().cpu().numpy())
+        return drawn.float().cpu()
+
+    beside = x[outside if len(outside) > 2 * NEIGHBOURS else inside][:DRAWN]
+
+    def variety(drawn: torch.Tensor) -> tuple[float, float]:
+        """Recall and spread of drawn images beside those left out, in the leading components of training images."""
+        axes, mean = averaged.axes[:DIRECTIONS].cpu(), averaged.mean.cpu()
+        real, made = (((part.flatten(1) - mean) @ axes.T).double().numpy() for part in (beside, drawn))
+        spread = np.exp(np.log((made.std(axis=0) + 1e-9) / (real.std(axis=0) + 1e-9)).mean())
+        count = min(NEIGHBOURS, len(real) - 1)
+        return (float(neighbourhoods(real, made, count)["recall"]) if count > 0 else math.nan), float(spread)
 
     def evaluate(average: Sequence[torch.Tensor]) -> loop.Evaluation:
         averaged.put(torch.nn.utils.parameters_to_vector(average))
         scores = [_held_loss(averaged, part, device) for part in (shown_again, held)]
-        share = copies()
+        drawn = draw()
+        share = math.nan if search is None else search.share(drawn[:, : search.channels].numpy())
+        recall, spread = variety(drawn)
         # More copies than may be, and than chance explains.
         copied = search is not None and share > float(settings["copies"]) and not search.is_chance(share, DRAWN)
-        return loop.Evaluation(scores[1], {"train": scores[0], "validation": scores[1], "copies": share}, copied)
+        missed = 0.0 if math.isnan(recall) else 1 - recall
+        criterion = scores[1] * (1 + float(settings["variety"]) * missed)
+        row = {"train": scores[0], "validation": scores[1], "copies": share, "recall": recall, "spread": spread}
+        return loop.Evaluation(criterion, row, copied)
 
     return evaluate
 
 
 def _loss(
     model: Any, planes: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor, record: torch.Tensor,
-    shown: torch.Tensor, kept: torch.Tensor, labels: torch.Tensor,
+    shown: torch.Tensor, kept: torch.Tensor, labels: torch.Tensor, *, window: Window = None,
 ) -> torch.Tensor:  # fmt: skip
-    found, size = model(planes + noise, sigma, record, shown, kept, labels)
+    found, size = model(planes + noise, sigma, record, shown, kept, labels, window)
+    planes = planes if window is None else planes[..., window[0], window[1]]
     squared: torch.Tensor = ((found - planes) / size).square().mean()
     return squared
 

@@ -1,8 +1,8 @@
 """A Gaussian in principal components: what images look like if only means and covariances matter.
 
 Probabilistic principal components (Tipping and Bishop, J R Stat Soc B 1999;61:611): the scores of an image are a ridge
-regression on the patient's record plus a normal residual, pixels get white noise of the variance that is left. The same
-model is the linear part of `diffusion`, which therefore starts from it.
+regression on the patient's record plus a normal residual, pixels get white noise of the variance that is left at their
+place. The same model is the linear part of `diffusion`, which therefore starts from it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
 }
 PENALTIES = (0.01, 0.1, 0.3, 1.0, 3.0, 1e9)  # of the regression on the record, for each image
 FOLDS = 5
+LEAST_NOISE = 1e-5  # of a pixel, beside DEVIATION squared
 
 
 def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, checkpoint: Path | None) -> Fitted:
@@ -51,8 +52,9 @@ def components(planes: Planes, owners: npt.NDArray[np.intp], most: int) -> dict[
 
     Returns:
         `mean` (pixels,), `axes` (components, pixels) orthonormal, `variance` (components,), `scores`
-        (images, components), and `noise` (planes,), the variance of a pixel that the components of other patients
-        do not explain: those of the same patients explain much of the noise, too.
+        (images, components), and `noise` (planes, H, W), the variance of each pixel that the components of other
+        patients do not explain: those of the same patients explain much of the noise, too. By pixel, so that air
+        outside the body gets none of the grain of tissue.
     """
     flat = planes.reshape(len(planes), -1).astype(np.float64)
     count = min(most, len(flat) // 3)
@@ -66,7 +68,10 @@ def components(planes: Planes, owners: npt.NDArray[np.intp], most: int) -> dict[
             center, other = _axes(flat[~out], count)
             left[out] = flat[out] - center
             left[out] -= left[out] @ other.T @ other
-    noise = np.maximum((left.reshape(planes.shape) ** 2).mean(axis=(0, 2, 3)), 1e-5)
+    # As if one more image had shown the mean variance of its plane everywhere: no pixel is taken for constant.
+    squared = (left.reshape(planes.shape) ** 2).sum(axis=0)
+    mean_of_plane = squared.mean(axis=(1, 2), keepdims=True) / len(flat)
+    noise = np.maximum((squared + mean_of_plane) / (len(flat) + 1), LEAST_NOISE)
     return {
         "mean": mean.astype(np.float32),
         "axes": axes.astype(np.float32),
@@ -74,6 +79,11 @@ def components(planes: Planes, owners: npt.NDArray[np.intp], most: int) -> dict[
         "scores": scores,
         "noise": noise.astype(np.float32),
     }
+
+
+def by_pixel(noise: np.ndarray) -> np.ndarray:
+    """(planes, H, W), or (planes, 1, 1) of a model that was fitted with one variance for a whole plane."""
+    return noise[:, None, None] if noise.ndim == 1 else noise
 
 
 def _axes(flat: Matrix, count: int) -> tuple[Matrix, Matrix]:
@@ -133,7 +143,7 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Images:
     scores = coding.conditions(given, rows) @ arrays["slope"] + normal @ arrays["residual"].T
     size = (len(rows), coding.planes, *coding.plain["size"])
     planes = (arrays["mean"] + scores.astype(np.float32) @ arrays["axes"]).reshape(size)
-    deviation = np.sqrt(arrays["noise"])[:, None, None]
+    deviation = np.sqrt(by_pixel(arrays["noise"]))
     noise = deviation * rng.normal(size=size).astype(np.float32)
     noise[:, len(coding.plain["channels"]) :] = 0.0  # a mask has edges, not noise
     owners = np.asarray(given.patients, dtype=str)[rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,29 @@ from torch import Tensor, nn
 from torch.nn import functional as f
 
 from haemosynth.modalities.images.generators.coding import DEVIATION
+from haemosynth.modalities.images.generators.principal_components import by_pixel
+
+Window = tuple[slice, slice] | None  # rows and columns of a part of images
+
+
+def copy_into(weights: Iterable[Tensor], flat: Tensor) -> None:
+    """Fill weights from a flat vector.
+
+    Each keeps its own memory: as parts of the vector, as torch's function leaves them, they would not be aligned.
+    """
+    at = 0
+    with torch.no_grad():
+        for weight in weights:
+            weight.copy_(flat[at : at + weight.numel()].view_as(weight))
+            at += weight.numel()
+
+
+def weight_of(size: Tensor) -> Tensor:
+    """(N, planes, 1, 1) the root of the mean square of deviations (N, planes, H, W): what errors are weighted by.
+
+    By plane, not by pixel: where hardly any training image varies, a single one that does would outweigh all others.
+    """
+    return size.square().mean(dim=(2, 3), keepdim=True).sqrt()
 
 
 class Block(nn.Module):
@@ -55,9 +78,9 @@ class Denoiser(nn.Module):
     """The denoiser D(x; sigma, record, transformation).
 
     With s the scores of x - mean - slope * record on the principal axes, lambda their variances and r the variance left
-    in a plane, the linear part is mean + slope * record + sum_i lambda_i / (lambda_i + sigma^2) s_i axis_i
-    + r / (r + sigma^2) (rest); the network F adds c(sigma) F, c^2 the mean variance of the linear part's error. With
-    equal variances this is EDM's c_skip and c_out.
+    in a pixel, the linear part is mean + slope * record + sum_i lambda_i / (lambda_i + sigma^2) s_i axis_i
+    + r / (r + sigma^2) (rest), the exact one where r is equal in a plane; the network F adds c(sigma) F, c^2 the
+    variance of the linear part's error in the pixel. With equal variances this is EDM's c_skip and c_out.
 
     linear: arrays of the linear part. shape: `diffusion.network_shape`. transformation: numbers that describe one.
     """
@@ -76,14 +99,13 @@ class Denoiser(nn.Module):
         widths, planes = shape["channels"], shape["planes"]
         self.patch = shape["patch"]
         # The blocks in a row must halve evenly.
-        unit = self.patch * 2 ** (len(widths) - 1)
-        self.padded = tuple(math.ceil(shape[side] / unit) * unit for side in ("height", "width"))
+        self.unit = self.patch * 2 ** (len(widths) - 1)
+        self.padded = tuple(math.ceil(shape[side] / self.unit) * self.unit for side in ("height", "width"))
         for name, array in linear.items():
-            kept = torch.tensor(np.asarray(array, dtype=np.float32))
+            kept = torch.tensor(np.asarray(by_pixel(array) if name == "noise" else array, dtype=np.float32))
             self.register_buffer("noise_variance" if name == "noise" else name, kept)
-        # Share of each axis that lies in each plane, for the mean error of a plane.
-        shares = self.axes.reshape(len(self.axes), planes, -1).square().sum(-1)
-        self.register_buffer("shares", shares / (shape["height"] * shape["width"]))
+        # Share of each axis that lies in each pixel, for the error there.
+        self.register_buffer("shares", self.axes.reshape(len(self.axes), planes, shape["height"], -1).square())
         self.register_buffer("spread", self.residual.square().sum(1))
         rows, columns = (torch.linspace(-1, 1, n) for n in self.padded)
         self.register_buffer("place", torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None])
@@ -103,10 +125,10 @@ class Denoiser(nn.Module):
 
     def put(self, flat: Tensor) -> None:
         """Take these weights."""
-        nn.utils.vector_to_parameters(flat.to(self.mean.device), self.parameters())
+        copy_into(self.parameters(), flat)
 
     def linear_part(self, x: Tensor, sigma: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, planes, H, W) the linear denoiser, and (N, planes, 1, 1) the deviation of its error."""
+        """(N, planes, H, W) the linear denoiser, and as much the deviation of its error."""
         squared = sigma[:, None] ** 2
         expected = condition @ self.slope
         flat = x.flatten(1) - self.mean
@@ -114,17 +136,21 @@ class Denoiser(nn.Module):
         rest = (flat - scores @ self.axes).reshape(x.shape)
         gain = self.spread / (self.spread + squared)
         found = self.mean + (expected + gain * (scores - expected)) @ self.axes
-        kept = self.noise_variance / (self.noise_variance + squared)
-        error = (gain * squared) @ self.shares + (1 - self.shares.sum(0)) * kept * squared
-        return found.reshape(x.shape) + kept[:, :, None, None] * rest, error.sqrt()[:, :, None, None]
+        level = squared[:, :, None, None]
+        kept = self.noise_variance / (self.noise_variance + level)
+        error = ((gain * squared) @ self.shares.flatten(1)).reshape(x.shape)
+        error = error + (1 - self.shares.sum(0)).clamp_min(0) * kept * level
+        return found.reshape(x.shape) + kept * rest, error.clamp_min(1e-8).sqrt()
 
     def forward(
-        self, x: Tensor, sigma: Tensor, condition: Tensor, shown: Tensor, hidden: Tensor, transformation: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The denoised image, and the deviation by which its error is weighted.
+        self, x: Tensor, sigma: Tensor, condition: Tensor, shown: Tensor, hidden: Tensor, transformation: Tensor,
+        window: Window = None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """The denoised image, or a window of it, and the deviation by which its error is weighted (N, planes, 1, 1).
 
         x: (N, planes, H, W). sigma: (N,). condition: (N, features). shown: (N,) 0 where the record is left out.
         hidden: (N, features) 1 where the network sees a feature. transformation: (N, numbers that describe it).
+        window: rows and columns, multiples of `unit` wide; the network sees them alone, and where they lie.
         """
         condition = condition * shown[:, None]
         base, size = self.linear_part(x, sigma, condition)
@@ -134,8 +160,12 @@ class Denoiser(nn.Module):
         e = f.silu(e + self.transformation(transformation))
         scaled = x / (sigma**2 + DEVIATION**2).sqrt()[:, None, None, None]
         h = torch.cat([scaled, base / DEVIATION], dim=1)
-        h = f.pad(h, (0, self.padded[1] - x.shape[3], 0, self.padded[0] - x.shape[2]), mode="replicate")
-        h = self.enter(f.pixel_unshuffle(torch.cat([h, self.place.expand(len(x), -1, -1, -1)], dim=1), self.patch))
+        place, weight = self.place, weight_of(size)
+        if window is None:
+            h = f.pad(h, (0, self.padded[1] - x.shape[3], 0, self.padded[0] - x.shape[2]), mode="replicate")
+        else:
+            h, place, base, size = (part[..., window[0], window[1]] for part in (h, place, base, size))
+        h = self.enter(f.pixel_unshuffle(torch.cat([h, place.expand(len(x), -1, -1, -1)], dim=1), self.patch))
         passed = []
         for level, block in enumerate(self.down):
             h = block(f.avg_pool2d(h, 2) if level else h, e)
@@ -144,4 +174,4 @@ class Denoiser(nn.Module):
         for level, block in enumerate(self.up):
             h = block(torch.cat([f.interpolate(h, scale_factor=2.0) if level else h, passed.pop()], dim=1), e)
         h = f.pixel_shuffle(self.leave(f.silu(self.leave_norm(h))), self.patch)
-        return base + size * h[:, :, : x.shape[2], : x.shape[3]], size
+        return base + size * h[:, :, : base.shape[2], : base.shape[3]], weight

@@ -102,6 +102,7 @@ def joined(first: Images, second: Images) -> Images:
         patient_id=np.concatenate([first.patient_id, second.patient_id]),
         pixels=np.concatenate([first.pixels, second.pixels]),
         mask=np.concatenate([first.mask, second.mask]),
+        descriptions=None,
     )
 
 
