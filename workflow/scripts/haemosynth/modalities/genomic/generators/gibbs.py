@@ -96,7 +96,8 @@ def collapsed_gibbs(
             kept.append((*(part.copy() for part in parts), concentration))
         if alpha is None:
             concentration = _draw_alpha(concentration, occupied, n, rng)
-    return Draws(*(np.array(part) for part in zip(*kept, strict=True)), trace)
+    of_patients, of_classes, carriers, known, of_events, alphas = (np.array(part) for part in zip(*kept, strict=True))
+    return Draws(of_patients, of_classes, carriers, known, of_events, alphas, trace)
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
