@@ -352,5 +352,5 @@ def test_reproducing_needs_to_know_where_the_patients_lie(copied):
     done = reproduce(copied)
     assert done.returncode == 2
     assert done.stderr.startswith(
-        "error: results/small/published/default/config.yaml: the path of the cohort small is withheld; give a study file"
+        "error: results/small/published/default/config.yaml: the path of the cohort small is withheld; give a study"
     )
