@@ -64,6 +64,15 @@ def test_unseen_patients_may_be_released_in_any_number_and_training_patients_in_
     assert chosen_size(curve) == len(sides.train)  # validated at its full number, and refused
 
 
+def test_a_patient_who_is_singled_out_is_so_in_every_tier(sides, monkeypatch):
+    unseen = compared(small_cohort(1500, 4), train_fraction=0.01).real
+    harmless = many(sides, 3, lambda seed: renamed(unseen.take(np.random.default_rng(seed).permutation(len(unseen)))))
+    monkeypatch.setattr(stage.Memory, "of", lambda self, size: True)
+    curve = choose_size(sides.train, sides.real, harmless, "auto", OPEN, {}, rng())
+    assert not curve[list(TIERS)].any(axis=None)
+    assert advice(curve, "open") == "no size passes in tier open"
+
+
 def test_the_more_patients_the_more_is_told_and_the_better_the_margins(sides):
     pool = many(sides, 8, lambda seed: independent(sides.train, seed))
     curve = choose_size(sides.train, sides.real, pool, len(sides.train), OPEN, {}, rng())

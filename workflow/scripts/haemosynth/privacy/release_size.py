@@ -180,12 +180,15 @@ def choose_size(
         table = float(curve["table_auc"].iloc[0])
         remembered = Memory(train, unseen, pool, grid[-1], limits, again)
         for size in reversed(curve.loc[curve[tier], "patients"].tolist()):
-            good = confirmed(targets, further, size, tier, table, limits, again) and not remembered.of(size)
+            below = confirmed(targets, further, size, tier, table, limits, again)
+            singled_out = below and remembered.of(size)
+            good = below and not singled_out
             curve.loc[curve["patients"] == size, "confirmed"] = "yes" if good else "no"
             if good:
                 chosen = size
                 break
-            curve.loc[curve["patients"] >= size, tier] = False
+            # Who is singled out is so in every tier, and in every larger release.
+            curve.loc[curve["patients"] >= size, list(TIERS) if singled_out else [tier]] = False
     curve["chosen"] = curve["patients"] == chosen
     return curve
 
