@@ -45,6 +45,14 @@ def new_figure(width: float, height: float, **subplots: Any) -> tuple[Figure, An
     return figure, figure.subplots(**subplots)
 
 
+def draw_reason(reason: str) -> Figure:
+    """A figure that says why there is none."""
+    drawn, axis = new_figure(6, 1.2)
+    axis.set_axis_off()
+    axis.text(0, 0.5, reason, fontsize=9)
+    return drawn
+
+
 def interval_rows(axis: Any, values: pd.DataFrame, rows: Sequence[tuple[str, str, str, str]]) -> None:
     """Metrics as dots with their intervals, one row each, from the top.
 

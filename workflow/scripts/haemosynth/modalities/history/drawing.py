@@ -39,14 +39,6 @@ def colour_of(courses: Courses, state: int) -> str:
     return COLOURS[state % len(COLOURS)]
 
 
-def lacking_figure(reason: str) -> Figure:
-    """A figure that says why there is none."""
-    drawn, axis = new_figure(6, 1.2)
-    axis.set_axis_off()
-    axis.text(0, 0.5, reason, fontsize=9)
-    return drawn
-
-
 def occupation_panels(
     pairs: Sequence[tuple[Courses, Matrix]], times: np.ndarray, label: str
 ) -> tuple[Figure, list[Any]]:

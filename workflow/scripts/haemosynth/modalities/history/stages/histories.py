@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from haemosynth.core.arrays import Matrix
 from haemosynth.core.cohort import Cohort
+from haemosynth.core.figures import draw_reason
 from haemosynth.modalities.history import record
-from haemosynth.modalities.history.drawing import lacking_figure, occupation_panels, series_panels
+from haemosynth.modalities.history.drawing import occupation_panels, series_panels
 from haemosynth.modalities.history.features import GRID, first_nadirs, profile
 from haemosynth.modalities.history.generators.multistate import own_scale, with_own
 from haemosynth.modalities.history.generators.series import visit_times
@@ -360,7 +361,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     """Stacked occupation of states on both sides, transition effects, and the mean of the first series."""
     learned: Prepared | None = comparison.prepared
     if learned is None or lacking(comparison):
-        return lacking_figure(lacking(comparison) or "training patients have no histories")
+        return draw_reason(lacking(comparison) or "training patients have no histories")
     real, made = courses_of(comparison.real), courses_of(comparison.candidate)
     until = float(np.quantile(real.paths.end, 0.9))
     times = np.linspace(0, until, 120)

@@ -11,11 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth.core.cohort import Cohort
-from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, interval_rows, new_figure, shortened
+from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, draw_reason, interval_rows, new_figure, shortened
 from haemosynth.encode.records import distinct
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.history import record
-from haemosynth.modalities.history.drawing import lacking_figure
 from haemosynth.modalities.history.generators import hazards, multistate
 from haemosynth.modalities.history.part import Courses, courses_of, find_courses
 from haemosynth.modalities.history.paths import NONE
@@ -185,7 +184,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     """Concordance of every transition."""
     known: Prepared | str = comparison.prepared
     if isinstance(known, str):
-        return lacking_figure(known)
+        return draw_reason(known)
     rows = [(NAMES[1], "all", "all transitions", REAL)]
     rows += [(NAMES[1], name, name.replace("~", " to "), SYNTHETIC) for name, *_ in known.stays]
     drawn, axis = new_figure(7.5, 1.2 + 0.28 * len(rows))

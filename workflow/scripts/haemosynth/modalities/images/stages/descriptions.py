@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from haemosynth.core.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.core.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, draw_reason, new_figure
 from haemosynth.modalities.images.description import Field, describe, fields_of
 from haemosynth.modalities.images.image_measures import NO_IMAGES, Owned, nothing
 from haemosynth.modalities.images.part import Images, find_images
@@ -209,10 +209,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     """Middle half of each field on both sides, and how well images and reports keep to their descriptions."""
     known: Measured | None = comparison.prepared
     if known is None:
-        fig, axis = new_figure(5, 2)
-        axis.axis("off")
-        axis.text(0.5, 0.5, NO_IMAGES, ha="center", va="center", color=NEUTRAL)
-        return fig
+        return draw_reason(NO_IMAGES)
     fig, axes = new_figure(10.5, 1.6 + 0.3 * len(known.fields), ncols=2, sharey=True)
     sides = [known.real.of(comparison.real), known.candidate.of(comparison.candidate)]
     place = np.arange(len(known.fields), dtype=float)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, draw_reason, new_figure
 from haemosynth.modalities.images.image_measures import NO_IMAGES, Owned, histograms, nothing, spectra
 from haemosynth.modalities.images.part import find_images
 from haemosynth.validate import Stage
@@ -134,10 +134,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     """Pooled histogram and mean power spectrum of each channel, real and candidate."""
     known: Measured | None = comparison.prepared
     if known is None:
-        fig, axis = new_figure(5, 2)
-        axis.axis("off")
-        axis.text(0.5, 0.5, NO_IMAGES, ha="center", va="center", color=NEUTRAL)
-        return fig
+        return draw_reason(NO_IMAGES)
     fig, axes = new_figure(8.4, 2.5 * len(known.channels) + 0.5, nrows=len(known.channels), ncols=2, squeeze=False)
     sides = (comparison.real, comparison.candidate)
     whole = [owned.of(cohort) for owned, cohort in zip(known.whole, sides, strict=True)]

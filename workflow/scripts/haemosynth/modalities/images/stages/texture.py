@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, draw_reason, new_figure
 from haemosynth.modalities.images.image_measures import HARALICK, NO_IMAGES, Owned, nothing, textures
 from haemosynth.modalities.images.part import find_images
 from haemosynth.stats.distributions import distances, rank_correlations, spread
@@ -100,10 +100,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     """Middle half of every feature in real and candidate images, in interquartile ranges of training images."""
     known: Measured | None = comparison.prepared
     if known is None:
-        fig, axis = new_figure(5, 2)
-        axis.axis("off")
-        axis.text(0.5, 0.5, NO_IMAGES, ha="center", va="center", color=NEUTRAL)
-        return fig
+        return draw_reason(NO_IMAGES)
     fig, axes = new_figure(3.2 * len(known.channels) + 2.0, 4.2, ncols=len(known.channels), squeeze=False)
     sides = [
         owned.of(cohort) for owned, cohort in zip(known.sides, (comparison.real, comparison.candidate), strict=True)
