@@ -20,8 +20,7 @@ from haemosynth.modalities.images.generators.translation import DEFAULTS, fit, t
 from haemosynth.modalities.images.image_features import radiomic
 from haemosynth.modalities.images.part import images_of
 from haemosynth.modalities.images.stages.segmentation import DEFAULTS as SEGMENTATION
-from haemosynth.modalities.images.stages.segmentation import joined
-from haemosynth.modalities.images.stages.segmenter import dice, learn
+from haemosynth.modalities.images.stages.segmenter import dice, joined, learn
 
 
 def of_scanner(cohort, scanner):
