@@ -35,7 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "steps": 500,  # of each U-Net
     "batch": 12,
     "learning_rate": 3e-3,
-    "translation": {},  # settings of the translation network (modalities/images/generators/translation.py)
+    "translation": {"width": 12, "blocks": 2, "batch": 6, "steps": 400},  # of the CycleGAN: minutes on a processor
     "least": 20,  # images of a style that each side needs
 }
 STAGE = Stage(
