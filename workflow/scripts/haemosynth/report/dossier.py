@@ -481,5 +481,6 @@ def _glossary(dictionary: pd.DataFrame) -> pd.DataFrame:
     best = {"error": "0 is best", "agreement": "1 is best", "descriptive": "not scored"}
     table = dictionary.assign(
         best=[best.get(r.kind, f"{r.target:g} is best") for r in rows(dictionary)],
+        formula=dictionary["formula"].str.replace("`", ""),
     )
     return table[["stage", "name", "best", "unit", "ceiling", "floor", "formula", "source"]]
