@@ -169,7 +169,7 @@ def test_what_a_further_modality_left_out_is_named_or_counted(tmp_path):
     cohort = ingest("mine", tables(tmp_path, clinical_table()))
     left = pd.DataFrame(
         [("endpoint", "OS", "as the path says"), ("rows", "9 events", "they change nothing"),
-         *(("patient", "one patient", "unknown") for _ in range(3)), *(("gene", f"G{i}", f"why {i}") for i in range(3))],
+         *[("patient", "one patient", "unknown")] * 3, *(("gene", f"G{i}", f"why {i}") for i in range(3))],
         columns=["what", "name", "reason"],
     )  # fmt: skip
     line = next(line for line in list_what_was_read(cohort, {"history": left}) if line.startswith("history: "))
