@@ -23,6 +23,7 @@ Matrix = NDArray[np.float64]
 ROUNDS, STEPS = 12, 4  # of expectation-maximisation, and Newton steps in each
 PRIOR_EVENTS = 0.1  # that a baseline interval is given at the rate of its transition
 LEAST_SCALE = 0.01
+START_SCALE = 0.1  # small: with many covariates, wide effects that fit everything hold themselves up
 PER_INTERVAL = 8  # events
 OWN_SCALE = 50  # events from which a transition has a scale of its own
 MOST_INTERVALS = 8
@@ -100,7 +101,7 @@ def learn(stays: Sequence[Stays], groups: int, most: int = MOST_INTERVALS) -> tu
     cuts = [intervals(s.length, s.event, most) for s in stays]
     spent = [exposure(np.maximum(s.length, 1e-3), c) for s, c in zip(stays, cuts, strict=True)]
     beta, variance = np.zeros((number, p)), np.ones((number, p))
-    tau, omega = np.full(number, 0.3), 0.3
+    tau, omega = np.full(number, START_SCALE), START_SCALE
     middle, spread = np.zeros((groups, p)), np.zeros((groups, p))
     group = np.array([s.group for s in stays], dtype=int)
     count = np.array([s.event.sum() for s in stays])
