@@ -135,7 +135,8 @@ def recipe(methods: Mapping[str, Mapping[str, Any]]) -> Make:
         whole = Cohort.of(train.schema, record.clinical, drawn.alterations, drawn.sequenced, drawn.mutations)
         if last is None:
             return enforce(whole)
-        return last.redraw(enforce(whole), last.fit(learned, train, own, fitting), (), drawing)
+        made: Cohort = last.redraw(enforce(whole), last.fit(learned, train, own, fitting), (), drawing)
+        return made
 
     return make
 
