@@ -1,13 +1,12 @@
 """What drawing classes last does: how well they fit the rest of a patient, what a judge tells, and what attacks tell.
 
-A cohort is split in halves, and a recipe learns one of them (see `generators.py`). One long draw is taken as it is, and
-with the classes that were found drawn last, so that both are compared on the same patients. Of each class, a judge that
-learned the other half (boosted trees of another library; no code of the generators) gives the log probability of the
-drawn level given the rest of the patient, in nats above that of the other half's marginal distribution, and the share
-of contradictory patients, to whose level it gives less than 5 %. The training half has the same as a ceiling; `learned`
-is what real patients of the other half would have if their class were drawn by the same trees, which no draw given
-other patients can exceed. Then the statistics of `generators.py` before and after with their paired difference, and the
-worst attack.
+A cohort is split in halves, and a recipe learns one of them (see `benchmarks/generators.py`). One long draw is taken as
+it is, and with the classes that were found drawn last, so that both are compared on the same patients. Of each class, a
+judge that learned the other half (boosted trees; no code of the generators) gives the log probability of the drawn
+level given the rest of the patient, in nats above that of the other half's marginal distribution, and the share of
+contradictory patients, to whose level it gives less than 5 %. The training half has the same as a ceiling; `learned` is
+what real patients of the other half have whose class is drawn by the same trees (low, since the judge knows them). Then
+the statistics of `benchmarks/generators.py` before and after with their paired difference, and the worst attack.
 
     HAEMOSYNTH_DATA=... .venv/bin/python benchmarks/classes_last.py config/studies/amlsg.yaml --seeds 0 1
     ... config/studies/beataml.yaml --explained 0.3 --gain 0.05   # with a lower bar than the product's
