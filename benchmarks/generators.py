@@ -43,7 +43,7 @@ from haemosynth.generate.constraints import enforce
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.modalities.clinical.simulate import simulate_cohort
-from haemosynth.modalities.registry import load_algorithm
+from haemosynth.modalities.registry import RECORD, load, load_algorithm
 from haemosynth.privacy.redraws import attack_redraws, find_targets, worst
 from haemosynth.stats.cox import concordance, curve_distance, fit_cox, kaplan_meier
 from haemosynth.stats.neighbours import nearest
@@ -78,17 +78,22 @@ def fit(config: dict[str, Any], recipe: str, train: Cohort, changed: dict[str, A
     models = {}
     for modality in ("clinical", "genomic"):
         method = dict(config["methods"][modality][config["generators"][recipe][modality]])
+        last = modality == RECORD and generate.draws_classes_last(method)
+        method.pop("classes_last", None)
         algorithm, given = load_algorithm(modality, method.pop("algorithm")), method.pop("given", [])
         settings = generate.settings_of(algorithm, method | changed.get(modality, {}), recipe)
         seen = generate.visible(train, given, modality) if modality == "genomic" else train
         start = time.process_time()
-        models[modality] = algorithm, algorithm.fit(seen, settings, stream(seed, "fit", modality), None)
+        model = algorithm.fit(seen, settings, stream(seed, "fit", modality), None)
+        if last:
+            model = load(RECORD, "classes_last").fit(model, train, settings, stream(seed, "fit", "last"))
+        models[modality] = algorithm, model
         print(f"fit {modality} {time.process_time() - start:.0f} s of processor time", flush=True)
     return models
 
 
 def draw(models: dict[str, Any], train: Cohort, n: int, without: list[str], seed: int) -> Cohort:
-    """n patients."""
+    """n patients, with those classes drawn last that were found."""
     algorithm, model = models["clinical"]
     arrays = {name: part for name, part in model.arrays.items() if name.split(".")[0] not in without}
     start = time.process_time()
@@ -98,8 +103,11 @@ def draw(models: dict[str, Any], train: Cohort, n: int, without: list[str], seed
     algorithm, model = models["genomic"]
     made = algorithm.sample(model, record, stream(seed, "sample", "genomic"))
     pool = Cohort.of(train.schema, clinical, made.alterations, made.sequenced, made.mutations)
+    pool = enforce(pool)
+    if "last" not in without:
+        pool = load(RECORD, "classes_last").redraw(pool, models["clinical"][1], (), stream(seed, "sample", "last"))
     print(f"draw of {n:,} {time.process_time() - start:.0f} s of processor time", flush=True)
-    return enforce(pool)
+    return pool
 
 
 def table(cohort: Cohort) -> dict[str, np.ndarray]:

@@ -27,3 +27,9 @@ def test_what_was_left_out_is_named():
     told = "Too few patients, neither learned nor released: FAB: M7, SF3B1"
     assert told in card({"parameters": 200, "left_out": ["FAB: M7", "SF3B1"]})
     assert "Too few" not in card({"parameters": 200, "left_out": []})
+
+
+def test_classes_that_were_drawn_last_are_named():
+    told = "Drawn last, given the whole patient, as nearly decided by the rest: ELN"
+    assert told in card({"parameters": 200, "drawn_last": [{"name": "ELN"}]})
+    assert "Drawn last" not in card({"parameters": 200})

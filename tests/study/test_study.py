@@ -41,6 +41,8 @@ def test_three_lines_are_enough():
         ({"methods": {"clinical": {"private_marginals": {"given": ["genomic"]}}},
           "generators": {"private": {"genomic": "mutation_model_first"}}},
          "private_marginals can be given nothing"),
+        ({"methods": {"clinical": {"private_marginals": {"classes_last": True}}}}, "without noise"),
+        ({"methods": {"clinical": {"vae": {"classes_last": "yes"}}}}, "methods.clinical.vae.classes_last"),
         ({"generators": {"halves": {"clinical": "gan_joint", "genomic": "mutation_model"}}},
          "expected both, or neither"),
         ({"generators": {"halves": {"clinical": "vae", "genomic": "joint"}}}, "expected both, or neither"),

@@ -17,9 +17,9 @@ if not sys.executable.startswith("'"):
     sys.executable = shlex.quote(sys.executable)
 
 from haemosynth.core.errors import InputError
-from haemosynth.generate import REFERENCES
+from haemosynth.generate import REFERENCES, draws_classes_last
 from haemosynth.modalities import registry
-from haemosynth.modalities.registry import FURTHER, OF_RECORD, RECORD
+from haemosynth.modalities.registry import ALTERED, FURTHER, OF_RECORD, RECORD
 from haemosynth.reading.raw_files import raw_files
 from haemosynth.study.settings import check, expanded, fill_in, modalities, source, update_names
 from haemosynth.validate import STAGES
@@ -197,9 +197,17 @@ def settling_code(script):
             registry.path_of(modality, f"generators.{recipe_algorithm(modality, wildcards)}")
             for modality in (giving_endpoints(wildcards.cohort) if "generator" in wildcards.keys() else ())
         ]
+        own += [registry.path_of(RECORD, "classes_last")] if "generator" in wildcards.keys() else []
         return package(script, *own)
 
     return code
+
+
+def record_model(wildcards):
+    """Weights and description of a recipe's model of the record, if it draws classes last when patients are whole."""
+    last = not without_record(wildcards.cohort) and ALTERED in modalities(config, wildcards.cohort)
+    method = config["methods"][RECORD][recipe_method(RECORD, wildcards)]
+    return [part(wildcards) for part in fitted(RECORD).values()] if last and draws_classes_last(method) else []
 
 
 def giving_models(wildcards):
@@ -257,6 +265,7 @@ def algorithm_code(modality, script):
         own = ["draw"] if script == "sample.py" else []
         own += ["given"] if modality == RECORD and method_given(modality, method) else []
         own += ["joint"] if config["methods"][modality][method].get("joint") else []
+        own += ["classes_last"] if script == "fit.py" and modality == RECORD else []
         return part_code(script, modality, f"generators.{algorithm}", *own)
 
     return code
@@ -308,7 +317,8 @@ def refitted(wildcards):
 
 def refitted_code(wildcards):
     """The code of these methods' algorithms."""
-    return [registry.path_of(m, f"generators.{method['algorithm']}") for m, method in refitted(wildcards).items()]
+    own = [registry.path_of(m, f"generators.{method['algorithm']}") for m, method in refitted(wildcards).items()]
+    return [*own, registry.path_of(RECORD, "classes_last")]
 
 
 def release_size(wildcards):

@@ -80,6 +80,7 @@ rule assemble:
         schema=f"{SEED_FOLDER}/train/schema.yaml",
         parts=parts,
         balanced=balanced_by,
+        record=record_model,
         models=giving_models,
         code=settling_code("assemble.py"),
     output:

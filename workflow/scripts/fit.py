@@ -13,6 +13,9 @@ with job(snakemake) as work:
     modality, chosen = snakemake.params.modality, dict(snakemake.params.settings)
     algorithm = registry.load_algorithm(modality, chosen.pop("algorithm"))
     given, joint = chosen.pop("given", []), chosen.pop("joint", False)
+    last = modality == registry.RECORD and generate.draws_classes_last(snakemake.params.settings)
+    if modality == registry.RECORD:
+        chosen.pop("classes_last", None)
     settings = generate.settings_of(algorithm, chosen, f"config: methods.{modality}.{snakemake.wildcards.method}")
     train = read_cohort(Path(snakemake.input.train[0]).parent, (modality,))
     checkpoint = Path(snakemake.output.weights).with_name("checkpoint")
@@ -25,4 +28,6 @@ with job(snakemake) as work:
         model = registry.load(modality, "joint").fit(algorithm, train, settings, work.stream(), checkpoint)
     else:
         model = algorithm.fit(train, settings, work.stream(), checkpoint)
+    if last:
+        model = registry.load(modality, "classes_last").fit(model, train, settings, work.stream("classes_last"))
     save(model, snakemake.output.weights, snakemake.output.description, snakemake.output.history)

@@ -1,11 +1,15 @@
 """Histories from milestones, tables and timelines: what is read, what is refused, and the way back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from course_cohorts import LEUKAEMIA, planted, simulated, some
 
+from haemosynth.core.cohort import typed
 from haemosynth.core.errors import InputError, Mistakes
+from haemosynth.core.schema import Column
 from haemosynth.modalities.history import part, timeline
 from haemosynth.modalities.history.design import design_of
 from haemosynth.modalities.history.export import describe, export
@@ -175,6 +179,18 @@ def test_an_endpoint_that_the_record_lacks_is_one_line():
     wrong = part.Courses(courses.table, design(endpoints={"PFS": ["relapse"]}), 0.01)
     with pytest.raises(InputError, match="PFS is no endpoint of the record"):
         settle(cohort, wrong)
+
+
+def test_what_is_derived_from_an_endpoint_follows_it():
+    cohort, _ = planted()
+    ever = Column("binary", categories=("No", "Yes"), derived="present(EFS_time)")
+    schema = cohort.schema.with_columns({**cohort.schema.columns, "ever": ever})
+    before = typed(cohort.clinical.assign(EFS_time=np.nan, EFS_event=np.nan, ever="No"), schema)
+    courses = cohort.parts["history"]
+    after = settle(replace(cohort, schema=schema, clinical=before), courses)
+    assert after.clinical["EFS_time"].equals(cohort.clinical["EFS_time"])
+    assert (after.clinical["ever"] == "Yes").all()
+    assert after.parts["history"] is courses
 
 
 def test_a_release_has_the_table_and_says_what_it_is(tmp_path):

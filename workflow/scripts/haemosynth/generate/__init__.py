@@ -57,6 +57,14 @@ def at_most(train: Cohort, patients: int, rng: np.random.Generator) -> Cohort:
     return train.take(drawn)
 
 
+def draws_classes_last(method: Mapping[str, Any]) -> bool:
+    """Whether a method of the record draws classes last, as a study writes it.
+
+    Its setting `classes_last` says so; a differentially private method never does, since its guarantee would be broken.
+    """
+    return bool(method.get("classes_last", True)) and not str(method.get("algorithm", "")).startswith("private_")
+
+
 def settings_of(module: ModuleType, chosen: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The algorithm's defaults with the study's choices laid over them, key by key in groups of settings too.
 

@@ -103,6 +103,8 @@ def _say_how_made(account: Account) -> list[str]:
         lines.append(f"- {modality}: {method}, {parameters} fitted numbers{per}{some}")
         if left_out := ", ".join(model.get("left_out", [])):
             lines.append(f"  Too few patients, neither learned nor released: {left_out}")
+        if last := ", ".join(one["name"] for one in model.get("drawn_last", [])):
+            lines.append(f"  Drawn last, given the whole patient, as nearly decided by the rest: {last}")
     return lines
 
 

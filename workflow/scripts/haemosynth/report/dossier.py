@@ -378,6 +378,12 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
                 f"{modality}: {method} neither learned nor releases levels and alterations of too few patients: "
                 f"{', '.join(model['left_out'])}."
             )
+        if model.get("drawn_last"):
+            names = ", ".join(one["name"] for one in model["drawn_last"])
+            found.append(
+                f"{modality}: {method} draws last, given the whole patient, what alterations and other columns nearly "
+                f"decide: {names}."
+            )
         if parameters and patients / parameters < FEW_POINTS:
             found.append(
                 f"{modality}: {method} has {parameters} fitted numbers for {patients} training patients; "

@@ -267,6 +267,11 @@ def _check_order(recipe: str, chosen: Mapping[str, str], methods: Mapping[str, A
             f"expected one of {', '.join(MODALITIES[RECORD].can_be_given)}"
         )
     _check_joint(recipe, entries)
+    if entries[RECORD].get("classes_last") and str(entries[RECORD].get("algorithm", "")).startswith("private_"):
+        raise InputError(
+            f"config: methods.{RECORD}.{first}: classes_last: true; classes are learned from training patients without "
+            "noise, which a differentially private method must not do: leave it out"
+        )
     if record and entries[RECORD].get("where"):
         raise InputError(
             f"config: methods.{RECORD}.{first}: where and given together; patients with given alterations "

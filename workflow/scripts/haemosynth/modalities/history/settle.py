@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core.cohort import Cohort
+from haemosynth.core.derive import derive
 from haemosynth.core.errors import InputError
 from haemosynth.modalities.history.part import Courses
 from haemosynth.modalities.history.paths import derived_endpoints
@@ -21,7 +22,7 @@ TOLERANCE = 0.5  # months by which a recorded time may differ and still agree
 
 
 def settle(cohort: Cohort, courses: Courses) -> Cohort:
-    """The cohort with every endpoint that the design names taken from the paths.
+    """The cohort with every endpoint that the design names taken from the paths, and derived columns derived anew.
 
     A patient without a course keeps the endpoints of the record.
 
@@ -36,7 +37,8 @@ def settle(cohort: Cohort, courses: Courses) -> Cohort:
         values = clinical[column].to_numpy(float).copy()
         values[present] = found[column].reindex(clinical.index[present]).to_numpy(float)
         clinical[column] = values
-    return replace(cohort, clinical=clinical)
+    settled = replace(cohort, clinical=clinical)
+    return replace(settled, clinical=derive(settled).clinical)
 
 
 def agreement(cohort: Cohort, courses: Courses) -> pd.DataFrame:

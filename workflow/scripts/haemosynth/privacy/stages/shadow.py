@@ -24,7 +24,7 @@ from haemosynth.core.figures import NEUTRAL, ORANGE, REAL, SYNTHETIC, new_figure
 from haemosynth.core.progress import progress
 from haemosynth.encode.records import Matrix, distinct
 from haemosynth.generate.constraints import enforce
-from haemosynth.modalities.registry import ALTERED, RECORD, load_algorithm
+from haemosynth.modalities.registry import ALTERED, RECORD, load, load_algorithm
 from haemosynth.privacy.aggregate_attacks import attack_aggregates
 from haemosynth.privacy.membership_attacks import attack
 from haemosynth.privacy.redraws import NEIGHBOUR, RATE, find_targets
@@ -114,21 +114,29 @@ def recipe(methods: Mapping[str, Mapping[str, Any]]) -> Make:
     for modality in (RECORD, ALTERED):
         if modality in methods:
             chosen = dict(methods[modality])
+            if modality == RECORD:
+                chosen.pop("classes_last", None)
             module = load_algorithm(modality, chosen.pop("algorithm"))
             given = chosen.pop("given", [])
             known[modality] = module, given, generate.settings_of(module, chosen, f"config: methods.{modality}")
 
+    last = load(RECORD, "classes_last") if generate.draws_classes_last(methods[RECORD]) else None
+
     def make(train: Cohort, n: int, rng: np.random.Generator) -> Cohort:
         fitting, drawing = rng.spawn(2)
-        module, _, settings = known[RECORD]
-        model = module.fit(train.record(), settings, fitting, None)
-        record = Cohort(replace(train.schema, alterations={}), module.sample(model, train.schema, n, drawing))
+        module, _, own = known[RECORD]
+        learned = module.fit(train.record(), own, fitting, None)
+        record = Cohort(replace(train.schema, alterations={}), module.sample(learned, train.schema, n, drawing))
         if train.alterations is None or ALTERED not in known:
             return enforce(record)
         module, given, settings = known[ALTERED]
         model = module.fit(generate.visible(train, given, ALTERED), settings, fitting, None)
         drawn = module.sample(model, record, drawing)
-        return enforce(Cohort.of(train.schema, record.clinical, drawn.alterations, drawn.sequenced, drawn.mutations))
+        whole = Cohort.of(train.schema, record.clinical, drawn.alterations, drawn.sequenced, drawn.mutations)
+        if last is None:
+            return enforce(whole)
+        made: Cohort = last.redraw(enforce(whole), last.fit(learned, train, own, fitting), (), drawing)
+        return made
 
     return make
 
