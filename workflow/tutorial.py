@@ -42,7 +42,8 @@ stages:
 validation:
   common: {repeats: 1, replicates: 10}
 """
-REFUSED = """synthetic_patients: 1900             # nearly four times the number of training patients: the release is refused
+REFUSED = """# Nearly four times the number of training patients: such a release is refused.
+synthetic_patients: 1900
 """
 ELSEWHERE = """generators:
   elsewhere: {external: tutorial/elsewhere}

@@ -2,7 +2,7 @@
 
 Any algorithm can learn the longer table, and both parts of a patient then come from one distribution, in place of one
 given the other. The table that is drawn holds the alterations beside the record; the genomic algorithm `joint` takes
-them up there, and adds reads and allele fractions.
+them from there, and adds reads and allele fractions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The references that every number is read against: real, independent, uniform and fresh patients."""
+"""The references that every number is compared with: real, independent, uniform and fresh patients."""
 
 from __future__ import annotations
 

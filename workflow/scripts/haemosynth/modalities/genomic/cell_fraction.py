@@ -17,7 +17,7 @@ X_LINKED = ("ATRX", "BCOR", "BCORL1", "BRCC3", "DDX3X", "KDM6A", "PHF6", "PIGA",
 
 
 def male(clinical: pd.DataFrame) -> Flags:
-    """Who is recorded to be a man, in a column named sex or gender.  (patients,)"""
+    """Who is recorded as a man, in a column named sex or gender.  (patients,)"""
     flags = np.zeros(len(clinical), dtype=bool)
     for name in clinical:
         if str(name).lower() in ("sex", "gender"):

@@ -19,7 +19,7 @@ from haemosynth.modalities import joint_table
 def draw(
     algorithm: ModuleType, model: Fitted, schema: Path, given: Sequence[Path], patients: int, rng: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
-    """The tables `alterations` and `mutations` of the patients whose record is `given`, or of so many without one.
+    """The tables `alterations` and `mutations` of patients whose record is `given`, or of patients without one.
 
     Args:
         schema: the file of the training patients' schema. given: the file of clinical records, or none.

@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def metrics(pairs: str, tested: str, finding: str) -> tuple[Metric, ...]:
-    """The metrics of one tail: whose odds ratios, whose load-matched overlaps are read, what the test looks for."""
+    """The metrics of one tail: which odds ratios and load-matched overlaps are read, and what the test looks for."""
     load = (
         "logit P(patient, event) = patient + event effect, given the number of events of each patient; Canisius et al.,"
         " DISCOVER, Genome Biol 2016;17:261"
@@ -114,8 +114,8 @@ def compared_odds(real: PairCounts, candidate: PairCounts, min_expected: float) 
 def measure_tail(comparison: Comparison, settings: Mapping[str, Any], tail: Tail) -> list[Value]:
     """All metrics of one tail.
 
-    Co-occurrence reads the whole pattern, all pairs, exclusivity those that meet less often than by chance in real
-    patients. Pairs are chosen, and testable, by real patients alone, so that every candidate answers the same question.
+    Co-occurrence reads all pairs, exclusivity those that occur together less often than by chance in real patients.
+    Pairs are chosen, and testable, by real patients alone, so that every candidate answers the same question.
     """
     rate, significance = float(settings["false_discovery_rate"]), float(settings["significance"])
     events = list(comparison.real.schema.alterations)

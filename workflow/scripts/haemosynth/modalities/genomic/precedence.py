@@ -28,7 +28,7 @@ Positions = np.ndarray[Any, np.dtype[np.intp]]
 class CellFractions:
     """Mutations whose cancer cell fraction is known; each field is (mutations,).
 
-    patient: code of the patient. times: how often the patient stands in the cohort; then the mutations stand as often.
+    patient: code of the patient. times: how often the patient, with all mutations, is in the cohort (a resample).
     gene: position in the list of genes. fraction: of the cancer cells. depth: reads, NaN where only a VAF is known.
     """
 
@@ -77,7 +77,7 @@ class Precedence:
     wins: (genes, genes), patients in whom the row gene came before the column gene. cases: (genes,), patients in whom
     the gene has its place before or after another. pairs: pairs of genes with read counts, over all patients.
     burden: (patients,), precedences of each patient who has such a pair; times: (patients,), how often each of them
-    stands in the cohort.
+    is in the cohort.
     """
 
     wins: Matrix
@@ -90,7 +90,7 @@ class Precedence:
 def precedence(mutations: CellFractions, genes: int, significance: float) -> Precedence:
     """Precedences of all pairs of genes within patients.
 
-    A gene with several mutations in a patient stands there with the one in most cells. Reads are those that two copies
+    Of several mutations of a gene in a patient, the one in most cells counts. Reads are those that two copies
     would show (alternative reads = depth x fraction / 2), so that genes with unequal copies are tested for the same
     fraction of cells: as observed for diploid genes, conservative for a man's X-linked gene.
     """

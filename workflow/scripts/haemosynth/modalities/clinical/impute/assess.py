@@ -91,7 +91,7 @@ def assess(train: Cohort, methods: Mapping[str, Mapping[str, Any]], rng: np.rand
 
     Returns:
         mechanism, method, metric, value, n (hidden entries judged), status (ok or not_applicable), reason. What cannot
-        be assessed stands in one row, of the method `all` and the metric `all`.
+        be assessed is reported in one row, of the method `all` and the metric `all`.
 
     Raises:
         InputError: an unknown algorithm or setting.
@@ -158,7 +158,7 @@ def _judge(train: Cohort, mask: Mapping[str, np.ndarray], draws: list[pd.DataFra
             scale = float(train.clinical[name].std())
             imputed = np.array([draw[name].to_numpy(dtype=float)[hidden] for draw in draws])
             if np.isnan(imputed).any() or not scale > 0:
-                continue  # nothing was left to learn the column from, or there is nothing to tell
+                continue  # nothing was left to learn the column from, or there is nothing to judge
             centre = imputed.mean(axis=0)
             found["nrmse"].append((float(np.sqrt(np.mean((centre - real) ** 2)) / scale), n))
             found["wasserstein"].append((float(wasserstein_distance(imputed.ravel(), real) / scale), n))

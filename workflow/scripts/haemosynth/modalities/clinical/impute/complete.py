@@ -1,4 +1,4 @@
-"""Several completed tables of a cohort; of one where nothing can be completed, the tables as they are."""
+"""Several completed tables of a cohort; where nothing can be completed, copies of its table as it is."""
 
 from __future__ import annotations
 

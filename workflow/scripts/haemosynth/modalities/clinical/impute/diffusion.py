@@ -1,4 +1,4 @@
-"""Imputation by masked diffusion: what is missing of a patient is drawn given all that is recorded.
+"""Imputation by masked diffusion: missing values of a patient are drawn given all recorded ones.
 
 The model of the clinical generator of this name, which has learned to draw any columns given any others
 (`generators/diffusion.py`). Endpoints are among what is given, and so are alterations with enough carriers, as further

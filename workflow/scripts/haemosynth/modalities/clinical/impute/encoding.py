@@ -3,7 +3,7 @@
 Numbers become normal scores of their rank among training patients, or keep their shape and are only standardised
 (`SCALES`); levels become codes. The outcome enters as a
 predictor: event indicator and cumulative baseline hazard of each endpoint (White and Royston, Stat Med 2009;28:1982).
-So do the alterations with enough carriers: completed tables then keep the ties between clinic and genome.
+So do the alterations with enough carriers, so that completed tables keep their associations with the record.
 """
 
 from __future__ import annotations

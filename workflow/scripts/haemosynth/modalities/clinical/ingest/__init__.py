@@ -57,7 +57,7 @@ def ingest_with_strings(name: str, source: Mapping[str, Any]) -> tuple[Cohort, d
 
 
 def read_raw(source: Mapping[str, Any]) -> Raw:
-    """The files of a cohort whose entry was checked; mistakes in other files than the clinical one stand in it.
+    """The files of a cohort whose entry was checked; mistakes in other files than the clinical one are kept in it.
 
     Raises:
         InputError: the clinical table cannot be read.
@@ -110,7 +110,7 @@ def _bare(name: str, source: Mapping[str, Any]) -> Cohort:
 
 
 def faults(name: str, source: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What is wrong with the entry of a cohort, before any file is read: key -> lines; empty where nothing is."""
+    """What is wrong with the entry of a cohort, before any file is read: key -> lines; empty if nothing is wrong."""
     from haemosynth.reading.source import suggestion
 
     where = f"cohorts.{name}"

@@ -182,9 +182,9 @@ def _outcome(
     notes: list[str],
     mistakes: Mistakes,
 ) -> tuple[list[str], pd.DataFrame, dict[str, str], dict[str, str]]:
-    """The endpoints, their times and events, the columns these stand in, and why others cannot be taken.
+    """The endpoints, their times and events, the columns that hold these, and why others cannot be taken.
 
-    Without any where they hold a mistake; the columns that the study means (`told`) are then taken for theirs.
+    Without endpoints where they hold a mistake; the columns that the study names (`told`) then count as theirs.
     """
     nothing = pd.DataFrame(index=raw.clinical.index)
     meant = dict.fromkeys(told, "belongs to an endpoint")
@@ -234,7 +234,7 @@ def _written(raw: Raw, entry: Entry, excluded: Mapping[str, str]) -> tuple[Raw, 
 
 
 def _odd_identifiers(patients: pd.Index) -> list[str]:
-    """A note where one or two identifiers are written unlike all others, as after a slip."""
+    """A note where one or two identifiers are written unlike all others, as by mistake."""
     shapes = pd.Series([re.sub(r"[a-z]+", "a", re.sub(r"[A-Z]+", "A", re.sub(r"\d+", "9", p))) for p in patients])
     counts = shapes.map(shapes.value_counts())
     odd = [str(patient) for patient, count in zip(patients, counts, strict=True) if count <= 2]
@@ -246,7 +246,7 @@ def _odd_identifiers(patients: pd.Index) -> list[str]:
 
 
 def _check_times(raw: Raw, written: Mapping[str, Plain], names: list[str]) -> None:
-    """The times of the endpoints can be read, and none stands for all beyond a limit."""
+    """Check that the times of the endpoints can be read, and that none is a limit (`> 60`)."""
     mistakes = Mistakes()
     for name in names:
         made = written.get(name)
@@ -279,7 +279,7 @@ def _halved(name: str, made: Plain) -> Plain:
 def _of_endpoints(
     listed: list[str], endpoints: list[str], used: Mapping[str, str], written: Mapping[str, Plain]
 ) -> list[str]:
-    """Which endpoints were taken unasked, and how their numbers were written."""
+    """Which endpoints were taken although nobody named them, and how their numbers were written."""
     notes = [note for name in used if name in written for note in written[name].notes]
     more = [endpoint for endpoint in endpoints if endpoint not in listed]
     if more:

@@ -18,7 +18,7 @@ from haemosynth.reading.genes import approved
 from haemosynth.reading.numbers import numbers
 from haemosynth.reading.source import FileRead, Raw, Table, keyed, read, rows_of
 
-# What a meta file says of a data file, and the names it has where no meta file tells.
+# What a meta file says of a data file, and the names it has where there is no meta file.
 DATA: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     "patients": ((("datatype", "PATIENT_ATTRIBUTES"),), ("data_clinical_patient.txt", "data_clinical.txt")),
     "samples": ((("datatype", "SAMPLE_ATTRIBUTES"),), ("data_clinical_sample.txt",)),
@@ -33,13 +33,13 @@ DATA: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     ),
     "panels": ((("datatype", "GENE_PANEL_MATRIX"),), ("data_gene_panel_matrix.txt",)),
 }
-# Case lists: the end of their stable id, their category, and the column of the panel matrix that tells the same.
+# Case lists: the end of their stable id, their category, and the column of the panel matrix that says the same.
 PROFILES = {
     "mutations": ("sequenced", "all_cases_with_mutation_data", ("mutations",)),
     "fusions": ("sv", "all_cases_with_sv_data", ("structural_variants", "sv", "fusion")),
 }
 WHOLE = frozenset({"wes", "wxs", "wgs", "wxs/wgs", "wes/wgs"})  # panels that leave no gene out
-# Columns of the sample file that tell which sample of a patient is the earlier one.
+# Columns of the sample file that say which sample of a patient is the earlier one.
 TIMES = (
     "SAMPLE_COLLECTION_DAYS", "DAYS_TO_SAMPLE_COLLECTION", "DAYS_TO_COLLECTION", "COLLECTION_DAYS", "SAMPLE_DAYS",
     "DAYS_FROM_DIAGNOSIS", "MONTHS_FROM_DIAGNOSIS", "SAMPLE_COLLECTION_MONTHS", "COLLECTION_MONTHS",
@@ -105,7 +105,7 @@ def _meta(path: Path) -> dict[str, str]:
 def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     """Read a study folder, one sample of each patient: that which was sequenced, then the earliest (`sample`).
 
-    Mistakes in other files than that of the patients stand in the result.
+    Mistakes in other files than that of the patients are kept in the result.
 
     Args:
         genomic: whether mutations, fusions and copy number are read; None reads them where there are some.
@@ -315,7 +315,7 @@ def _sequenced_samples(
 
 
 def _profile(folder: Folder, what: str, panels: Table | None) -> tuple[frozenset[str], str] | None:
-    """The samples that a case list, or else the panel matrix, says were looked at; None where neither does."""
+    """The samples that a case list, or else the panel matrix, says were examined; None where neither does."""
     ending, category, names = PROFILES[what]
     for path in sorted((folder.path / "case_lists").glob("*.txt")):
         lines = _meta(path)
@@ -334,7 +334,7 @@ def _profile(folder: Folder, what: str, panels: Table | None) -> tuple[frozenset
 def _panel_genes(
     folder: Folder, panels: Table, what: str, declared: Mapping[str, Any], of: Mapping[str, str], notes: list[str]
 ) -> dict[str, frozenset[str]]:
-    """The genes of each patient's panel, of those of whom not all genes were looked at."""
+    """The genes of each patient's panel, for patients of whom not all genes were examined."""
     column, sample = panels.column(*PROFILES[what][2]), _id(panels, "SAMPLE_ID")
     if column is None:
         return {}
@@ -484,7 +484,7 @@ def _profiled(
     sequenced: pd.Series | None,
     notes: list[str],
 ) -> events.Profiled:
-    """Who was looked at for structural variants: as listed, else everyone who was sequenced, which is told."""
+    """Who was examined for structural variants: as listed, else everyone who was sequenced, with a note."""
     if (profile := profiles["fusions"]) is not None:
         known = frozenset(of[sample] for sample in profile[0] if sample in of)
         genes = _panel_genes(folder, panels, "fusions", declared, of, notes) if panels is not None else {}

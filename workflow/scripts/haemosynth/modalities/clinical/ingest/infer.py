@@ -1,4 +1,4 @@
-"""What a clinical column is, from its name and its values; declarations of the study stand above all inference."""
+"""What a clinical column is, from its name and its values; declarations of the study override all inference."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ATTRIBUTES = (
 )  # fmt: skip
 KINDS = ("continuous", "integer", "ordinal", "categorical", "binary")
 
-# Words of a column's name -> group; the first line that matches decides. Words stand between underscores or spaces.
+# Words of a column's name -> group; the first line that matches decides. Words are separated by underscores or spaces.
 GROUP_WORDS = {
     "outcome": "response|relapse|remission|progression|mrd|death|deceased|survival|refractory|evolution",
     "demographic": "sex|gender|age|race|ethnicity|ethnic|bmi|weight|height|country|smoking|education",
@@ -109,7 +109,7 @@ MUTATED = ("MUT", "MUTATION", "MUTATED", "STATUS")
 CODES = (-1.0, -8.0, -9.0, -99.0, -999.0, -9999.0, 9.0, 88.0, 99.0, 99.9, 888.0, 999.0, 999.9, 8888.0, 9999.0, 99999.0)
 B2M = "b2mg?|beta_?2_?m(icroglobulin)?|microglobulin"
 CELLS = "wbc|leu[ck]ocytes?|platelets?|plt|anc|neutrophils?|lymphocytes?|monocytes?"
-# Analyte (as preprocess.MOLAR_MASS names it, or none), words of a column's name, units and the medians to tell them by.
+# Analyte (as preprocess.MOLAR_MASS names it, or none), words of a column's name, units and the medians that show them.
 ANALYTES = (
     ("haemoglobin", "ha?emoglobin|hb|hgb", (("g/dL", 6.5, 20.0), ("g/L", 40.0, 200.0))),
     ("creatinine", "creatinine|crea", (("mg/dL", 0.3, 8.0), ("umol/L", 30.0, 700.0))),
@@ -131,7 +131,7 @@ def words_in(pattern: str, name: str) -> bool:
 
 
 def analyte(name: str) -> str | None:
-    """The analyte whose molar mass is known that a column's name speaks of, or None."""
+    """The analyte of known molar mass that a column's name mentions, or None."""
     return next((title for title, words, _ in ANALYTES if title and words_in(words, name)), None)
 
 
@@ -216,7 +216,7 @@ def check_detection(setting: Any, where: str) -> None:
 
 
 def without(text: pd.Series, words: Iterable[Any]) -> pd.Series:
-    """A column of text without the words that mean not recorded; numbers go by their value, letters by no case."""
+    """A column of text without the words that mean not recorded; numbers are compared by value, words without case."""
     plain = {_level(word).strip().lower() for word in words}
     if not plain:
         return text
@@ -254,7 +254,7 @@ def infer(
     """What a column is and its canonical values; or, as text, why it is left out of modelling.
 
     A column with a declared kind is always modelled. `where` is the place of the declaration in the study; `written`
-    tells what the cells said beside their numbers: a unit, limits of detection, or why they cannot be read.
+    holds what the cells said beside their numbers: a unit, limits of detection, or why they cannot be read.
 
     Raises:
         InputError: values contradict the declaration, or a column of numbers holds some words.
@@ -324,7 +324,7 @@ def _kind(name: str, text: pd.Series, raw: Raw, declared: Mapping[str, Any]) -> 
 
 
 def _code(seen: pd.Series) -> bool:
-    """Whether digits are a code and no number: some begin with a zero, and all have the same length."""
+    """Whether digits are a code and not a number: some begin with a zero, and all have the same length."""
     digits, zeros = seen.str.fullmatch(r"\d+"), seen.str.fullmatch(r"0\d+")
     return bool(digits.all() and zeros.any() and (seen.str.len() == len(str(seen.iloc[0]))).all())
 
@@ -421,7 +421,7 @@ def _detection(setting: Any, written: Plain | None, values: pd.Series) -> dict[s
 
 
 def _unit(name: str, values: pd.Series) -> str | None:
-    """The unit that a name ends in, as HB (g/dL) or HB_G_DL, or the one that the median of a known analyte tells."""
+    """The unit that a name ends in, as HB (g/dL) or HB_G_DL, or the one that the median of a known analyte shows."""
     if told := header_unit(name):
         return told
     median = float(values.median())
@@ -571,7 +571,7 @@ def _plain_text(value: float) -> str:
 
 
 def _codes(values: pd.Series) -> list[float]:
-    """Values such as 999 or -9 that stand apart from all others, as codes for missing do."""
+    """Values such as 999 or -9 that lie far from all others, as codes for missing do."""
     rest = values[~values.isin(CODES)]
     if len(rest) < 10:
         return []
@@ -585,7 +585,7 @@ def _codes(values: pd.Series) -> list[float]:
 
 
 def events(raw: Raw, kept: Iterable[str], known: Iterable[str]) -> list[str]:
-    """The kept columns that say yes or no of a cytogenetic event, or of a gene that the field or this cohort knows.
+    """The kept columns that say yes or no of a cytogenetic event, or of a gene with an approved symbol or in `known`.
 
     `known` are the genes among the mutations of the cohort.
     """

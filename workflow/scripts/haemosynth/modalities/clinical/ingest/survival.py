@@ -1,4 +1,4 @@
-"""Endpoints: a time in months and an event, and how the endpoints of a patient hang together."""
+"""Endpoints: a time in months and an event, and how the endpoints of a patient fit together."""
 
 from __future__ import annotations
 
@@ -275,7 +275,7 @@ def further(
 
 
 def restated(raw: Raw, used: Mapping[str, str], table: pd.DataFrame) -> dict[str, str]:
-    """Columns that say the outcome in other words, by their name or because they agree with it, with the reason."""
+    """Columns that repeat the outcome, by their name or because they agree with it, with the reason."""
     found = {}
     for name in map(str, raw.clinical.columns):
         if name in used:

@@ -56,7 +56,7 @@ def _id(table: Table, source: Mapping[str, Any]) -> str:
 
 
 def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
-    """Read the tables of a folder, or one clinical file. Mistakes in mutations and matrix stand in the result.
+    """Read the tables of a folder, or one clinical file. Mistakes in mutations and matrix are kept in the result.
 
     Args:
         genomic: whether mutations are read; None reads them where there are some.

@@ -84,7 +84,7 @@ class Aggregates:
         return self.tables[table]
 
     def rows(self, table: str, column: str) -> pd.DataFrame:
-        """The rows of a table that speak of this clinical column."""
+        """The rows of a table that are about this clinical column."""
         whole = self.tables[table]
         return whole[whole["column"] == column]
 
@@ -123,7 +123,7 @@ def simulate(
     folder: Path,
     rng: np.random.Generator,
 ) -> tuple[Cohort, dict[str, Any]]:
-    """Simulate a cohort of newly diagnosed myeloma and tell its truth; see `simulate_cohort`."""
+    """Simulate a cohort of newly diagnosed myeloma, and return the truth behind it; see `simulate_cohort`."""
     known = read_aggregates(folder)
     model = event_model(known["alterations"], known["pairs"], known.numbers[INSTABILITY])
     state, drawn = model.sample(patients, rng)

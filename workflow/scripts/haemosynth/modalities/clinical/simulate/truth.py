@@ -85,7 +85,7 @@ def event_model(alterations: pd.DataFrame, pairs: pd.DataFrame, instability: flo
     the second event given the first. instability: share of patients with genomic instability.
 
     Raises:
-        InputError: primary events are more frequent than all patients, a pair names an unknown event or one that stands
+        InputError: primary events are more frequent than all patients, a pair names an unknown event or one that comes
             later in the table, or too many events are linked to be enumerated.
     """
     events = tuple(alterations["alteration"])

@@ -155,7 +155,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
 
 
 def _others(design: Design, one: Class, quotas: Quotas) -> NDArray[np.bool_]:
-    """(covariates,) which do not name the class: a column or alteration that it is made of would tell it."""
+    """(covariates,) which do not name the class: a column or alteration that defines the class would give it away."""
     parts = [quotas.of[i] for i, _ in one.where]
     words = {quota.key for quota in parts}
     for quota in parts:
@@ -300,7 +300,7 @@ def margin_distance(first: Cohort, second: Cohort) -> float:
 
 
 def separation(first: Cohort, second: Cohort, design: Design, ridge: float, rng: np.random.Generator) -> float:
-    """2 |A - 1/2| of a cross-validated ridge classifier that tells two groups apart by their baseline."""
+    """2 |A - 1/2| of a cross-validated ridge classifier that distinguishes two groups by their baseline."""
     from sklearn.metrics import roc_auc_score
 
     x = np.vstack([design.matrix(side) for side in (first, second)])

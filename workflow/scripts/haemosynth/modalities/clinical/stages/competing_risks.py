@@ -1,9 +1,9 @@
 """Competing risks: do remission, relapse, progression and transplant occur as often, as early and as fatally?
 
 Endpoints that patients survive compete with death: they are compared by cumulative incidence (Aalen-Johansen), not by
-one minus Kaplan-Meier. The primary endpoint is taken for death. Beside the curves stand the states in which patients
-are at clinical horizons, and the transitions between event and death: whether patients die sooner after a relapse, or
-later after a remission, is lost where each endpoint is right alone.
+one minus Kaplan-Meier. The primary endpoint is taken as death. In addition to the curves the stage compares the states
+in which patients are at clinical horizons, and the transitions between event and death: whether patients die sooner
+after a relapse, or later after a remission, is lost where each endpoint is right alone.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ def _draw_states(
     names = list(real[0])
     states = [[_shares(*side, horizon) for horizon in horizons] for side in (real, candidate)]
     ours, theirs = (np.array([share for share, _ in side]) for side in states)
-    # A state that fewer than five real patients were seen in at any horizon stands among the others.
+    # A state that fewer than five real patients were seen in at any horizon is counted among the others.
     seen = np.min([np.where(count > 0, count, np.inf) for _, count in states[0]], axis=0)
     shown = (seen >= MIN_CELL_COUNT) & np.isfinite(seen)
     sets = 1 << len(names)

@@ -338,7 +338,7 @@ def _swatch(colour: str, text: str) -> Any:
 
 
 def _draw_density(axis: Any, space: Space, points: list[Matrix]) -> None:
-    """Contours that hold 25, 50 and 75 % of the patients: no contour stands around a single one."""
+    """Contours that hold 25, 50 and 75 % of the patients: no contour surrounds a single one."""
     from scipy.stats import gaussian_kde
 
     axis.set_title("first two principal components")

@@ -237,7 +237,7 @@ def _models(
     real: Matrix,
     candidate: Matrix,
 ) -> tuple[list[Found], Vector, Vector]:
-    """What Cox models of both sides tell, candidate minus real log hazards, and how far their changes over time differ
+    """What Cox models of both sides find, candidate minus real log hazards, and how far their changes over time differ
     (both empty where there is no model)."""
     known, time, event = follow_up(comparison.real, endpoint)
     candidate_known, candidate_time, candidate_event = follow_up(comparison.candidate, endpoint)

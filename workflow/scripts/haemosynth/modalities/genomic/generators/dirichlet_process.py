@@ -1,10 +1,10 @@
 """A Bayesian mutation model over genes and cytogenetic events given the clinical record, declared in Pyro.
 
 Core: a Dirichlet-process mixture of Bernoullis (stick-breaking: Sethuraman, Stat Sin 1994;4:639) in which each event
-has a prior strength of its own, so that the model learns which events define classes; the clinical record tells how
-likely each class is. On top: each event given the class probabilities, the commoner events and the clinical record, a
-logistic regression about the mixture's own log odds, shrunk to it; what the record says of an event has a heavy-tailed
-prior, since a record may name its alterations. `model` declares the core; its partition is
+has a prior strength of its own, so that the model learns which events define classes; the clinical record says how
+likely each class is. In addition, each event has a logistic regression on the class probabilities, the commoner events
+and the clinical record, with the mixture's own log odds as offset, to which it is shrunk; effects of the record have a
+heavy-tailed prior, since a record may name its alterations. `model` declares the core; its partition is
 sampled by collapsed Gibbs (`gibbs.py`), which integrates the same density and mixes far better than variational
 inference at cohort size.
 """
@@ -190,7 +190,7 @@ def _log_odds(weight: np.ndarray, frequency: np.ndarray) -> np.ndarray:
 
 
 def _moved(weight: np.ndarray, frequency: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Class probabilities after one more event was seen; an unknown one moves nothing."""
+    """Class probabilities after one more event was seen; an unknown one changes nothing."""
     start = np.where(value == 1, 0.0, 1.0)  # start + slope * frequency: frequency, 1 - frequency, or 1 where unknown
     slope = np.nan_to_num(2.0 * value - 1.0, nan=0.0)
     weight *= start[:, None] + slope[:, None] * frequency
@@ -233,8 +233,8 @@ def _calibrated(
 ) -> Chain:
     """Intercepts moved so that frequencies meet their Beta posterior under the published prior.
 
-    Published frequency f with strength s is a Beta(s f, s (1 - f)) prior on the frequency of the event, the data
-    speaking through the patients in whom it is known: odds ratios stay those of the data.
+    Published frequency f with strength s is a Beta(s f, s (1 - f)) prior on the frequency of the event, which the
+    patients in whom the event is known update; odds ratios stay those of the data.
     """
     patients = design[rng.integers(len(design), size=CALIBRATION)]
     known = (~np.isnan(events)).sum(axis=0)

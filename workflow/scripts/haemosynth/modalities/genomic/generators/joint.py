@@ -1,4 +1,4 @@
-"""Alterations that were drawn together with the record: taken up, with mutations, reads and allele fractions.
+"""Alterations that were drawn together with the record, completed by mutations, reads and allele fractions.
 
 The clinical method of the recipe has `joint: true`; this one adds what a table of events does not hold, see
 `variant_calls`.

@@ -142,13 +142,13 @@ def ridge_logistic(
     precision: np.ndarray,
     scale: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Coefficients of a logistic regression that are likeliest under their priors: normal, or Cauchy.
+    """The most probable coefficients of a logistic regression under normal or Cauchy priors.
 
-    Newton's method with halved steps. A Cauchy prior shrinks small effects as a normal one does and lets large ones
-    stand (Gelman et al., Ann Appl Stat 2008;2:1360); each step replaces it by the normal one that lies above it and
-    touches it (Lange et al., J Comput Graph Stat 2000;9:1), so that the posterior density never falls. The density has
-    several modes then, and from 0 one climbs to that beside 0 even where a level of the record decides the outcome. So
-    one climbs from the mode under wide priors too, and the better of both is taken.
+    Newton's method with halved steps. A Cauchy prior shrinks small effects as a normal one does and leaves large ones
+    as they are (Gelman et al., Ann Appl Stat 2008;2:1360); each step replaces it by the normal one that lies above it
+    and touches it (Lange et al., J Comput Graph Stat 2000;9:1), so that the posterior density never falls. The density
+    then has several modes, and an ascent from 0 ends at the mode next to 0 even where a level of the record decides the
+    outcome. A second ascent therefore starts from the mode under wide priors, and the better mode is taken.
 
     Args:
         features: (patients, features), with a column of ones where an intercept is wanted.

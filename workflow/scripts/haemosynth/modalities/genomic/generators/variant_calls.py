@@ -18,18 +18,18 @@ from haemosynth.stats.quantiles import LEAST_PIECE, quantiles
 from haemosynth.stats.ranking import ranks_of
 
 LEVELS = np.linspace(0.01, 0.99, 33)  # where quantile functions are held: the extremes stay with their owners
-LEAST_RESIDUAL = 1e-6  # where every patient has values of one size, the factor alone would tell them
+LEAST_RESIDUAL = 1e-6  # where every patient has values of one size, the factor alone would determine them
 PSEUDO = 10.0  # prior observations, from all genes together, behind each gene's distribution
 
 
 def fit_clones(train: Cohort, design: np.ndarray, min_carriers: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Learn the mutations of the carriers of each gene.
 
-    Variants: how many a carrier has; class of each, given the cytogenetic event most telling of it (internal tandem
-    duplications in FLT3, say) and the variant before it in the same patient; a protein change only where at least
-    `min_carriers` training patients share it, else the class alone.
+    Variants: how many a carrier has; class of each, given the cytogenetic event that best predicts it (internal tandem
+    duplications in FLT3, for example) and the variant before it in the same patient; a protein change only where at
+    least `min_carriers` training patients share it, else the class alone.
 
-    Copy number: the recorded value, given the cytogenetic event most telling of it.
+    Copy number: the recorded value, given the cytogenetic event that best predicts it.
 
     Allele fractions: with v the VAF times copies / 2 (half the cancer cell fraction), logit v of gene g in patient i is
     Q_g(Phi(z)), z = loading_g b_i + noise, b_i the patient's purity, linear in the clinical record plus a normal
@@ -131,7 +131,7 @@ def _describe_variants(
 def _groups(
     label: pd.Series, patient: pd.Series, alterations: pd.DataFrame, kinds: Mapping[str, str]
 ) -> list[tuple[str | None, float | None, np.ndarray]]:
-    """Rows by the state of the event most telling of `label`, then all rows, for any other state."""
+    """Rows by the state of the event that best predicts `label`, then all rows, for any other state."""
     everyone: list[tuple[str | None, float | None, np.ndarray]] = [(None, None, np.ones(len(label), dtype=bool))]
     event = _telling_event(label, patient, alterations, kinds)
     if event is None:
@@ -143,7 +143,7 @@ def _groups(
 def _telling_event(
     label: pd.Series, patient: pd.Series, alterations: pd.DataFrame, kinds: Mapping[str, str]
 ) -> str | None:
-    """The cytogenetic event that tells most about the class of a gene's variants, if it beats its BIC penalty."""
+    """The cytogenetic event that best predicts the class of a gene's variants, if it exceeds its BIC penalty."""
     best, chosen = 0.0, None
     codes = pd.factorize(label, sort=True)[0]
     for name, kind in kinds.items():
@@ -177,7 +177,7 @@ def _fit_effects(
 ) -> dict[str, np.ndarray]:
     """Quantile function of each gene, and one factor over patients on the normal scores, by EM.
 
-    Values that are all the same (a depth of 100 everywhere) are drawn as they are: they tell nothing of a factor.
+    Values that are all the same (a depth of 100 everywhere) are drawn as they are: they say nothing about a factor.
     """
     if value.min() == value.max():
         return {

@@ -28,9 +28,9 @@ LISTED = 10  # carriers that an event needs where the panel lists its genes
 
 @dataclass(frozen=True)
 class Profiled:
-    """Who was looked at for structural variants: `patients`, and for some of them which genes.
+    """Who was examined for structural variants: `patients`, and for some of them which genes.
 
-    listed: whether a file of the study says so; else whoever has one was looked at, too.
+    listed: whether a file of the study says so; if none does, whoever has a variant counts as examined, too.
     """
 
     patients: frozenset[str]
@@ -50,7 +50,7 @@ class Events:
 def read_fusions(
     table: Table, patient_of: Mapping[str, str], kept: frozenset[str], patients: pd.Index, profiled: Profiled
 ) -> Events:
-    """Fusions of a table of structural variants: KMT2A::MLLT3, in the order of the sites that is the commoner one.
+    """Fusions of a table of structural variants: KMT2A::MLLT3, in the commoner order of the two sites.
 
     A variant within one gene is KMT2A::intragenic, one whose other site is no gene KMT2A::unknown. Left out, with the
     reason: germline variants, rows of samples that are not kept, rows without a gene, second rows of a fusion.
@@ -200,7 +200,7 @@ def _needed(table: Table, name: str) -> str:
 def recurrent(events: Events, least: int, listed: frozenset[str]) -> tuple[pd.DataFrame, list[str]]:
     """The events with at least `least` carriers, or that the panel lists, with notes.
 
-    Of events with the same carriers one stands for all: one that the panel lists, else one of a gene of
+    Of events with the same carriers one is kept: one that the panel lists, else one of a gene of
     `resources/genes/symbols.tsv`, else the first.
     """
     matrix, file = events.matrix, events.reading.file

@@ -84,7 +84,7 @@ def read_maf(
     Left out, each with its reason: rows without a gene, rows of samples that are not `kept`, rows that say that nothing
     is mutated, classes that change no protein (5'Flank of TERT, its promoter, stays), and second calls of the same
     variant in a patient (the call of greatest depth stays; rows without position are never taken for the same variant).
-    A gene has one name: other cases and earlier symbols are told in a note.
+    A gene has one name: other spellings and earlier symbols are reported in a note.
 
     Args:
         patient_of: sample (or patient) -> patient, of all samples of the clinical files.
@@ -134,7 +134,7 @@ def account(table: Table, read: int, left: Mapping[str, int]) -> FileRead:
 
 
 def other_symbols(table: Table, names: Mapping[str, str]) -> list[str]:
-    """A note where genes stood under another symbol than their own."""
+    """A note where genes were listed under another symbol than their own."""
     changes = renamed(names)
     return [f"{table.path.name}: genes under another symbol: {changes}"] if changes else []
 

@@ -1,8 +1,8 @@
 """Co-occurrence: do alterations occur together in one patient as often as in real patients?
 
-All pairs of alterations, on the patients in whom both are known, by two readings: log odds ratios, and the overlap
-beside what frequency of events and burden of patients alone would give (upper tail of a load-matched test). Patients
-with many alterations make odds ratios lean to co-occurrence, the load-matched test does not.
+All pairs of alterations are compared on the patients in whom both are known, in two ways: by log odds ratios, and by
+the overlap beyond what frequency of events and burden of patients alone would give (upper tail of a load-matched test).
+Patients with many alterations bias odds ratios towards co-occurrence; the load-matched test corrects for this.
 """
 
 from __future__ import annotations

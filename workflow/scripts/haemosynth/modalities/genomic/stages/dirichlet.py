@@ -99,7 +99,7 @@ NO_CLASS = "no class"
 
 @dataclass(frozen=True)
 class Learned:
-    """What training patients tell: their classes, the names of these, or why there are none."""
+    """What training patients give: their classes, the names of these, or why there are none."""
 
     classes: Classes | None
     names: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """Mutual exclusivity: are alterations that exclude each other in real patients exclusive here?
 
-The same two readings as co-occurrence, of the other side: negative log odds ratios, and overlaps below what frequency
-of events and burden of patients alone would give (lower tail of a load-matched test).
+The same two comparisons as in co-occurrence, on the other side: negative log odds ratios, and overlaps below what
+frequency of events and burden of patients alone would give (lower tail of a load-matched test).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ DRAWS = 16  # partitions kept of each chain
 
 @dataclass(frozen=True)
 class Classes:
-    """Classes learned from patients, largest first; behind them stands the class that nobody opened yet.
+    """Classes learned from patients, largest first, and last the class that no patient has opened yet.
 
     frequency: (classes + 1, events) posterior mean; the last row is that of all patients, for who is like no class.
     weight: (classes + 1,) prior probability of a class. sizes: (classes,) patients learned from.
@@ -176,7 +176,7 @@ def cosine(profiles: Matrix, others: Matrix) -> Matrix:
 
 
 def named(classes: Classes, events: Sequence[str]) -> list[str]:
-    """A name for each class: the events that most set it apart from all patients, by expected log likelihood ratio."""
+    """A name for each class: the events that best distinguish it from all patients (expected log likelihood ratio)."""
     names = []
     for profile in classes.frequency[:-1]:
         base = classes.frequency[-1]
