@@ -27,6 +27,6 @@ def draw(
     cohort = read_clinical(given[0], schema) if given else bare(Schema(read_schema(schema).cohort, {}), patients)
     if getattr(algorithm, "TAKES_UP", False):  # alterations that were drawn together with the record
         table = read_table(given[0]).set_index("patient_id").loc[cohort.patients]
-        cohort = joint_table.taken_up(cohort, table, model.description["alterations"])
+        cohort = joint_table.take_up(cohort, table, model.description["alterations"])
     drawn = algorithm.sample(model, cohort, rng)
     return {"alterations": matrix_of(drawn.alterations, drawn.sequenced), "mutations": drawn.mutations}

@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 
 from haemosynth.core.errors import InputError, Mistakes
-from haemosynth.core.panel import min_carriers
+from haemosynth.core.panel import read_min_carriers
 from haemosynth.modalities.clinical.ingest import PANEL
 from haemosynth.modalities.genomic.ingest import events
-from haemosynth.modalities.genomic.ingest.mutations import account, read_maf, yes_no
+from haemosynth.modalities.genomic.ingest.mutations import make_account, read_maf, read_yes_no
 from haemosynth.reading.genes import approved
 from haemosynth.reading.numbers import numbers
-from haemosynth.reading.source import FileRead, Raw, Table, keyed, read, rows_of
+from haemosynth.reading.source import FileRead, Raw, Table, find_rows, keyed, read
 
 # What a meta file says of a data file, and the names it has where there is no meta file.
 DATA: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
@@ -132,7 +132,7 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     assert table is not None
     readings.append(table.reading)
     columns = dict.fromkeys(map(str, clinical.columns), table.path)
-    rows = {table.path: rows_of(table, id_column)}
+    rows = {table.path: find_rows(table, id_column)}
     hidden: dict[str, str] = {}
     patient_of = {patient: patient for patient in clinical.index}
     kept = set(clinical.index)
@@ -148,7 +148,7 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
             )
             kept = set(samples.pop("SAMPLE_ID").dropna())
             others = len(sample_table.frame) - len(kept)
-            readings.append(account(sample_table, len(kept), {OTHER_SAMPLE: others} if others else {}))
+            readings.append(make_account(sample_table, len(kept), {OTHER_SAMPLE: others} if others else {}))
             linked = True
         if linked:
             with mistakes.kept():
@@ -274,7 +274,7 @@ def _order(table: Table, sample: str, choice: Any, sequenced: tuple[frozenset[st
     return ordered, ", then ".join(how)
 
 
-def samples_in_order(source: Mapping[str, Any]) -> dict[str, str]:
+def order_samples(source: Mapping[str, Any]) -> dict[str, str]:
     """The patient of each sample of a study folder, the sample that ingestion takes of a patient before the others.
 
     Raises:
@@ -303,7 +303,7 @@ def _sequenced_samples(
         return profile
     sample, told = table.column("SAMPLE_ID"), table.column("SEQUENCED")
     if sample and told:
-        flags = yes_no(table.frame[told]).eq(1)
+        flags = read_yes_no(table.frame[told]).eq(1)
         return frozenset(table.frame.loc[flags, sample].dropna()), f"by {told}"
     barcode = None if maf is None else maf.column("Tumor_Sample_Barcode")
     if maf is None or barcode is None:
@@ -429,7 +429,10 @@ def _with_genomic(
             with mistakes.kept():
                 panel_genes = _panel_genes(folder, panels, "mutations", declared, of, notes)
     panel = source.get("panel") or PANEL
-    least, listed = min_carriers(panel, "panel"), frozenset(map(str, panel)) if isinstance(panel, list) else frozenset()
+    least, listed = (
+        read_min_carriers(panel, "panel"),
+        frozenset(map(str, panel)) if isinstance(panel, list) else frozenset(),
+    )
     parts = []
     if (table := folder.table("fusions")) is not None:
         with mistakes.kept():
@@ -444,7 +447,7 @@ def _with_genomic(
             parts.append(events.read_copy_number(table, patient_of, kept, patients, states))
     matrices = []
     for part in parts:
-        matrix, more = events.recurrent(part, least or events.LISTED, listed)
+        matrix, more = events.select_recurrent(part, least or events.LISTED, listed)
         notes += [*part.notes, *more]
         readings.append(part.reading)
         matrices.append(matrix)
@@ -500,7 +503,7 @@ def _profiled(
 def _told_by_column(raw: Raw, source: Mapping[str, Any]) -> pd.Series | None:
     """Who was sequenced by a clinical column; None where there is none."""
     name = source.get("sequenced") or next((c for c in raw.clinical if str(c).upper() == "SEQUENCED"), None)
-    return yes_no(raw.clinical[name]).eq(1) if name in raw.clinical else None
+    return read_yes_no(raw.clinical[name]).eq(1) if name in raw.clinical else None
 
 
 # what is not read

@@ -78,7 +78,7 @@ class EventModel:
         return state, drawn
 
 
-def event_model(alterations: pd.DataFrame, pairs: pd.DataFrame, instability: float) -> EventModel:
+def solve_event_model(alterations: pd.DataFrame, pairs: pd.DataFrame, instability: float) -> EventModel:
     """Solve the planted model.
 
     alterations: `alteration`, `kind` (primary, cytogenetic, gene), `frequency`; pairs: `first`, `second`, `log_odds` of
@@ -154,7 +154,7 @@ def _intercept(frequency: float, mass: Array, logit: Array) -> float:
     return float(brentq(lambda a: float((mass * expit(a + logit)).sum()) - frequency, -40.0, 40.0, xtol=1e-12))
 
 
-def pair_truth(model: EventModel, pairs: pd.DataFrame) -> list[dict[str, Any]]:
+def describe_pairs(model: EventModel, pairs: pd.DataFrame) -> list[dict[str, Any]]:
     """Every pair of events as plain data: probability of both, marginal odds ratio, its logarithm, whether planted.
 
     The logarithm is None where the events exclude each other.

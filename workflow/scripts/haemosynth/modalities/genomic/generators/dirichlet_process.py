@@ -27,11 +27,11 @@ from haemosynth.generate.rare import without_rare_alterations
 from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
 from haemosynth.modalities.genomic.generators.logistic_chain import (
     Chain,
+    find_kinships,
+    find_normal_karyotypes,
     fit_chain,
-    kinships,
-    normal_karyotypes,
-    order_of,
-    training_events,
+    order_events,
+    read_training_events,
 )
 from haemosynth.modalities.genomic.generators.missingness import fit_missingness
 from haemosynth.modalities.genomic.generators.mixture import Mixture, choose_gate_ridge, fit_mixture
@@ -124,7 +124,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     """
     train = at_most(train, int(settings["patients"]), rng)
     train, left_out = without_rare_alterations(train, int(settings["fewest"]))
-    events = training_events(train)
+    events = read_training_events(train)
     names = list(train.schema.alterations)
     for name, frequency in settings["prior_frequencies"].items():
         if name not in names:
@@ -136,7 +136,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     gibbs = {key: settings[key] for key in ("sweeps", "burn_in", "draws", "max_classes")}
     gibbs["gate_ridge"] = choose_gate_ridge(events, design, rng, settings["gate_ridge"], settings["max_classes"])
     mixture, history = fit_mixture(events, design, rng, **gibbs)
-    kin, normal = kinships(train), normal_karyotypes(train)
+    kin, normal = find_kinships(train), find_normal_karyotypes(train)
     corrected = bool(settings["chain"]) and len(events) >= 4 * settings["folds"]
     if corrected:
         # log odds of each patient under mixtures that have not seen the patient: else the corrections trust them
@@ -145,7 +145,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         odds, expected = np.empty_like(events), np.empty_like(events)
         brief = gibbs | {"sweeps": gibbs["sweeps"] // 2, "burn_in": gibbs["burn_in"] // 2}
         brief["draws"] = max(1, gibbs["draws"] // 3)
-        order = order_of(events, normal)
+        order = order_events(events, normal)
         for f in range(settings["folds"]):
             left = fold == f
             part, _ = fit_mixture(events[~left], design[~left], rng, **brief)
@@ -181,7 +181,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
 def _identity(events: np.ndarray, design: np.ndarray, kin: np.ndarray, normal: np.ndarray) -> Chain:
     """A chain that leaves the mixture as it is."""
     g = events.shape[1]
-    order, nothing = order_of(events, normal), np.zeros((g, design.shape[1]))
+    order, nothing = order_events(events, normal), np.zeros((g, design.shape[1]))
     return Chain(order, np.zeros(g), np.ones(g), np.zeros(g), np.zeros((g, g)), nothing, kin, normal)
 
 
@@ -273,7 +273,7 @@ def log_likelihood(fitted: Fitted, cohort: Cohort) -> np.ndarray:
     """
     chain, mixture = Chain.from_arrays(fitted.arrays), Mixture.from_arrays(fitted.arrays, "mixture")
     design = design_matrix(fitted.description["record"], cohort.clinical)
-    events = training_events(cohort)
+    events = read_training_events(cohort)
     expected = np.where(np.isnan(events), mixture.posterior(design, events) @ mixture.frequency, events)
     odds = _sequential_log_odds(mixture, events, design, chain.order)
     total = np.zeros(len(events))

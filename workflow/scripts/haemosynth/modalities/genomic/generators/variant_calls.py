@@ -12,7 +12,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 from haemosynth.core.cohort import MUTATION_COLUMNS, Alterations, Cohort
 from haemosynth.core.streams import one_of_each
 from haemosynth.generate.fitted import Fitted
-from haemosynth.modalities.genomic.cell_fraction import copies, male, x_linked
+from haemosynth.modalities.genomic.cell_fraction import count_copies, is_male, is_x_linked
 from haemosynth.modalities.genomic.generators.missingness import sample_missingness
 from haemosynth.stats.quantiles import LEAST_PIECE, quantiles
 from haemosynth.stats.ranking import ranks_of
@@ -56,10 +56,14 @@ def fit_clones(train: Cohort, design: np.ndarray, min_carriers: int) -> tuple[di
     for g, name in enumerate(genes):
         variants = rows[gene == g]
         plain["genes"][name] = _describe_variants(variants, train.alterations, train.schema.alterations, min_carriers)
-    on_x = x_linked(genes, (plain["genes"][name]["chromosome"] for name in genes))
+    on_x = is_x_linked(genes, (plain["genes"][name]["chromosome"] for name in genes))
     reads = (rows["alt_count"] + rows["ref_count"]).to_numpy(dtype=float)
     vaf = np.where(reads > 0, rows["alt_count"].to_numpy(dtype=float) / np.where(reads > 0, reads, 1.0), rows["vaf"])
-    vaf = vaf * copies(rows["copy_number"].to_numpy(dtype=float), on_x[gene] & male(train.clinical)[patient]) / 2.0
+    vaf = (
+        vaf
+        * count_copies(rows["copy_number"].to_numpy(dtype=float), on_x[gene] & is_male(train.clinical)[patient])
+        / 2.0
+    )
     n = len(train)
     known = ~np.isnan(vaf) & (vaf > 0)
     arrays = {"clones.x_linked": on_x.astype(np.uint8)}
@@ -328,8 +332,8 @@ def sample_mutations(
     alt, ref, vaf = (np.full(len(who), np.nan) for _ in range(3))
     if len(who) and "clones.vaf.quantile" in arrays:
         fraction = expit(_sample_effects(arrays, "vaf", which, who, design, rng))
-        single = arrays["clones.x_linked"].astype(bool)[which] & male(given.clinical)[who]
-        in_clone = copies(np.array(copy_numbers), single)
+        single = arrays["clones.x_linked"].astype(bool)[which] & is_male(given.clinical)[who]
+        in_clone = count_copies(np.array(copy_numbers), single)
         fraction = np.clip(2.0 * fraction / in_clone, 0.0, 1.0)
         if "clones.depth.quantile" in arrays:
             depth = np.maximum(np.rint(np.exp(_sample_effects(arrays, "depth", which, who, design, rng))), 1).astype(
