@@ -28,7 +28,7 @@ FIELDS = {
 }  # fmt: skip
 TYPES = {
     ("CANCER_TYPE", "CANCER_TYPE"), ("CLINICAL", "PATIENT_ATTRIBUTES"), ("CLINICAL", "SAMPLE_ATTRIBUTES"),
-    ("MUTATION_EXTENDED", "MAF"),
+    ("CLINICAL", "TIMELINE"), ("MUTATION_EXTENDED", "MAF"),
 }  # fmt: skip
 LENGTHS = {"cancer_study_identifier": 255, "type_of_cancer": 63, "name": 255, "description": 1024}
 CATEGORIES = ("all_cases_in_study", "all_cases_with_mutation_data", "other")
@@ -94,7 +94,7 @@ def judge(folder: Path) -> Verdict:
             verdict.must(kind != "study" or len(meta[field]) <= length, f"{field} is too long")
         if kind != "study":
             key = meta["datatype"] if kind == "CLINICAL" else kind
-            verdict.must(key not in files, f"two files of {key}")
+            verdict.must(key == "TIMELINE" or key not in files, f"two files of {key}")
             verdict.must((folder / meta["data_filename"]).is_file(), f"{meta['data_filename']} is missing")
             files[key] = meta
     _cancer_type(folder, study["type_of_cancer"], files.get("CANCER_TYPE"), verdict)
@@ -111,12 +111,28 @@ def judge(folder: Path) -> Verdict:
     lists = {f"{identifier}_all"} if study.get("add_global_case_list", "").lower() == "true" else set()
     listed = _case_lists(folder / "case_lists", identifier, lists, set(owners), verdict)
     verdict.must(f"{identifier}_all" in lists, f"no case list {identifier}_all")
+    for meta in metas:
+        if meta.get("datatype") == "TIMELINE":
+            _timeline(folder / meta["data_filename"], set(owners.values()), verdict)
     if "MUTATION_EXTENDED" in files:
         meta = files["MUTATION_EXTENDED"]
         verdict.must(meta["stable_id"] == "mutations", "stable id of the mutations")
         verdict.must(f"{identifier}_sequenced" in lists, f"no case list {identifier}_sequenced")
         _mutations(folder / meta["data_filename"], set(owners), listed, verdict)
     return verdict
+
+
+def _timeline(path: Path, patients: set[str], verdict: Verdict) -> None:
+    """Events of patients of the study, in whole days; the four columns that every timeline has come first."""
+    _, names, rows = _table(path, verdict)
+    verdict.must(names[:4] == ["PATIENT_ID", "START_DATE", "STOP_DATE", "EVENT_TYPE"], f"{path.name}: first columns")
+    for patient, start, stop, event, *_ in rows:
+        verdict.must(patient in patients, f"{path.name}: patient {patient}")
+        verdict.must(re.fullmatch(r"-?\d+", start) is not None, f"{path.name}: start {start}")
+        verdict.must(
+            stop == "" or (stop.lstrip("-").isdigit() and int(stop) >= int(start)), f"{path.name}: stop {stop}"
+        )
+        verdict.must(event != "", f"{path.name}: an event without type")
 
 
 def _meta(path: Path, verdict: Verdict) -> dict[str, str]:

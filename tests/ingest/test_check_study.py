@@ -165,6 +165,20 @@ def test_the_account_is_short_and_says_what_was_read_and_left_out(tmp_path: Path
     assert lines[-1].endswith("schema.yaml")
 
 
+def test_what_a_further_modality_left_out_is_named_or_counted(tmp_path):
+    cohort = ingest("mine", tables(tmp_path, clinical_table()))
+    left = pd.DataFrame(
+        [("endpoint", "OS", "as the path says"), ("rows", "9 events", "they change nothing"),
+         *[("patient", "one patient", "unknown")] * 3, *(("gene", f"G{i}", f"why {i}") for i in range(3))],
+        columns=["what", "name", "reason"],
+    )  # fmt: skip
+    line = next(line for line in list_what_was_read(cohort, {"history": left}) if line.startswith("history: "))
+    assert line == (
+        "history: 3 x patient: unknown; endpoint OS: as the path says; 9 events: they change nothing; gene G0: why 0;"
+        " and 2 reasons more"
+    )
+
+
 def test_what_leaves_of_the_account_names_nobody_and_no_value(tmp_path: Path) -> None:
     clinical = clinical_table().assign(WARD="Ward of Saint Somewhere")
     clinical["PFS_MONTHS"] = ["999" if i == 7 else value for i, value in enumerate(clinical["PFS_MONTHS"])]  # beyond OS

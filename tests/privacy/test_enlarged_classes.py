@@ -9,7 +9,7 @@ from fixtures_small import small_cohort
 
 from haemosynth.core.streams import stream
 from haemosynth.generate.balance import balanced, read_quotas, renamed
-from haemosynth.privacy.release_check import OF_CLASSES, gate
+from haemosynth.privacy.release_check import OF_CLASSES, gate, refusal
 from haemosynth.privacy.stages import enlarged_classes as stage
 from haemosynth.validate.resampling import evaluate, prepared
 from haemosynth.validate.stage import Comparison
@@ -87,6 +87,9 @@ def test_the_worst_class_decides(unseen):
     assert not check["passed"]
     assert check["value"] == 0.7
     assert "(B)" in check["meaning"]
+    line = refusal(gate(table.assign(cohort="c", generator="g", seed=1, stage="enlarged_classes"), {},
+                        stages=["enlarged_classes"], balanced=True).iloc[:1])  # fmt: skip
+    assert "class_disclosure_auc of B 0.7 is above 0.65. Ask for fewer patients of this class" in line
 
 
 def test_a_study_without_quotas_is_not_asked(unseen, sides):

@@ -32,7 +32,7 @@ from haemosynth.validate import STAGES
 
 CAPTION = """**{stage} of {{{{ snakemake.wildcards.generator }}}}, {{{{ snakemake.wildcards.cohort }}}}
 (seed {{{{ snakemake.wildcards.seed }}}}).** What is shown, with its
-95 % intervals; ``{stage}`` is its name.
+95 % intervals; ``{stage}`` is its name. Compare it with `real`.
 """
 
 
@@ -114,6 +114,7 @@ def test_captions_lose_their_markup_and_name_their_generator(working):
     assert "snakemake" not in text.replace("snakemake 9", "")
     assert "**" not in text
     assert "``" not in text
+    assert "`real`" not in text
     assert "survival of default, small (seed 1)." in text
 
 

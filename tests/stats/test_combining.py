@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from haemosynth.stats.combining import naive_coverage, partially_synthetic, widened_variance
+from haemosynth.stats.combining import naive_coverage, partially_synthetic, pool_completed, widened_variance
 
 N, K, SETS = 200, 600, 3
 
@@ -44,3 +44,15 @@ def test_more_synthetic_patients_do_not_narrow_an_interval_below_that_of_the_rea
     assert widths[-1] == pytest.approx(of_one / 100, rel=1e-3)
     with pytest.raises(ValueError, match="two synthetic"):
         partially_synthetic([[1.0]], [[1.0]])
+
+
+def test_rubins_rules_known_answer():
+    # W = 2, B = 1, m = 3: T = 2 + (4/3) 1
+    estimate, variance = pool_completed([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
+    assert estimate == pytest.approx(2)
+    assert variance == pytest.approx(2 + 4 / 3)
+    many, spread = pool_completed(np.ones((4, 2)), np.full((4, 2), 0.5))
+    assert many.tolist() == [1, 1]
+    assert spread.tolist() == [0.5, 0.5]
+    with pytest.raises(ValueError, match="at least two"):
+        pool_completed([1.0], [1.0])

@@ -19,7 +19,6 @@ from haemosynth.modalities.clinical import impute
 from haemosynth.modalities.clinical.impute import encoding as coding
 from haemosynth.modalities.clinical.impute.assess import DRAWS, assess, figure, hide_at_random
 from haemosynth.modalities.clinical.impute.complete import complete
-from haemosynth.modalities.clinical.impute.rubin import pool
 from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.study.settings import expanded, merge, source
 from haemosynth.study.split import split
@@ -226,18 +225,6 @@ def test_a_column_never_seen_stays_missing_and_is_named(algorithm):
     assert member["coding"]["impossible"] == ["never"]
     assert draw["never"].isna().all()
     assert not draw[["x", "level"]].isna().any().any()
-
-
-def test_rubins_rules_known_answer():
-    # W = 2, B = 1, m = 3: T = 2 + (4/3) 1
-    estimate, variance = pool([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
-    assert estimate == pytest.approx(2)
-    assert variance == pytest.approx(2 + 4 / 3)
-    many, spread = pool(np.ones((4, 2)), np.full((4, 2), 0.5))
-    assert many.tolist() == [1, 1]
-    assert spread.tolist() == [0.5, 0.5]
-    with pytest.raises(ValueError, match="at least two"):
-        pool([1.0], [1.0])
 
 
 def test_mistakes_are_told():

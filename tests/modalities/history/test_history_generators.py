@@ -1,14 +1,16 @@
 """Generators of histories: planted effects, paths that contradict nothing, and series that are one with the path."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from course_cohorts import planted, simulated
+from lifelines import KaplanMeierFitter
 
 from haemosynth.core.errors import InputError
 from haemosynth.core.streams import stream
-from haemosynth.modalities.history import kinetics
+from haemosynth.modalities.history import kinetics, record
 from haemosynth.modalities.history.generators import hazards, multistate, resampled
 from haemosynth.modalities.history.part import MEASUREMENT, STATE
 from haemosynth.modalities.history.paths import derived_endpoints
@@ -96,6 +98,46 @@ def test_the_model_draws_effects_and_the_baseline_none(leukaemia):
         drawn = effects(side, columns["number"], [0, 1, 0, 1], (pair,))[0][0, 0]
         shares[name] = drawn / truth["remission", "relapse"]
     assert shares["multistate"] > 0.6 > 0.2 > abs(shares["resampled"])
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.8])
+def test_calibrated_courses_live_as_long_as_real_ones_whatever_the_effects(leukaemia, factor):
+    """Effects that are shrunk, or too large, move the curve of survival; rates calibrated to them move it back."""
+    cohort, _, found = leukaemia
+    model, courses = found["multistate"][0], cohort.parts["history"]
+    arrays = {name: a * factor if name.endswith(".beta") else a for name, a in model.arrays.items()}
+    moved = replace(model, arrays=arrays)
+    stays, names = courses.paths.sojourns(), courses.design.states
+    learned = [
+        hazards.Stays(
+            stays.length[stays.origin == a], (stays.target[stays.origin == a] == b) * 1.0, np.empty((0, 0)), 0
+        )
+        for a, b in model.description["transitions"]
+    ]
+    assert [names[b] for _, b in model.description["transitions"]].count("death") == 3
+    x = record.features(model.description["record"], cohort)
+    many = np.tile(x, (20, 1))
+    times = np.linspace(0, 96, 49)
+
+    def survival(paths):
+        own = derived_endpoints(paths, courses.design)
+        curve = KaplanMeierFitter().fit(own["OS_time"], own["OS_event"])
+        return curve.survival_function_at_times(times).to_numpy()
+
+    def distance(fitted):
+        drawn = multistate.draw_paths(fitted, many, np.arange(len(many)).astype(object), stream(8))
+        return np.abs(survival(drawn) - survival(courses.paths)).mean()
+
+    assert distance(multistate.calibrate(moved, learned, x, stream(7))) < min(0.012, distance(moved) / 2)
+
+
+def test_no_interval_goes_on_at_its_rate_after_the_last_event():
+    length = np.concatenate([np.linspace(0.1, 30, 100), np.full(60, 120.0)])
+    event = (length <= 30).astype(float)
+    cuts = hazards.intervals(length, event)
+    assert cuts[-1] == 36  # the full year after the last event, at 30 months
+    assert hazards.overall_rates(hazards.Stays(length, event, np.empty((160, 0)), 0), cuts)[-1] < 1e-3
+    assert hazards.intervals(length[:100], event[:100])[-1] < 30  # nobody was at risk after it
 
 
 def test_mode_is_that_of_the_model_declared_in_pyro():

@@ -27,7 +27,7 @@ from haemosynth.validate.resampling import evaluate, prepared
 from haemosynth.validate.stage import Comparison
 
 QUICK = {"side": 32}
-SEGMENTATION = {"steps": 100, "shares": [1.0]}
+SEGMENTATION = {"steps": 60, "shares": [1.0]}
 STAGES = {
     image_quality: QUICK | {"halvings": 20}, image_coverage: QUICK, image_coherence: QUICK,
     segmentation: SEGMENTATION, image_classes: QUICK | {"column": "arm"},
@@ -134,7 +134,7 @@ def test_masks_beside_their_structures_are_found(pictures, good, measured):
     moved = np.roll(images_of(pictures.candidate).mask, (4, 4), axis=(1, 2))
     whole = good(segmentation)
     bad = of(measured, segmentation, with_candidate(pictures, pictures.candidate, mask=moved))
-    assert whole["dice_synthetic"] > 0.75
+    assert whole["dice_synthetic"] > 0.6
     assert bad["dice_synthetic"] < whole["dice_synthetic"] - 0.2
     assert bad["hausdorff_synthetic"] > whole["hausdorff_synthetic"]
     assert bad["dice_gain"] < 0.05

@@ -267,6 +267,11 @@ def refusal(checks: pd.DataFrame, smaller: str = "") -> str:
     stages = {EVERY[name].stage for name in refused["check"]}
     if stages == {"disclosure"} and smaller:
         help_ = smaller[0].upper() + smaller[1:]
+    elif stages == {"enlarged_classes"}:
+        help_ = (
+            "Ask for fewer patients of this class under `balance:`, or for a smaller release (synthetic_patients), or"
+            " release to those who agree not to attack it (release: {tier: agreement})"
+        )
     else:
         help_ = (
             "Regularise the generator (the recipe common leaves rare levels out), train on more patients, or change the"
@@ -284,4 +289,6 @@ def failure(row: Mapping[Any, Any]) -> str:
         return f"{name} {value:.3g} is below {limit:.3g}"
     chance = f" and chance shows at most {row['chance']:.3g}" if row["chance"] > limit else ""
     where = f" ({row['modality']})" if isinstance(row["modality"], str) and row["modality"] else ""
+    if name in OF_CLASSES:
+        where = f" of {row['meaning'].removeprefix(f'{EVERY[name].meaning} (').removesuffix(')')}"
     return f"{name}{where} {value:.3g} is above {limit:.3g}{chance}"

@@ -10,6 +10,7 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.files import replacing
+from haemosynth.modalities.quantitative import Quantities
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 def collect_annotated(cohort: Cohort) -> dict[str, Any]:
     """The further modalities that are an AnnData with one row per patient, by the name that MuData gives them."""
-    having: list[Any] = [part for part in cohort.parts.values() if hasattr(part, "table")]
-    return {part.table: part.data.copy() for part in having}
+    return {part.table: part.data.copy() for part in cohort.parts.values() if isinstance(part, Quantities)}
 
 
 def convert_to_mudata(cohort: Cohort) -> MuData:

@@ -301,7 +301,7 @@ def _caption(text: str, cohort: str, generator: str, seed: Any) -> str:
 
     job = SimpleNamespace(wildcards=SimpleNamespace(cohort=cohort, generator=generator, seed=seed))
     plain = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(text).render(snakemake=job)
-    plain = re.sub(r"\*\*(.+?)\*\*|``(.+?)``", lambda found: found[1] or found[2], plain, flags=re.DOTALL)
+    plain = re.sub(r"\*\*(.+?)\*\*|`{1,2}(.+?)`{1,2}", lambda found: found[1] or found[2], plain, flags=re.DOTALL)
     return "\n\n".join(" ".join(part.split()) for part in re.split(r"\n\s*\n", plain.strip()))
 
 
@@ -481,5 +481,6 @@ def _glossary(dictionary: pd.DataFrame) -> pd.DataFrame:
     best = {"error": "0 is best", "agreement": "1 is best", "descriptive": "not scored"}
     table = dictionary.assign(
         best=[best.get(r.kind, f"{r.target:g} is best") for r in select_rows(dictionary)],
+        formula=dictionary["formula"].str.replace("`", ""),
     )
     return table[["stage", "name", "best", "unit", "ceiling", "floor", "formula", "source"]]

@@ -71,8 +71,9 @@ def list_what_was_read(cohort: Cohort, left: Mapping[str, pd.DataFrame] | None =
     lines += [f"left out: {_some(names, NAMES)} ({reason})" for reason, names in _largest(groups, 8)]
     for modality, table in (left or {}).items():
         if len(table):
-            reasons = Counter(f"{what}: {why}" for what, why in zip(table["what"], table["reason"], strict=True))
-            lines.append(f"{modality}: {_some([f'{n} x {why}' for why, n in reasons.most_common()], 4)}")
+            reasons = _reasons(table)
+            more = [f"and {len(reasons) - 4} reasons more"] if len(reasons) > 4 else []
+            lines.append(f"{modality}: {'; '.join([*reasons[:4], *more])}")
     notes = [note for note in schema.notes if not TOLD.search(note)]
     notes = sorted(notes, key=lambda note: "`" not in note)  # first what asks for a decision
     room = MOST - len(lines) - (1 if place else 0)
@@ -96,6 +97,18 @@ def _file(file: FileRead) -> str:
         + (f"; mended: {_some(repaired, 4)}" if repaired else "")
         + (f"; {missing} cells not recorded: {words}" if words else "")
     )
+
+
+def _reasons(table: pd.DataFrame) -> list[str]:
+    """What left and why, the commonest first: by name where it is one thing, else how many there are."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for what, name, reason in zip(table["what"], table["name"], table["reason"], strict=True):
+        groups.setdefault((str(what), str(reason)), []).append(str(name))
+    found = []
+    for (what, reason), names in sorted(groups.items(), key=lambda item: -len(item[1])):
+        one = names[0] if re.match(r"one |\d", names[0]) else f"{what} {names[0]}"
+        found.append(f"{one if len(names) == 1 else f'{len(names)} x {what}'}: {reason}")
+    return found
 
 
 def _by_column(schema: Schema) -> str:

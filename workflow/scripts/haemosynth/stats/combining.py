@@ -1,4 +1,7 @@
-"""Intervals of estimates from synthetic patients: what a generator knows is what its training patients know."""
+"""One estimate with its variance out of several tables: completed ones, or synthetic ones.
+
+What a generator knows is what its training patients know, however many patients it draws.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,24 @@ def partially_synthetic(estimates: ArrayLike, variances: ArrayLike) -> tuple[Vec
     if len(values) < 2:
         raise ValueError("combining needs at least two synthetic data sets")
     return values.mean(axis=0), within.mean(axis=0) + values.var(axis=0, ddof=1) / len(values)
+
+
+def pool_completed(estimates: ArrayLike, variances: ArrayLike) -> tuple[Vector, Vector]:
+    """Estimate and variance from m imputed tables of the same patients.
+
+    Rubin, Multiple Imputation for Nonresponse in Surveys, 1987: the mean of the estimates, with the variance
+    W + (1 + 1/m) B of the mean within-imputation variance W and the variance B between the estimates.
+
+    Args:
+        estimates, variances: (m,) or (m, quantities), at least two tables.
+
+    Raises:
+        ValueError: fewer than two tables, or two different shapes.
+    """
+    values, within = np.asarray(estimates, dtype=float), np.asarray(variances, dtype=float)
+    if values.shape != within.shape or values.ndim == 0 or len(values) < 2:
+        raise ValueError("pooling needs the estimates and variances, of equal shape, of at least two imputed tables")
+    return np.asarray(values.mean(axis=0)), within.mean(axis=0) + (1 + 1 / len(values)) * values.var(axis=0, ddof=1)
 
 
 def naive_coverage(synthetic: int, trained: int, level: float = 0.95) -> float:

@@ -68,15 +68,6 @@ def joined(origin: Codes, target: Codes, start: Vector, stop: Vector) -> tuple[C
     return origin[kept], target[kept], start[kept], stop[kept]
 
 
-def nelson_aalen(length: Vector, event: NDArray[np.bool_]) -> tuple[Vector, Vector]:
-    """Distinct times and cumulative hazard at each; (times,), (times,)."""
-    times, which = np.unique(length, return_inverse=True)
-    counts = np.bincount(which, minlength=len(times))
-    hit = np.bincount(which, weights=event.astype(float), minlength=len(times))
-    at_risk = len(length) - np.cumsum(counts) + counts
-    return times, np.cumsum(hit / np.maximum(at_risk, 1))
-
-
 def left_for(length: Vector, target: Codes, states: int, at: Vector) -> Matrix:
     """Cumulative incidence of leaving a state for each other one, in time since it was entered.  (states, points)"""
     times, which = np.unique(length, return_inverse=True)

@@ -17,10 +17,11 @@ workflow reads the declarations while it builds its graph.
 from __future__ import annotations
 
 import ast
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from haemosynth.modalities.registry import ALTERED, RECORD
 
@@ -76,6 +77,7 @@ class Stage(NamedTuple):
 KNOWN = {"Stage": Stage, "RECORD": RECORD, "ALTERED": ALTERED}  # what a declaration may name
 
 
+@cache
 def find_stages(package: Path = PACKAGE) -> dict[str, Stage]:
     """The stages by name, pillar by pillar, in alphabetical order.
 
@@ -108,10 +110,22 @@ def _declaration(file: Path, module: str) -> Stage | None:
     return None
 
 
-STAGES = find_stages()
-DEFAULT_STAGES = [name for name, stage in STAGES.items() if stage.by_default]
+if TYPE_CHECKING:
+    STAGES: dict[str, Stage]  # all of them
+    DEFAULT_STAGES: list[str]  # those that run where a study names none
+
+
+def __getattr__(name: str) -> Any:
+    """STAGES and DEFAULT_STAGES, read when they are first asked for: a job that runs one stage needs neither."""
+    if name == "STAGES":
+        globals()[name] = find_stages()
+    elif name == "DEFAULT_STAGES":
+        globals()[name] = [stage for stage, known in find_stages().items() if known.by_default]
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals()[name]
 
 
 def load(stage: str) -> ModuleType:
     """The module of a stage."""
-    return import_module(STAGES[stage].module)
+    return import_module(find_stages()[stage].module)

@@ -14,14 +14,14 @@ from haemosynth.modalities.history.part import Courses, courses_of
 SHOWN = 40  # synthetic patients in the swimmer plot
 TITLE = "Event histories"
 _SHOWN = (
-    "Left: the courses of some synthetic patients, each a bar coloured by state; a cross is a final state such as"
-    " death, an arrow the end of observation. Middle: the first measurement of some of them, with the mean of all."
-    " Right: the best change of series under therapy, dashed at partial (-50 %) and very good partial response"
-    " (-90 %). "
+    "First the courses of some synthetic patients, each a bar coloured by state; a cross is a final state such as"
+    " death, an arrow the end of observation. Where something was measured repeatedly, the first such measurement of"
+    " some patients follows, with the mean of all, and the best change of series under therapy, dashed at partial"
+    " (-50 %) and very good partial response (-90 %). "
 )
 CAPTIONS = {
     "release": _SHOWN + "Only synthetic patients are shown.",
-    "working": _SHOWN + "Means and best changes of training patients are drawn in black; no real course is shown.",
+    "working": _SHOWN + "Means and best changes of training patients are black; no real course is shown.",
 }
 
 

@@ -21,13 +21,15 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
 ROUNDS, STEPS = 12, 4  # of expectation-maximisation, and Newton steps in each
-PRIOR_EVENTS = 0.5  # that a baseline interval is given at the rate of its transition
+PRIOR_EVENTS = 0.1  # that a baseline interval is given at the rate of its transition
 LEAST_SCALE = 0.01
 PER_INTERVAL = 8  # events
 OWN_SCALE = 50  # events from which a transition has a scale of its own
 MOST_INTERVALS = 8
 TAIL, LEAST_LATE = (0.93, 0.97, 0.985), 3  # further quantiles, where so many events lie beyond
 NARROWEST = 0.25  # months
+YEAR = 12.0  # months
+LEAST_AFTER = 1.0  # events that the rate before would have made after the last one, for an interval of its own
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Hazard:
 
 
 def intervals(length: Vector, event: Vector, most: int = MOST_INTERVALS) -> Vector:
-    """(k,) starts of intervals with about as many events each, and finer ones at the late end."""
+    """(k,) starts of intervals with about as many events each, finer ones at the late end, and one after all events."""
     times = np.sort(length[event > 0])
     number = int(np.clip(len(times) // PER_INTERVAL, 1, most))
     levels = [*(np.arange(1, number) / number), *(level for level in TAIL if (1 - level) * len(times) >= LEAST_LATE)]
@@ -65,6 +67,14 @@ def intervals(length: Vector, event: Vector, most: int = MOST_INTERVALS) -> Vect
     for cut in np.quantile(times, sorted(levels)) if number > 1 else ():
         if cut >= cuts[-1] + NARROWEST:
             cuts.append(float(cut))
+    if len(times):
+        # Nobody had the event after the last one: the rate before it would go on for ever. A whole year does not tell
+        # when that was.
+        after = YEAR * np.ceil((times[-1] + 1e-9) / YEAR)
+        spent = exposure(length, np.array([cuts[-1], after])).sum(axis=0)
+        rate = (times > cuts[-1]).sum() / max(spent[0], 1e-9)
+        if after > cuts[-1] and rate * spent[1] >= LEAST_AFTER:
+            cuts.append(float(after))
     return np.array(cuts)
 
 
@@ -72,6 +82,15 @@ def exposure(length: Vector, cuts: Vector) -> Matrix:
     """(m, k) time spent in each interval."""
     ends = np.append(cuts[1:], np.inf)
     return np.asarray(np.clip(np.minimum(length[:, None], ends) - cuts, 0.0, None))
+
+
+def overall_rates(own: Stays, cuts: Vector) -> Vector:
+    """(k,) the hazard of all patients in each interval, whatever their covariates, with a prior as in `learn`."""
+    spent = exposure(np.maximum(own.length, 1e-3), cuts).sum(axis=0)
+    which = np.searchsorted(cuts, own.length, side="left").clip(1) - 1
+    overall = (own.event.sum() + PRIOR_EVENTS) / max(spent.sum(), 1e-9)
+    count = np.bincount(which, weights=own.event, minlength=len(cuts))
+    return np.asarray((count + PRIOR_EVENTS) / (spent + PRIOR_EVENTS / overall))
 
 
 def learn(stays: Sequence[Stays], groups: int, most: int = MOST_INTERVALS) -> tuple[list[Hazard], dict[str, Any]]:

@@ -9,7 +9,7 @@ those without any do not happen, and the description says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,12 @@ DEFAULTS: dict[str, Any] = {
     "fewest": 10,  # events of a transition, below which its baseline is constant
     "intervals": 16,  # of a baseline hazard at most
     "effects": True,  # false: hazards without covariates, a model to compare with
+    "calibrate": True,  # baseline hazards, so that drawn courses have the hazards of the real ones
 }
 LEAST_PATIENTS = 30
 OWN = ("time since diagnosis", "length of the stay before")  # covariates beside the record
 CENSORING_INTERVALS = 16
+CALIBRATION, ROUNDS = 20_000, 4  # courses drawn to calibrate the baseline hazards, and how often
 PARTS = ("cuts", "rate", "beta", "variance", "estimate", "error")  # of a hazard, as it is saved
 
 
@@ -85,7 +87,6 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     last = paths.state[np.arange(number), paths.number - 1]
     censored = Stays(paths.end, (~np.isin(last, final)).astype(float), x, 0)
     limits, _ = hazards.learn([censored], 1, CENSORING_INTERVALS)
-    arrays = _packed(found, limits[0])
     plain = {
         "parameters": int(sum(h.rate.size + h.beta.size for h in [*found, *limits])),
         "design": design.plain(),
@@ -103,7 +104,36 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         ),
         "series": series.learn(courses, x),
     }
-    return Fitted(arrays, plain, pd.DataFrame())
+    model = Fitted(_packed(found, limits[0]), plain, pd.DataFrame())
+    return calibrate(model, learned, x, rng) if settings["effects"] and settings["calibrate"] else model
+
+
+def calibrate(fitted: Fitted, stays: Sequence[Stays], x: Matrix, rng: np.random.Generator) -> Fitted:
+    """The model with baseline rates under which its own courses have the hazards of the real ones.
+
+    Effects are shrunk, so that real patients who are still at risk late had lower hazards than their covariates say,
+    and a baseline that makes up for it in these makes too many late events in drawn courses, of whom fewer were
+    selected. So the rate of each interval is the real hazard of all patients in it, over the mean relative hazard of
+    drawn courses that are at risk there; a few rounds do, since a rate changes who is at risk later.
+
+    Args:
+        stays: of each transition. x: (courses, features) of the training patients.
+    """
+    many = np.tile(x, (max(1, CALIBRATION // len(x)), 1))
+    owner = np.arange(len(many)).astype(object)
+    transitions = [(int(a), int(b)) for a, b in fitted.description["transitions"]]
+    for _ in range(ROUNDS):
+        drawn = draw_paths(fitted, many, owner, rng).sojourns()
+        table = with_own(many, drawn.course, drawn.entry, drawn.before, fitted.description["scale"])
+        arrays = dict(fitted.arrays)
+        for t, (own, (origin, _)) in enumerate(zip(stays, transitions, strict=True)):
+            hazard, rows = unpacked(fitted, f"transition.{t}"), drawn.origin == origin
+            spent = hazards.exposure(drawn.length[rows], hazard.cuts)
+            relative = np.exp(np.clip(table[rows] @ hazard.beta, -12, 12))
+            mean = (relative @ spent + 1.0) / (spent.sum(axis=0) + 1.0)
+            arrays[f"transition.{t}.rate"] = hazards.overall_rates(own, hazard.cuts) / mean
+        fitted = Fitted(arrays, fitted.description, fitted.history)
+    return fitted
 
 
 def own_scale(stays: Sojourns) -> list[float]:

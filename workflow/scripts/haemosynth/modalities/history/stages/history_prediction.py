@@ -24,7 +24,7 @@ from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 DEFAULTS: dict[str, Any] = {"rows": 4_000}  # patients at most from whom a model learns
 MOST_LOSS = 5.0  # nats of one patient: of a mean over patients a few impossible paths would be all
 FEWEST = 30  # patients with a history on a side
-JUDGE = {"fewest": 5, "intervals": 8}  # of the models that are compared
+JUDGE = {"fewest": 5, "intervals": 8, "calibrate": False}  # of the models that are compared: the likeliest ones
 LEAST_RATE = 1e-4  # a month, of a transition that the candidate never shows
 STAGE = Stage("utility", needs=("history",), environment="pyro", memory=4000, runtime=30)
 METRICS = (

@@ -8,7 +8,7 @@ the luck of the patients tested, not that of training.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, interval_rows, new_figure
 from haemosynth.core.streams import torch_seed
 from haemosynth.modalities.images.part import Images, find_images
-from haemosynth.modalities.images.stages.segmenter import Masks, Vector, dice, hausdorff, learn, structures
+from haemosynth.modalities.images.stages.segmenter import Masks, Vector, dice, hausdorff, joined, learn, structures
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -91,19 +91,6 @@ def _usable(cohort: Cohort, least: int) -> Images | None:
     if images is None or images.mask is None or int(images.mask.any(axis=(1, 2)).sum()) < least:
         return None
     return images
-
-
-def joined(first: Images, second: Images) -> Images:
-    """The images of both, with their masks."""
-    assert first.mask is not None
-    assert second.mask is not None
-    return replace(
-        first,
-        patient_id=np.concatenate([first.patient_id, second.patient_id]),
-        pixels=np.concatenate([first.pixels, second.pixels]),
-        mask=np.concatenate([first.mask, second.mask]),
-        descriptions=None,
-    )
 
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared:

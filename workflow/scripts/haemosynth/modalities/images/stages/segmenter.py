@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,19 @@ def learn(images: Images, steps: int, batch: int, rate: float, seed: int) -> Cal
         return np.concatenate(parts)[:, :height, :width] if parts else np.empty((0, height, width), dtype=bool)
 
     return outlined
+
+
+def joined(first: Images, second: Images) -> Images:
+    """The images of both, with their masks."""
+    assert first.mask is not None
+    assert second.mask is not None
+    return replace(
+        first,
+        patient_id=np.concatenate([first.patient_id, second.patient_id]),
+        pixels=np.concatenate([first.pixels, second.pixels]),
+        mask=np.concatenate([first.mask, second.mask]),
+        descriptions=None,
+    )
 
 
 def dice(true: Masks, found: Masks) -> Vector:
