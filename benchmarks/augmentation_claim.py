@@ -35,7 +35,7 @@ from haemosynth.encode.baseline import baseline_design, follow_up
 from haemosynth.generate.constraints import enforce
 from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.modalities.clinical.simulate import simulate_cohort
-from haemosynth.modalities.genomic.stages.dirichlet import with_known
+from haemosynth.modalities.genomic.stages.dirichlet import select_known
 from haemosynth.modalities.genomic.stages.mutation_classes import Classes, fit_classes
 from haemosynth.modalities.registry import load_algorithm
 from haemosynth.stats.combining import naive_coverage, partially_synthetic, widened_variance
@@ -118,7 +118,7 @@ class Questions:
 
     def partition(self, cohort: Cohort) -> Classes:
         """The genomic groups of a cohort, by the one rule."""
-        known, events = with_known(cohort)
+        known, events = select_known(cohort)
         rows = self.rng.permutation(len(known))[:MOST_CLUSTERED]
         return fit_classes(events[rows], self.rng, **CLASSES)
 
@@ -174,7 +174,7 @@ class Questions:
         if hazard is not None:
             return rows
         classes = self.partition(cohort)
-        _, events = with_known(self.rest)
+        _, events = select_known(self.rest)
         rows.append((arm, "groups", "all", classes.count))
         rows.append((arm, "agreement", "all", adjusted_rand(self.classes.assigned(events), classes.assigned(events))))
         known, time_, event = follow_up(cohort, self.endpoint)

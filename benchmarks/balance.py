@@ -85,7 +85,7 @@ def main(recipe: str) -> None:
             row = [one.name, measure.replace("_", " "), cell(recipe, f"{measure}_real", one.name)]
             for arm in balance.ARMS:
                 found = tables[recipe].loc[(f"{measure}_gain_{arm}", one.name)]
-                word = balance.verdict(found["low"], found["high"]) if np.isfinite(found["value"]) else ""
+                word = balance.describe_gain(found["low"], found["high"]) if np.isfinite(found["value"]) else ""
                 row.append(f"{cell(recipe, f'{measure}_gain_{arm}', one.name, True)} {word}")
             rows.append(row)
     columns = ["class", "measure", "training patients alone", *balance.ARMS.values()]

@@ -54,7 +54,7 @@ from haemosynth.study.external import read_external
 from haemosynth.study.settings import merge
 from haemosynth.study.split import halve
 from haemosynth.validate import STAGES
-from haemosynth.validate.resampling import evaluate, prepared, stage_settings
+from haemosynth.validate.resampling import evaluate, prepared, read_stage_settings
 from haemosynth.validate.stage import Comparison
 
 OWN = ("default", "forest", "gan", "diffusion", "gan_joint", "diffusion_joint")
@@ -158,7 +158,7 @@ def run_peer(name: str, python: Path, train: Cohort, folder: Path, limit: int) -
         seconds (of processors), memory (MB), and failure: "" or the last line that was said.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    whole = joint_table.extended(train)
+    whole = joint_table.extend_table(train)
     columns = [column for column, kind in whole.schema.columns.items() if kind.derived is None]
     table = whole.clinical[columns].copy()
     for column in columns:
@@ -206,7 +206,7 @@ def run_peer(name: str, python: Path, train: Cohort, folder: Path, limit: int) -
 def write_external(drawn: pd.DataFrame, train: Cohort, folder: Path) -> None:
     """What a peer drew as tables of an external candidate; derived columns are computed, nothing else is mended."""
     folder.mkdir(parents=True, exist_ok=True)
-    schema = joint_table.longer(train.schema, list(train.schema.alterations))
+    schema = joint_table.lengthen_schema(train.schema, list(train.schema.alterations))
     ids = pd.Index([f"S{number:06d}" for number in range(1, len(drawn) + 1)], name="patient_id")
     table = drawn.set_index(ids)
     for name, column in schema.columns.items():
@@ -217,7 +217,7 @@ def write_external(drawn: pd.DataFrame, train: Cohort, folder: Path) -> None:
     record = typed(table[list(train.schema.columns)], train.schema)
     cohort = Cohort(train.record().schema, record)
     if train.alterations is not None:
-        cohort = joint_table.taken_up(cohort, table, train.schema.alterations)
+        cohort = joint_table.take_up(cohort, table, train.schema.alterations)
         matrix = cohort.alterations.astype("Int8")  # type: ignore[union-attr]
         matrix.insert(0, "sequenced", cohort.sequenced)
         matrix.to_csv(folder / "alterations.csv", index_label="patient_id")
@@ -319,7 +319,7 @@ def metrics_here(
                 continue
             stage: Any = import_module(STAGES[stage_name].module)
             common = {"repeats": chosen.repeats, "replicates": chosen.replicates or 0}
-            settings = stage_settings(stage, common | QUICK.get(stage_name, {}), stage_name)
+            settings = read_stage_settings(stage, common | QUICK.get(stage_name, {}), stage_name)
             comparison = Comparison(real=holdout, candidate=cohort, train=train, control=control)
 
             def streams(*names: object, own: str = stage_name) -> np.random.Generator:

@@ -25,7 +25,7 @@ from haemosynth.modalities.clinical.simulate import simulate_cohort
 from haemosynth.modalities.registry import load_algorithm
 from haemosynth.privacy.accountant import KEY
 from haemosynth.study.split import halve, split
-from haemosynth.validate.resampling import evaluate, prepared, stage_settings
+from haemosynth.validate.resampling import evaluate, prepared, read_stage_settings
 from haemosynth.validate.stage import Comparison
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,7 +83,7 @@ def measured(seed):
     rows = []
     for stage, metric, modality, *_ in PANELS:
         module = validate.load(stage)
-        settings = stage_settings(module, {"repeats": 2, "replicates": 0}, stage)
+        settings = read_stage_settings(module, {"repeats": 2, "replicates": 0}, stage)
         for name, candidate in candidates.items():
             comparison = Comparison(real=holdout, candidate=candidate, train=train, control=control)
 

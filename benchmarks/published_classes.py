@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.ingest import ingest
-from haemosynth.modalities.genomic.stages.dirichlet import DEFAULTS, with_known
-from haemosynth.modalities.genomic.stages.mutation_classes import fit_classes, named
+from haemosynth.modalities.genomic.stages.dirichlet import DEFAULTS, select_known
+from haemosynth.modalities.genomic.stages.mutation_classes import fit_classes, name_classes
 from haemosynth.stats.partitions import adjusted_rand
 from haemosynth.study.settings import expanded
 from haemosynth.study.split import split
@@ -46,11 +46,11 @@ def compared(data: Path, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
     published = pd.read_csv(data / "aml_amlsg" / "published_classes.tsv", sep="\t", index_col=0).iloc[:, 0]
     sides = split(cohort, 0.6, entry["stratify"], {"recurrent": {"min_carriers": 10}}, stream(seed, "split", "amlsg"))
     settings = {name: DEFAULTS[name] for name in ("chains", "sweeps", "merge", "smallest")}
-    classes = fit_classes(with_known(sides[0])[1], stream(seed, "published classes"), **settings)
-    names = named(classes, list(sides[0].schema.alterations))
+    classes = fit_classes(select_known(sides[0])[1], stream(seed, "published classes"), **settings)
+    names = name_classes(classes, list(sides[0].schema.alterations))
     rows, crossed = [], pd.DataFrame()
     for name, side in zip(("training", "held out"), sides, strict=True):
-        kept, events = with_known(side)
+        kept, events = select_known(side)
         truth = published.reindex(kept.patients)
         assert truth.notna().all()
         assigned = classes.assigned(events)

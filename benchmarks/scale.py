@@ -88,11 +88,11 @@ def draw_patients(size, folder):
 def validate(stage, folder, measure_only):
     """One stage of the default study."""
     from haemosynth.validate import load
-    from haemosynth.validate.resampling import evaluate, prepared, stage_settings
+    from haemosynth.validate.resampling import evaluate, prepared, read_stage_settings
     from haemosynth.validate.stage import Comparison
 
     module, chosen = load(stage), yaml.safe_load((ROOT / "config/config.yaml").read_text())["validation"]
-    settings = stage_settings(module, {**chosen["common"], **chosen.get(stage, {})}, stage)
+    settings = read_stage_settings(module, {**chosen["common"], **chosen.get(stage, {})}, stage)
     comparison = Comparison(**{side: read_cohort(folder / side) for side in SIDES})
     comparison = prepared(module, comparison, settings, streams)
     if measure_only:

@@ -11,7 +11,7 @@ from haemosynth.privacy.release_check import CHECKS, COLUMNS
 from haemosynth.report.content import Content, StageFigure
 from haemosynth.study.split import split
 from haemosynth.validate import STAGES
-from haemosynth.validate.scorecard import dictionary
+from haemosynth.validate.scorecard import make_dictionary
 
 ROOT = RESOURCES.parent
 TEMPLATE = ROOT / "workflow/report/dossier.html.j2"
@@ -27,7 +27,7 @@ def halves():
 def dossier_content(shut=False, name="small", beside=False):
     """`beside`: with synthetic patients beside the real ones, which takes seconds to draw."""
     train, holdout = halves()
-    words = dictionary()
+    words = make_dictionary()
     scored = words[words["kind"] != "descriptive"]
     rng = np.random.default_rng(2)
     card = pd.concat([

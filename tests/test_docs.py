@@ -43,6 +43,12 @@ def test_every_algorithm_and_stage_is_described():
         assert (ROOT / "workflow/scripts" / STAGES[stage].caption).read_text().strip()
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_caption_says_what_a_good_result_looks_like(stage):
+    caption = (ROOT / "workflow/scripts" / STAGES[stage].caption).read_text()
+    assert re.search(r"\b([Gg]ood|faithful|should)\b", caption)
+
+
 def anchors(page):
     """The anchors of a page's headings, as GitHub makes them."""
     outside = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)

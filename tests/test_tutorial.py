@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -125,6 +126,7 @@ def test_the_stand_in_for_another_tool_has_columns_and_no_associations(place):
         ("study_mended", "all"),
         ("study_mended", "results/tutorial/seed-1/train/clinical.parquet"),
         ("study_mended", "co_occurrence"),
+        ("study_refused", "all"),
         ("study_elsewhere", "marginals"),
     ],
 )
@@ -149,3 +151,32 @@ def test_the_studies_of_the_tutorials_can_be_planned(place, study, target):
     ]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_refusal_that_the_tutorial_shows_is_what_the_release_check_says(place):
+    from haemosynth.privacy.release_check import COLUMNS, refusal
+    from haemosynth.privacy.release_size import advice
+
+    page = (ROOT / "docs/tutorial.md").read_text()
+    shown = " ".join(next(text for _, text in blocks(ROOT / "docs/tutorial.md") if "not published" in text).split())
+    asked = yaml.safe_load((place / "tutorial/study_refused.yaml").read_text())["synthetic_patients"]
+    assert f"asks for {asked} patients" in page
+    # The sizes are those of the table on the page; the values that failed are those of the message.
+    sizes = pd.DataFrame(
+        [[int(row[0]), row[4] == "yes", row[5] == "yes", True] for row in rows_of_sizes(page)],
+        columns=["patients", "open", "agreement", "internal"],
+    )
+    failed = pd.DataFrame(
+        [
+            ["disclosure_tpr_1", "default", "joint", 0.0559, 0.05, 0.0374, None, None, False, False, ""],
+            ["disclosure_outlying_auc", "default", "joint", 0.723, 0.65, 0.654, None, None, False, False, ""],
+        ],
+        columns=COLUMNS,
+    )
+    assert shown == f"error: tutorial: {refusal(failed, advice(sizes, 'open'))}"
+
+
+def rows_of_sizes(page):
+    """The cells of the table of sizes in the tutorial."""
+    found = re.findall(r"^\| (\d+ \|.*) \|$", page, flags=re.MULTILINE)
+    return [[cell.strip() for cell in row.split("|")] for row in found]

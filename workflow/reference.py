@@ -28,9 +28,9 @@ the second the floor.
 def make_page() -> str:
     """The text of docs/metrics.md."""
     from haemosynth.validate import STAGES
-    from haemosynth.validate.scorecard import dictionary
+    from haemosynth.validate.scorecard import make_dictionary
 
-    metrics = {stage: list(rows) for stage, rows in groupby(dictionary().itertuples(), key=lambda row: row.stage)}
+    metrics = {stage: list(rows) for stage, rows in groupby(make_dictionary().itertuples(), key=lambda row: row.stage)}
     lines = [INTRODUCTION, "## Stages", ""]
     for pillar, names in groupby(STAGES, key=lambda name: STAGES[name].pillar):
         lines += [f"| {pillar} | needs | what it asks |", "| --- | --- | --- |"]

@@ -42,8 +42,9 @@ stages:
 validation:
   common: {repeats: 1, replicates: 10}
 """
-
-
+REFUSED = """# Nearly four times the number of training patients: such a release is refused.
+synthetic_patients: 1900
+"""
 ELSEWHERE = """generators:
   elsewhere: {external: tutorial/elsewhere}
 compare: [real, independent, uniform, forest, default, elsewhere]
@@ -82,7 +83,7 @@ def shuffle(train: Path, folder: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    """Write `raw/clinical.csv`, `raw/mutations.tsv` and three study files into a folder."""
+    """Write `raw/clinical.csv`, `raw/mutations.tsv` and four study files into a folder."""
     import numpy as np
     import pandas as pd
 
@@ -138,10 +139,12 @@ def main(folder: Path) -> None:
     write_text(table.to_csv(index=False), folder / "raw" / "clinical.csv")
     write_text(STUDY, folder / "study.yaml")
     write_text(MENDED, folder / "study_mended.yaml")
+    refused = MENDED.replace("as it is at the end", "asking for more patients than may be released")
+    write_text(refused + REFUSED, folder / "study_refused.yaml")
     elsewhere = [line for line in MENDED.splitlines(keepends=True) if not line.startswith("compare:")]
     write_text("".join(elsewhere).replace("tutorial.md, as it is at the end", "tutorial-elsewhere.md") + ELSEWHERE,
                folder / "study_elsewhere.yaml")  # fmt: skip
-    print(f"{folder}: {PATIENTS} simulated patients and {len(maf)} mutation calls in raw/, and three study files")
+    print(f"{folder}: {PATIENTS} simulated patients and {len(maf)} mutation calls in raw/, and four study files")
 
 
 if __name__ == "__main__":

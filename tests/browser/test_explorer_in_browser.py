@@ -14,7 +14,7 @@ from lifelines import KaplanMeierFitter
 from lifelines.statistics import multivariate_logrank_test
 from test_dossier_in_browser import chromium
 
-from haemosynth.modalities.genomic.molecular_classes import classes_of, molecular_classes
+from haemosynth.modalities.genomic.molecular_classes import classify_patients, find_molecular_classes
 from haemosynth.report.explorer import render_explorer
 
 pytestmark = pytest.mark.skipif(
@@ -86,8 +86,8 @@ def selections():
     clinical, carried = MADE.clinical, MADE.alterations["KRAS"] == 1
     everybody = np.ones(len(MADE), dtype=bool)
     older = ((clinical["age"] >= 60) & clinical["ISS"].isin(["II", "III"])).to_numpy()
-    classes = molecular_classes(REAL.take(range(180)))
-    label = classes_of(MADE, classes)
+    classes = find_molecular_classes(REAL.take(range(180)))
+    label = classify_patients(MADE, classes)
     men = (clinical["sex"] == "Male").to_numpy()
     yield "OS", [everybody]
     yield "PFS", [older, ~older]

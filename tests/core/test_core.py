@@ -8,7 +8,7 @@ from fixtures_tiny import tiny
 from haemosynth.core.cohort import typed
 from haemosynth.core.errors import InputError
 from haemosynth.core.files import load_model, read_table, replacing, save_model, write_table
-from haemosynth.core.schema import Schema, column_from, read_schema, write_schema
+from haemosynth.core.schema import Schema, read_column, read_schema, write_schema
 from haemosynth.core.streams import stream
 from haemosynth.modalities.cohort_files import read_cohort, write_cohort
 
@@ -70,9 +70,9 @@ def test_duplicate_patients_are_named(tmp_path):
 
 def test_schema_mistakes_name_the_column(tmp_path):
     with pytest.raises(InputError, match="column AGE: unknown attribute 'units'"):
-        column_from("AGE", {"kind": "integer", "units": "years"}, "schema.yaml")
+        read_column("AGE", {"kind": "integer", "units": "years"}, "schema.yaml")
     with pytest.raises(InputError, match="column AGE: column kind 'number' is unknown"):
-        column_from("AGE", {"kind": "number"}, "schema.yaml")
+        read_column("AGE", {"kind": "number"}, "schema.yaml")
     with pytest.raises(InputError, match="endpoint PFS needs a column PFS_time"):
         Schema("x", tiny().schema.columns, endpoints=("PFS",))
     write_schema(tiny().schema, tmp_path / "schema.yaml")

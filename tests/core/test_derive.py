@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from haemosynth.core.cohort import Cohort
-from haemosynth.core.derive import derive, parents
+from haemosynth.core.derive import derive, find_parents
 from haemosynth.core.errors import InputError
 from haemosynth.core.schema import Column, Schema
 
@@ -128,17 +128,17 @@ def test_derived_columns_replace_what_stood_there_and_change_nothing_else():
 
 
 def test_rules_are_read_with_quoted_names_and_numbers():
-    assert parents("r_iss(ISS, LDH, 250, 'del(17p)')", "here") == ("r_iss", ["ISS", "LDH", 250.0, "del(17p)"])
+    assert find_parents("r_iss(ISS, LDH, 250, 'del(17p)')", "here") == ("r_iss", ["ISS", "LDH", 250.0, "del(17p)"])
 
 
 @pytest.mark.parametrize("rule", ["iss", "iss(a, b", "iss(a + b)", "iss(a=1)", "a.iss(b)", ""])
 def test_an_unreadable_rule_is_told(rule):
     with pytest.raises(InputError, match="derived column x: cannot read the rule"):
-        parents(rule, "derived column x")
+        find_parents(rule, "derived column x")
 
 
 def test_an_unknown_rule_or_parent_is_told():
     with pytest.raises(InputError, match="unknown rule 'ipss'; expected one of present"):
-        parents("ipss(a)", "derived column x")
+        find_parents("ipss(a)", "derived column x")
     with pytest.raises(InputError, match="derived column x: its rule names albumin, which is neither"):
         computed("iss(b, albumin)", {"b": [1.0]}, categories=("I", "II", "III"))

@@ -11,7 +11,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.core.schema import Column, Schema
 from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.reference import reference
-from haemosynth.modalities.genomic.precedence import cell_fractions, precedence
+from haemosynth.modalities.genomic.precedence import compute_cell_fractions, find_precedence
 from haemosynth.study.split import halve
 
 
@@ -111,7 +111,7 @@ def test_independent_patients_have_no_clonal_order():
     made = reference("independent", train, 2000, stream(1, "order"))
     wins = {}
     for name, cohort in (("train", train), ("made", made)):
-        wins[name] = precedence(cell_fractions(cohort, genes), len(genes), 0.01).wins
+        wins[name] = find_precedence(compute_cell_fractions(cohort, genes), len(genes), 0.01).wins
     assert wins["train"][0, 1] > 300
     assert wins["train"][1].sum() == 0
     for first, second in ((0, 1), (0, 2), (1, 2)):
@@ -119,7 +119,7 @@ def test_independent_patients_have_no_clonal_order():
         assert there + back > 300
         assert abs(there - back) < 3.5 * np.sqrt(there + back)
     # The cell fractions themselves are kept, in men's X-linked genes too.
-    fractions = [cell_fractions(cohort, genes).fraction for cohort in (train, made)]
+    fractions = [compute_cell_fractions(cohort, genes).fraction for cohort in (train, made)]
     assert ks_2samp(*fractions).statistic < 0.05
 
 

@@ -14,7 +14,7 @@ from fixtures_sources import cbioportal, clinical_table, mutation_table, tables,
 
 from haemosynth.core.errors import InputError
 from haemosynth.modalities.clinical.ingest import ingest, ingest_with_strings
-from haemosynth.report.reading import MOST, list_what_was_read, released_reading
+from haemosynth.report.reading import MOST, list_what_was_read, make_released_reading
 from haemosynth.study.check import check_study, find_advice, format_entry, mend
 from haemosynth.study.settings import read_settings
 
@@ -187,7 +187,7 @@ def test_what_leaves_of_the_account_names_nobody_and_no_value(tmp_path: Path) ->
     entry = {**tables(tmp_path, clinical, pd.concat([maf, odd])), "id": "PATIENT_ID"}
     cohort = ingest("mine", entry)
     assert any("P007" in reason for reason in cohort.schema.excluded.values())
-    text = "\n".join(released_reading(cohort.schema))
+    text = "\n".join(make_released_reading(cohort.schema))
     for word in ("P007", "Saint", "1-Sep", "clinical.tsv", str(tmp_path)):
         assert word not in text
     assert "a date in place of a gene symbol (under 5)" in text

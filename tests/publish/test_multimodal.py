@@ -10,7 +10,7 @@ from fixtures_small import small_cohort
 from test_release import released
 
 from haemosynth.modalities.expression.part import expression_of
-from haemosynth.publish.multimodal import as_mudata, write_mudata
+from haemosynth.publish.multimodal import convert_to_mudata, write_mudata
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -27,7 +27,7 @@ def test_mudata_holds_every_modality_of_the_same_patients(tmp_path):
 
 
 def test_a_cohort_without_expression_has_no_rna():
-    assert list(as_mudata(small_cohort(60)).mod) == ["alterations"]
+    assert list(convert_to_mudata(small_cohort(60)).mod) == ["alterations"]
 
 
 def test_a_release_with_expression_is_the_same_bytes_twice_and_opens_with_scanpy(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from fixtures_small import small_cohort
 
 from haemosynth.core.errors import InputError
-from haemosynth.core.strings import check_strings, fingerprints, own_texts, runs, write_fingerprints
+from haemosynth.core.strings import check_strings, collect_own_texts, find_runs, fingerprints, write_fingerprints
 from haemosynth.publish.release import Papers, withhold_paths, write_release
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,7 +110,7 @@ def test_hashes_tell_no_string_and_depend_on_their_salt(tmp_path: Path) -> None:
     text = (tmp_path / "strings.json").read_text()
     for every in RAW.values():
         for raw in every:
-            for run in runs(raw, "identifier"):
+            for run in find_runs(raw, "identifier"):
                 assert " ".join(run) not in text
     one, other = fingerprints(RAW, SALT), fingerprints(RAW, b"t" * 32)
     assert not set(one["starts"]) & set(other["starts"])
@@ -154,7 +154,7 @@ def test_the_project_itself_is_no_raw_string(tmp_path: Path) -> None:
     prints = fingerprints({"text": {"how many patients are released"}}, SALT)
     with pytest.raises(InputError):
         check_strings(tmp_path, prints, [])
-    check_strings(tmp_path, prints, own_texts(ROOT))
+    check_strings(tmp_path, prints, collect_own_texts(ROOT))
 
 
 def test_a_word_document_is_looked_into_cell_by_cell(tmp_path: Path) -> None:

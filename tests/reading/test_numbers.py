@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from haemosynth.reading.numbers import Plain, advice, advice_exclude, header_unit, marks, numbers, plain
+from haemosynth.reading.numbers import Plain, advice, advice_exclude, find_marks, numbers, plain, read_header_unit
 
 POINT, COMMA, NEITHER = frozenset("."), frozenset(","), frozenset[str]()
 
@@ -72,9 +72,9 @@ def test_an_open_sign_gives_both_readings_and_advice_that_decides(
 
 def test_the_file_tells_its_decimal_sign_from_columns_of_numbers_alone() -> None:
     german = [pd.Series(["19,2", "8,6"]), pd.Series(["1.234", "87"]), pd.Series(["46,XX", "47,XY"])]
-    assert marks(german) == COMMA
-    assert marks([*german, pd.Series(["0.5", "0.6"])]) == COMMA | POINT
-    assert marks([pd.Series(["01.02.2019", "3.2.2018"]), pd.Series([None, None], dtype="object")]) == NEITHER
+    assert find_marks(german) == COMMA
+    assert find_marks([*german, pd.Series(["0.5", "0.6"])]) == COMMA | POINT
+    assert find_marks([pd.Series(["01.02.2019", "3.2.2018"]), pd.Series([None, None], dtype="object")]) == NEITHER
 
 
 def test_units_in_cells_are_read_and_converted_to_one() -> None:
@@ -143,4 +143,4 @@ def test_a_number_alone_is_read_only_where_it_is_clear() -> None:
     [("Hb (g/dL)", "g/dL"), ("HB_G_DL", "g/dL"), ("LDH, U/L", "U/L"), ("BLASTS %", "%"), ("LDH", None), ("AGE", None)],
 )
 def test_units_in_headers(name: str, unit: str | None) -> None:
-    assert header_unit(name) == unit
+    assert read_header_unit(name) == unit

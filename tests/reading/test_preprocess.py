@@ -6,7 +6,7 @@ import pytest
 from scipy.stats.mstats import winsorize
 
 from haemosynth.core.errors import InputError
-from haemosynth.reading.preprocess import conversion_factor, unit, winsorise, winsorising_limits
+from haemosynth.reading.preprocess import find_conversion_factor, find_winsorising_limits, unit, winsorise
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,9 @@ from haemosynth.reading.preprocess import conversion_factor, unit, winsorise, wi
     ],
 )  # fmt: skip
 def test_factors_are_the_published_ones(analyte: str | None, source: str, target: str, factor: float) -> None:
-    found = conversion_factor(source, target, analyte, "here")
+    found = find_conversion_factor(source, target, analyte, "here")
     assert found == pytest.approx(factor, rel=2.5e-3)
-    assert conversion_factor(target, source, analyte, "here") * found == pytest.approx(1.0)
+    assert find_conversion_factor(target, source, analyte, "here") * found == pytest.approx(1.0)
 
 
 def test_spellings_of_a_unit_are_one() -> None:
@@ -49,13 +49,13 @@ def test_what_cannot_be_converted_is_told() -> None:
     with pytest.raises(InputError, match="here: unknown unit 'furlong'; expected one of g/L"):
         unit("furlong", "here")
     with pytest.raises(InputError, match=r"cannot convert g/L \(mass concentration\) to days \(time\)"):
-        conversion_factor("g/L", "days", "albumin", "here")
+        find_conversion_factor("g/L", "days", "albumin", "here")
     with pytest.raises(InputError, match="needs a molar mass"):
-        conversion_factor("g/L", "mmol/L", None, "here")
+        find_conversion_factor("g/L", "mmol/L", None, "here")
 
 
 def test_winsorising_clips_as_scipy_does() -> None:
     values = pd.Series(np.random.default_rng(1).permutation(201.0 * np.arange(101)))
-    limits = winsorising_limits(values, [0.05, 0.95])
+    limits = find_winsorising_limits(values, [0.05, 0.95])
     np.testing.assert_allclose(winsorise(values, limits), np.asarray(winsorize(values.to_numpy(), (0.05, 0.05))))
     assert winsorise(pd.Series([np.nan, -1.0, 1e9]), limits).isna().tolist() == [True, False, False]

@@ -20,10 +20,10 @@ from haemosynth.modalities.images.part import images_of
 from haemosynth.report.dossier import render
 from haemosynth.report.overview import (
     count,
+    count_levels,
     draw_scorecard,
     draw_survival,
-    level_counts,
-    median_follow_up,
+    estimate_median_follow_up,
     share,
     summarise_cohort,
 )
@@ -292,11 +292,11 @@ def test_shares_and_levels():
     assert share(30, 60, True) == "50 %"
     assert share(0, 0, True) == "unknown"
     two_rare = pd.Series(["a"] * 50 + ["b"] * 2 + ["c"] * 3)
-    assert level_counts(two_rare, True) == "a 50, 2 rare levels withheld"
+    assert count_levels(two_rare, True) == "a 50, 2 rare levels withheld"
     one_rare = pd.Series(["a"] * 50 + ["b"] * 20 + ["c"] * 3)
-    assert level_counts(one_rare, True) == "a 50, 2 rare levels withheld"
-    assert level_counts(one_rare, False) == "a 50, b 20, c 3"
-    assert level_counts(pd.Series(list("abcdefgh") * 9), False).endswith("and 2 more levels")
+    assert count_levels(one_rare, True) == "a 50, 2 rare levels withheld"
+    assert count_levels(one_rare, False) == "a 50, b 20, c 3"
+    assert count_levels(pd.Series(list("abcdefgh") * 9), False).endswith("and 2 more levels")
 
 
 def test_median_follow_up_is_the_reverse_kaplan_meier_estimate():
@@ -308,13 +308,13 @@ def test_median_follow_up_is_the_reverse_kaplan_meier_estimate():
         curve = kaplan_meier(time[3:], 1 - event[3:])
         below = curve.times[curve.survival <= 0.5 + 1e-9]
         expected = below[0] if len(below) else np.nan
-        np.testing.assert_equal(median_follow_up(pd.Series(time), pd.Series(event)), expected)
+        np.testing.assert_equal(estimate_median_follow_up(pd.Series(time), pd.Series(event)), expected)
     whole = pd.Series([3.0, 1.0, 2.0])
-    assert median_follow_up(whole, 0 * whole) == 2
+    assert estimate_median_follow_up(whole, 0 * whole) == 2
     for n in (2, 6, 8, 14, 24, 44):  # half of the patients exactly
-        assert median_follow_up(pd.Series(np.arange(1.0, n + 1)), pd.Series(np.zeros(n))) == n / 2
-    assert np.isnan(median_follow_up(whole, 0 * whole + 1))
-    assert np.isnan(median_follow_up(whole * np.nan, whole))
+        assert estimate_median_follow_up(pd.Series(np.arange(1.0, n + 1)), pd.Series(np.zeros(n))) == n / 2
+    assert np.isnan(estimate_median_follow_up(whole, 0 * whole + 1))
+    assert np.isnan(estimate_median_follow_up(whole * np.nan, whole))
 
 
 def test_survival_of_the_real_cohort_stands_in_the_working_edition_alone(working):

@@ -8,7 +8,7 @@ from fixtures_small import small_cohort
 
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import save_figure
-from haemosynth.modalities.genomic.molecular_classes import molecular_classes
+from haemosynth.modalities.genomic.molecular_classes import find_molecular_classes
 from haemosynth.report.landscape import (
     HIDDEN_CODE,
     assign_classes,
@@ -17,8 +17,8 @@ from haemosynth.report.landscape import (
     draw_survival_by_class,
     find_frequent,
     join_cohorts,
-    released_codes,
-    released_rows,
+    release_codes,
+    release_rows,
     rows_of,
 )
 
@@ -30,7 +30,7 @@ def test_no_group_of_one_to_four_real_patients_follows_from_a_released_row(seed)
     borders = np.concatenate([[0], np.cumsum(sizes)])
     classes = list(pairwise(borders))
     codes = rng.choice([-1, 0, 1], borders[-1], p=rng.dirichlet([1, 3, 1])).astype(np.int8)
-    shown = released_codes(codes, classes)
+    shown = release_codes(codes, classes)
     hidden = [(shown[start:end] == HIDDEN_CODE).all() for start, end in classes]
     for value in np.unique(codes):
         for (start, end), away in zip(classes, hidden, strict=True):
@@ -46,20 +46,20 @@ def test_no_group_of_one_to_four_real_patients_follows_from_a_released_row(seed)
 
 def test_a_released_row_says_nothing_of_single_patients():
     real = small_cohort(300)
-    classes, shown = molecular_classes(real), find_frequent(real, 10)
+    classes, shown = find_molecular_classes(real), find_frequent(real, 10)
     group = np.sort(assign_classes(real, classes))
     rows = rows_of(real, real, shown, classes)
-    released = released_rows(rows, group)
+    released = release_rows(rows, group)
     mixed = np.arange(len(real))
     for name in np.unique(group):  # patients of a class change places, in each row by themselves
         mixed[group == name] = np.random.default_rng(int(name)).permutation(mixed[group == name])
-    again = released_rows([type(row)(row.name, row.codes[mixed], row.colours) for row in rows], group)
+    again = release_rows([type(row)(row.name, row.codes[mixed], row.colours) for row in rows], group)
     assert all(np.array_equal(a.codes, b.codes) for a, b in zip(released, again, strict=True))
 
 
 def test_both_sides_have_the_same_rows_and_the_most_frequent_alteration_comes_first():
     real, made = small_cohort(300), small_cohort(200, 2)
-    classes, shown = molecular_classes(real), find_frequent(real, 12)
+    classes, shown = find_molecular_classes(real), find_frequent(real, 12)
     sides = [[row.name for row in rows_of(cohort, real, shown, classes)] for cohort in (real, made)]
     assert sides[0] == sides[1]
     assert sides[0][-len(shown) :] == shown
@@ -96,5 +96,5 @@ def test_figures_are_drawn_and_equal_data_gives_equal_bytes(tmp_path):
 
 def test_no_curves_without_two_large_classes():
     real = small_cohort(300)
-    assert draw_survival_by_class(real.take(range(30)), real, molecular_classes(real)) is None
+    assert draw_survival_by_class(real.take(range(30)), real, find_molecular_classes(real)) is None
     assert draw_landscape(real.record(), real.record(), real.record(), False) == []

@@ -11,12 +11,12 @@ from fixtures_small import small_cohort
 from haemosynth.core.files import read_table
 from haemosynth.report.table_one import (
     HEAD,
-    as_docx,
-    as_html,
-    difference_of_levels,
-    difference_of_means,
-    difference_of_shares,
-    level_counts,
+    compute_difference_of_levels,
+    compute_difference_of_means,
+    compute_difference_of_shares,
+    count_levels,
+    format_as_docx,
+    format_as_html,
     make_table_one,
     write_table_one,
 )
@@ -33,19 +33,23 @@ def test_a_cohort_does_not_differ_from_itself():
 
 def test_differences_of_numbers_and_shares():
     first = np.array([0.0, 1.0, 2.0])
-    assert difference_of_means(first, first + 2) == pytest.approx(2.0)  # both deviations are 1
-    assert difference_of_means(first, 10 * (first + 2)) == difference_of_means(10 * (first + 2), first)
-    assert difference_of_shares(0.2, 0.5) == pytest.approx(0.3 / np.sqrt((0.16 + 0.25) / 2))
+    assert compute_difference_of_means(first, first + 2) == pytest.approx(2.0)  # both deviations are 1
+    assert compute_difference_of_means(first, 10 * (first + 2)) == compute_difference_of_means(10 * (first + 2), first)
+    assert compute_difference_of_shares(0.2, 0.5) == pytest.approx(0.3 / np.sqrt((0.16 + 0.25) / 2))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_two_levels_differ_as_their_shares_and_the_order_of_levels_does_not_matter(seed):
     rng = np.random.default_rng(seed)
     a, b = rng.uniform(0.05, 0.95, 2)
-    assert difference_of_levels(np.array([a, 1 - a]), np.array([b, 1 - b])) == pytest.approx(difference_of_shares(a, b))
+    assert compute_difference_of_levels(np.array([a, 1 - a]), np.array([b, 1 - b])) == pytest.approx(
+        compute_difference_of_shares(a, b)
+    )
     first, second = rng.dirichlet(np.ones(4), 2)
     order = rng.permutation(4)
-    assert difference_of_levels(first, second) == pytest.approx(difference_of_levels(first[order], second[order]))
+    assert compute_difference_of_levels(first, second) == pytest.approx(
+        compute_difference_of_levels(first[order], second[order])
+    )
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -56,7 +60,7 @@ def test_no_count_of_one_to_four_real_patients_follows_from_the_levels(seed):
     real, made = (
         pd.Series(pd.Categorical(rng.choice([*names, None], n, p=shares), categories=names)) for n in (60, 80)
     )
-    counts = level_counts(real, made, release=True)
+    counts = count_levels(real, made, release=True)
     assert sum(side[0] for side in counts.values()) == 60
     assert sum(side[1] for side in counts.values()) == 80
     if len(counts) > 1:
@@ -77,13 +81,13 @@ def test_the_three_files_hold_the_same_table_and_equal_tables_equal_bytes(tmp_pa
     docx = pytest.importorskip("docx")
     real, made = small_cohort(300), small_cohort(200, 2)
     table = make_table_one(real, made, True)
-    assert as_docx(table, "Table 1", "note") == as_docx(table, "Table 1", "note")
+    assert format_as_docx(table, "Table 1", "note") == format_as_docx(table, "Table 1", "note")
     write_table_one(table, tmp_path, "small", lambda name: name)
     grid = docx.Document(io.BytesIO((tmp_path / "table_one.docx").read_bytes())).tables[0]
     lines = [[cell.text for cell in row.cells] for row in grid.rows[:12]]
     assert lines == [list(HEAD), *[[text.strip() for text in row] for row in table.head(11).to_numpy().tolist()]]
     read = read_table(tmp_path / "table_one.tsv")
     assert len(read) == len(table)
-    page = as_html(table, "Table 1", "note")
+    page = format_as_html(table, "Table 1", "note")
     assert len(re.findall("<tr>", page)) == len(table) + 1
     assert "<script" not in page

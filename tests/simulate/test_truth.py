@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 
 from haemosynth.core.errors import InputError
-from haemosynth.modalities.clinical.simulate.truth import INSTABILITY, NONE, event_model, pair_truth
+from haemosynth.modalities.clinical.simulate.truth import INSTABILITY, NONE, describe_pairs, solve_event_model
 
 
 def table(*rows):
@@ -55,7 +55,7 @@ def enumerated(model):
 
 
 def test_frequencies_and_joint_probabilities_equal_full_enumeration():
-    model = event_model(EVENTS, PAIRS, 0.2)
+    model = solve_event_model(EVENTS, PAIRS, 0.2)
     full = enumerated(model)
     assert sum(full.values()) == pytest.approx(1)
     for j in range(6):
@@ -66,16 +66,16 @@ def test_frequencies_and_joint_probabilities_equal_full_enumeration():
 
 
 def test_a_pair_that_shares_nothing_else_keeps_its_coefficient_as_marginal_log_odds_ratio():
-    model = event_model(EVENTS, links(("B", "C", 1.7)), 0.2)
+    model = solve_event_model(EVENTS, links(("B", "C", 1.7)), 0.2)
     ratios = model.log_odds_ratios()
     assert ratios[4, 3] == pytest.approx(1.7, abs=1e-9)
     assert ratios[4, 2] == pytest.approx(0, abs=1e-9)
 
 
 def test_primary_events_exclude_one_another():
-    model = event_model(EVENTS, PAIRS, 0.2)
+    model = solve_event_model(EVENTS, PAIRS, 0.2)
     assert model.log_odds_ratios()[0, 1] == -np.inf
-    told = next(p for p in pair_truth(model, PAIRS) if {p["first"], p["second"]} == {"P1", "P2"})
+    told = next(p for p in describe_pairs(model, PAIRS) if {p["first"], p["second"]} == {"P1", "P2"})
     assert told["odds_ratio"] == 0
     assert told["log_odds_ratio"] is None
     state, drawn = model.sample(2000, np.random.default_rng(3))
@@ -86,7 +86,7 @@ def test_primary_events_exclude_one_another():
 
 
 def test_sampled_combinations_follow_the_enumeration():
-    model = event_model(EVENTS, PAIRS, 0.2)
+    model = solve_event_model(EVENTS, PAIRS, 0.2)
     n = 40_000
     _, drawn = model.sample(n, np.random.default_rng(4))
     found = pd.Series([tuple(row) for row in drawn.astype(int)]).value_counts()
@@ -111,4 +111,4 @@ def test_sampled_combinations_follow_the_enumeration():
 )
 def test_wrong_tables_are_told(events, pairs, message):
     with pytest.raises(InputError, match=message):
-        event_model(events, pairs, 0.1)
+        solve_event_model(events, pairs, 0.1)

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from haemosynth.core.schema import Column, Schema
-from haemosynth.encode.design import coded, indicators
+from haemosynth.encode.design import code_levels, make_indicators
 from haemosynth.stats import association
 
 
@@ -85,12 +85,12 @@ def test_both_sides_are_coded_alike_even_with_levels_that_the_schema_lacks():
     schema = Schema("c", {"age": Column("integer"), "type": Column("categorical", categories=("b", "a"))})
     real = pd.DataFrame({"age": [1.0, np.nan], "type": pd.Categorical(["a", None], ["b", "a"])})
     other = pd.DataFrame({"age": [2.0, 3.0], "type": pd.Categorical(["z", "b"], ["z", "b"])})
-    design = coded(schema, real, other)
+    design = code_levels(schema, real, other)
     assert design.levels == ((), ("b", "a", "z"))
     assert design.nominal.tolist() == [False, True]
     assert np.array_equal(design.matrices[0], [[1, 1], [np.nan, np.nan]], equal_nan=True)
     assert np.array_equal(design.matrices[1], [[2, 2], [3, 0]])
-    names, table = indicators(design, 1)
+    names, table = make_indicators(design, 1)
     assert names == ["age", "type=b", "type=a", "type=z"]
     assert np.array_equal(table, [[2, 0, 0, 1], [3, 1, 0, 0]])
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from haemosynth.stats.bayesian_hazards import Posterior, Prior, laplace, normal_overlap, nuts, predicted_survival
+from haemosynth.stats.bayesian_hazards import Posterior, Prior, laplace, normal_overlap, nuts, predict_survival
 from haemosynth.stats.cox import fit_cox, kaplan_meier
 
 TRUTH = np.array([0.5, -0.3, 0.0, 0.2])
@@ -135,7 +135,7 @@ def test_predicted_survival_follows_kaplan_meier():
     prior = prior_of(time, event)
     found = laplace(design, time, event, prior)
     grid = np.linspace(1, 60, 30)
-    predicted = predicted_survival(found, design, prior, grid, found.draws(100, np.random.default_rng(0)))
+    predicted = predict_survival(found, design, prior, grid, found.draws(100, np.random.default_rng(0)))
     assert (np.diff(predicted, axis=1) < 0).all()
     assert np.abs(predicted.mean(axis=0) - kaplan_meier(time, event).at(grid)).max() < 0.05
 
@@ -144,7 +144,7 @@ def test_predicted_survival_without_effects_is_exponential():
     prior = Prior(np.array([10.0]), -3.0)
     grid = np.array([2.0, 30.0])
     certain = Posterior(np.array([0.0, np.log(0.1), np.log(0.02)]), np.eye(3), 1)
-    found = predicted_survival(certain, np.ones((3, 1)), prior, grid, certain.mean[None, :])
+    found = predict_survival(certain, np.ones((3, 1)), prior, grid, certain.mean[None, :])
     np.testing.assert_allclose(found, [[np.exp(-0.2), np.exp(-1 - 0.4)]])
 
 

@@ -9,9 +9,9 @@ from haemosynth.stats.competing_risks import (
     EVENT,
     Course,
     aalen_johansen,
+    find_states,
     incidence_distance,
     state_shares,
-    states_at,
 )
 from haemosynth.stats.cox import kaplan_meier
 
@@ -84,7 +84,7 @@ def test_transitions_count_events_and_time_at_risk():
 
 def test_states_without_censoring_are_counted():
     found = [course([2, 9, 5, 8], [1, 1, 1, 0], [9, 9, 30, 8], [1, 1, 1, 1])]
-    code, weight = states_at(found, 8.5)
+    code, weight = find_states(found, 8.5)
     assert list(code) == [1, 0, 1, 2]  # relapsed, untouched, relapsed, dead without
     np.testing.assert_allclose(weight, 1)
     np.testing.assert_allclose(state_shares(code, weight, 4), [0.25, 0.5, 0.25, 0])
@@ -94,10 +94,10 @@ def test_weights_undo_censoring():
     rng = np.random.default_rng(3)
     n = 40_000
     relapse, death, end = rng.exponential(20, n), rng.exponential(25, n), rng.uniform(5, 60, n)
-    truth, _ = states_at([course(np.minimum(relapse, death), relapse < death, death, np.ones(n))], 24.0)
+    truth, _ = find_states([course(np.minimum(relapse, death), relapse < death, death, np.ones(n))], 24.0)
     last = np.minimum(death, end)
     seen = course(np.minimum(relapse, last), relapse < last, last, death <= end)
-    code, weight = states_at([seen], 24.0)
+    code, weight = find_states([seen], 24.0)
     complete = np.bincount(truth, minlength=4) / n
     np.testing.assert_allclose(state_shares(code, weight, 4), complete, atol=0.01)
     naive = state_shares(code, np.ones(n), 4)

@@ -13,10 +13,10 @@ from haemosynth.stats.contingency_tables import (
     chao_shen,
     count_distance,
     design_cells,
+    find_strongest,
     fit_coding,
     miller_madow,
     plug_in,
-    strongest,
 )
 
 SETTINGS = {"bins": 3, "pairs": 10, "block_columns": 4, "block_events": 6}
@@ -97,7 +97,7 @@ def test_the_strongest_sets_are_strongest_and_no_column_is_in_more_than_five():
     coding = fit_coding(cohort, 3)
     association = np.random.default_rng(0).random((len(coding.columns),) * 2)
     association = np.triu(association, 1) + np.triu(association, 1).T
-    pairs = strongest(association, coding, 2, 10)
+    pairs = find_strongest(association, coding, 2, 10)
     assert len(pairs) == 30
     modalities = pd.Series([coding.modality(pair) for pair in pairs])
     assert (modalities.value_counts() == 10).all()

@@ -7,8 +7,15 @@ from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import new_figure
 from haemosynth.stats.competing_risks import DEATH, EVENT, aalen_johansen
 from haemosynth.stats.cox import concordance, kaplan_meier, log_rank
-from haemosynth.stats.curves import draw_at_risk, draw_curves, incidence_curve, numbers_at_risk, survival_curve, told_p
-from haemosynth.stats.estimates import c_index, estimated_incidence, estimated_survival, log_rank_p, restricted_mean
+from haemosynth.stats.curves import (
+    draw_at_risk,
+    draw_curves,
+    format_p,
+    incidence_curve,
+    numbers_at_risk,
+    survival_curve,
+)
+from haemosynth.stats.estimates import c_index, estimate_incidence, estimate_survival, log_rank_p, restricted_mean
 
 
 @pytest.fixture(scope="module", params=["distinct", "tied"])
@@ -21,7 +28,7 @@ def patients(request):
 
 def test_survival_and_restricted_means_are_those_of_resamples(patients):
     time, event = patients[0], (patients[1] == EVENT).astype(float)
-    slow, fast = estimated_survival(time, event), kaplan_meier(time, event)
+    slow, fast = estimate_survival(time, event), kaplan_meier(time, event)
     for part in ("times", "survival", "at_risk", "events"):
         np.testing.assert_allclose(getattr(slow, part), getattr(fast, part), atol=1e-12)
     horizons = [0.5, 12.0, 30.0, 1000.0]
@@ -40,7 +47,7 @@ def test_a_band_holds_the_curve_and_is_that_of_greenwood(patients):
 def test_incidence_of_tied_causes_is_exact_and_draws_no_random_number(patients):
     time, state = patients
     before = np.random.get_state()[1].copy()  # noqa: NPY002 - of the library that is asked
-    slow, fast = estimated_incidence(time, state), aalen_johansen(time, state)
+    slow, fast = estimate_incidence(time, state), aalen_johansen(time, state)
     np.testing.assert_allclose(slow.incidence, fast.incidence, atol=1e-12)
     np.testing.assert_array_equal(slow.at_risk, fast.at_risk)
     for cause in (EVENT, DEATH):
@@ -120,8 +127,8 @@ def test_groups_of_one_survival_are_told_apart_as_often_as_chance_has_it():
     same = [log_rank_p([(rng.exponential(1, 40), np.ones(40)) for _ in range(3)]) for _ in range(100)]
     assert np.mean(np.array(same) < 0.05) < 0.13
     assert log_rank_p([(rng.exponential(mean, 80), np.ones(80)) for mean in (1, 2, 4)]) < 1e-4
-    assert told_p(0.00001) == "p < 0.001"
-    assert told_p(0.0312) == "p = 0.031"
+    assert format_p(0.00001) == "p < 0.001"
+    assert format_p(0.0312) == "p = 0.031"
 
 
 def test_the_c_index_is_that_of_resamples(patients):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from fixtures_small import small_cohort
 
-from haemosynth.stats.learners import fit_logistic, stratified_parts
+from haemosynth.stats.learners import divide_stratified, fit_logistic
 from haemosynth.stats.ranking import weighted_auc
 from haemosynth.validate.stages import outcomes
-from haemosynth.validate.stages.outcomes import Outcome, questions
+from haemosynth.validate.stages.outcomes import Outcome, list_questions
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def weighted():
 
 @pytest.fixture(scope="module")
 def asked():
-    return questions(small_cohort(500, 3), outcomes.DEFAULTS)
+    return list_questions(small_cohort(500, 3), outcomes.DEFAULTS)
 
 
 def test_logistic_regression_is_that_of_scikit_learn(weighted):
@@ -53,7 +53,7 @@ def test_area_under_the_curve_is_that_of_scikit_learn(weighted):
 
 def test_parts_hold_equal_numbers_of_either_answer(weighted):
     _, answer, weight = weighted
-    part = stratified_parts(answer, weight, np.random.default_rng(0), 4)
+    part = divide_stratified(answer, weight, np.random.default_rng(0), 4)
     counts = np.array([[(answer[part == i] == value).sum() for value in (0, 1)] for i in range(4)])
     assert (np.ptp(counts, axis=0) <= 1).all()
 
@@ -98,7 +98,7 @@ def test_noise_is_no_outcome():
         transplant=train.clinical["transplant"].array[rng.permutation(len(train))],
         ECOG=train.clinical["ECOG"].array[rng.permutation(len(train))],
     )
-    found = questions(replace(train, clinical=noise), outcomes.DEFAULTS).outcomes
+    found = list_questions(replace(train, clinical=noise), outcomes.DEFAULTS).outcomes
     assert not {"transplant", "ECOG"} & {outcome.column for outcome in found}
-    before = questions(train, outcomes.DEFAULTS).outcomes
+    before = list_questions(train, outcomes.DEFAULTS).outcomes
     assert {"transplant", "ECOG"} <= {outcome.column for outcome in before}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from haemosynth.stats.distributions import total_variation
-from haemosynth.stats.partitions import adjusted_rand, matched
+from haemosynth.stats.partitions import adjusted_rand, match_clusters
 
 
 def test_names_of_parts_do_not_matter_and_shuffled_partitions_agree_by_chance():
@@ -31,7 +31,7 @@ def test_a_single_part_agrees_with_nothing():
 
 
 def test_matching_maximises_the_sum():
-    rows, columns = matched(np.array([[0.9, 0.8], [0.85, 0.1], [0.2, 0.0]]))
+    rows, columns = match_clusters(np.array([[0.9, 0.8], [0.85, 0.1], [0.2, 0.0]]))
     assert dict(zip(rows, columns, strict=True)) == {0: 1, 1: 0}
 
 

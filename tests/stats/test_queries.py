@@ -13,15 +13,15 @@ from haemosynth.stats.queries import (
     Effect,
     Query,
     answer_by_elimination,
-    averaged_edges,
-    averaged_tables,
-    bif_text,
+    average_edges,
+    average_tables,
     conditional_probabilities,
-    effect_network,
+    find_known_parents,
+    format_bif,
     intervene,
     joint_probability,
-    known_parents,
-    legal_names,
+    make_effect_network,
+    make_legal_names,
     risk_difference,
 )
 
@@ -135,7 +135,7 @@ NAMED = network(np.zeros((3, 3)), [np.ones((1, 3)) / 3, np.ones((1, 2)) / 2, np.
 
 def test_an_adjusted_effect_is_the_planted_one_and_the_crude_one_is_not():
     codes, truth = confounded(40_000), -0.1
-    adjusted, crude = (effect_network(NAMED, codes, Effect(1, 1, 0, held, 1.0), 2) for held in ((0,), ()))
+    adjusted, crude = (make_effect_network(NAMED, codes, Effect(1, 1, 0, held, 1.0), 2) for held in ((0,), ()))
     share = SHARES @ TREATED
     apparent = SHARES * TREATED @ RISK[:, 1] / share - SHARES * (1 - TREATED) @ RISK[:, 0] / (1 - share)
     assert apparent > 0.2
@@ -158,9 +158,9 @@ def test_an_adjusted_effect_misses_no_patient_it_can_use():
     holed[0, rng.random(codes.shape[1]) < 0.2] = -1
     effect = Effect(1, 1, 0, (0,), 1.0)
     weights = np.where(seen, 1 / known, 0.0)
-    weighted = risk_difference(effect_network(NAMED, holed, effect, 2, weights), 1, 0)
+    weighted = risk_difference(make_effect_network(NAMED, holed, effect, 2, weights), 1, 0)
     assert weighted == pytest.approx(-0.1, abs=0.025)
-    unweighted = effect_network(NAMED, holed, effect, 2)
+    unweighted = make_effect_network(NAMED, holed, effect, 2)
     assert unweighted.tables[2][0, 1] > RISK[0, 0] + 0.05
 
 
@@ -171,14 +171,14 @@ def test_an_effect_of_several_levels_and_parents_is_that_of_pgmpy(seed):
     codes = np.stack([rng.integers(0, own, 300) for own in levels])
     codes[:, rng.random(300) < 0.1] = -1
     named = network(np.zeros((4, 4)), [np.ones((1, own)) / own for own in levels])
-    found = effect_network(named, codes, Effect(2, 3, 1, (0, 1), 1.0), 3)
+    found = make_effect_network(named, codes, Effect(2, 3, 1, (0, 1), 1.0), 3)
     assert found.names == ("v0", "v1", "v2", "v3")
     assert intervene(found, 3, 1) == pytest.approx(risk_difference(found, 3, 1), abs=1e-10)
 
 
 def test_patients_in_whom_nothing_is_known_leave_no_effect():
     codes = np.full((3, 20), -1)
-    assert risk_difference(effect_network(NAMED, codes, Effect(1, 1, 0, (0,), 1.0), 2), 1, 0) == 0
+    assert risk_difference(make_effect_network(NAMED, codes, Effect(1, 1, 0, (0,), 1.0), 2), 1, 0) == 0
 
 
 def small_networks(size=4):
@@ -207,7 +207,7 @@ def test_parents_are_known_where_all_networks_that_may_stand_have_the_same():
         allowed = (allowed | edges) & ~np.eye(4, dtype=bool)
         members = [other for other in classes[equivalence_class(edges).tobytes()] if not (other & ~allowed).any()]
         same = [all((other[:, i] == edges[:, i]).all() for other in members) for i in range(4)]
-        assert known_parents(edges, allowed).tolist() == same
+        assert find_known_parents(edges, allowed).tolist() == same
         several += len(members) > 1
     assert several > 50
 
@@ -217,9 +217,9 @@ def test_what_is_only_linked_within_a_tier_has_no_known_parents():
     edges[0, 1] = edges[1, 2] = True  # a - b within a tier, c behind
     tiers = np.array([0, 0, 1])
     allowed = (tiers[:, None] <= tiers) & ~np.eye(3, dtype=bool)
-    assert known_parents(edges, allowed).tolist() == [False, False, True]
+    assert find_known_parents(edges, allowed).tolist() == [False, False, True]
     first = np.array([0, 1, 2])
-    assert known_parents(edges, (first[:, None] <= first) & ~np.eye(3, dtype=bool)).all()
+    assert find_known_parents(edges, (first[:, None] <= first) & ~np.eye(3, dtype=bool)).all()
 
 
 def test_an_averaged_network_takes_the_strongest_pairs_and_closes_no_cycle():
@@ -228,24 +228,24 @@ def test_an_averaged_network_takes_the_strongest_pairs_and_closes_no_cycle():
     strength[1, 2] = 0.8
     strength[2, 0], strength[0, 2] = 0.5, 0.1  # the weakest: 2 -> 0 would close a cycle
     strength[2, 3] = 0.5  # not above the threshold
-    edges = averaged_edges(strength, 0.5)
+    edges = average_edges(strength, 0.5)
     assert np.argwhere(edges).tolist() == [[0, 1], [0, 2], [1, 2]]
     # Where the other direction was never found, the pair is left out.
     strength[0, 2] = 0
     strength[2, 0] = 0.6
-    assert np.argwhere(averaged_edges(strength, 0.5)).tolist() == [[0, 1], [1, 2]]
+    assert np.argwhere(average_edges(strength, 0.5)).tolist() == [[0, 1], [1, 2]]
 
 
 def test_an_averaged_network_keeps_to_the_most_parents():
     strength = np.zeros((5, 5))
     strength[:4, 4] = [0.6, 0.9, 0.7, 0.8]
-    assert np.argwhere(averaged_edges(strength, 0.5, 2)).tolist() == [[1, 4], [3, 4]]
+    assert np.argwhere(average_edges(strength, 0.5, 2)).tolist() == [[1, 4], [3, 4]]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_averaged_network_has_a_cycle(seed):
     strength = np.random.default_rng(seed).random((8, 8)) / 2
-    edges = averaged_edges(strength, 0.3, 8)
+    edges = average_edges(strength, 0.3, 8)
     assert edges.sum() > 10
     assert np.trace(np.linalg.matrix_power(np.eye(8) + edges, 8)) == 8
 
@@ -253,11 +253,11 @@ def test_no_averaged_network_has_a_cycle(seed):
 def test_averaged_tables_are_those_of_a_single_completion_and_lie_between_two():
     codes = confounded(200).astype(np.uint8)
     levels, edges = np.array([3, 2, 2]), np.triu(np.ones((3, 3), bool), 1)
-    alone = averaged_tables(codes[None], levels, edges)
+    alone = average_tables(codes[None], levels, edges)
     for one, other in zip(alone, fit_tables(codes, levels, edges), strict=True):
         assert (one == other).all()
     second = confounded(200, 1).astype(np.uint8)
-    both = averaged_tables(np.stack([codes, second]), levels, edges)
+    both = average_tables(np.stack([codes, second]), levels, edges)
     for mean, one, other in zip(both, alone, fit_tables(second, levels, edges), strict=True):
         assert mean == pytest.approx((one + other) / 2)
         assert mean.sum(axis=1) == pytest.approx(1)
@@ -267,12 +267,12 @@ NAMES = ["t(4;14)", "t(4,14)", "table", "5q", "β2", "NRAS", "nras", "a // b", '
 
 
 def test_legal_names_are_identifiers_and_stay_apart():
-    found = legal_names(NAMES)
+    found = make_legal_names(NAMES)
     assert all(word.isascii() and word.isidentifier() and word[0].isalpha() for word in found)
     assert len({word.lower() for word in found}) == len(NAMES)
     assert found[0] == "t_4_14"
     assert found[5] == "NRAS"
-    assert legal_names(found) == found
+    assert make_legal_names(found) == found
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -282,23 +282,23 @@ def test_a_written_network_is_read_back_as_it_was(seed):
     found = random_network(seed)
     states = tuple(("below 3.5", "3.5 to 5, or so", "above 5", "un*/known")[: len(own)] for own in found.states)
     found = Network(tuple(NAMES[:7]), states, found.edges, found.tables)
-    text = bif_text(found, ["Made of nobody."])
-    assert text == bif_text(found, ["Made of nobody."])
+    text = format_bif(found, ["Made of nobody."])
+    assert text == format_bif(found, ["Made of nobody."])
     assert text.startswith("// Made of nobody.\n// t_4_14 = t(4;14); below_3_5 = below 3.5;")
     model = BIFReader(string=text).get_model()
     assert model.check_model()
-    names = legal_names(found.names)
+    names = make_legal_names(found.names)
     assert set(model.nodes) == set(names)
     assert set(model.edges) == {(names[i], names[j]) for i, j in np.argwhere(found.edges)}
     for name, own, plain in zip(names, found.states, as_pgmpy(found).get_cpds(), strict=True):
         cpd = model.get_cpds(name)
-        assert tuple(cpd.state_names[name]) == legal_names(own)
+        assert tuple(cpd.state_names[name]) == make_legal_names(own)
         order = [names[found.names.index(parent)] for parent in plain.variables]
         assert cpd.variables == order
         assert cpd.values == pytest.approx(plain.values, abs=10.0**-DIGITS)
 
 
 def test_names_that_are_legal_need_no_comment_and_an_empty_network_is_written():
-    assert not bif_text(chain(0.3, (0.1, 0.6), (0.2, 0.9))).startswith("//")
+    assert not format_bif(chain(0.3, (0.1, 0.6), (0.2, 0.9))).startswith("//")
     nothing = Network((), (), np.zeros((0, 0), bool), ())
-    assert bif_text(nothing, ["too few"]) == "// too few\nnetwork unknown {\n}\n"
+    assert format_bif(nothing, ["too few"]) == "// too few\nnetwork unknown {\n}\n"

@@ -109,7 +109,7 @@ def test_a_recipe_takes_the_first_method_of_a_modality_that_it_does_not_name_unl
     assert set(config["generators"]["private"]) == {"clinical", "genomic"}
     assert "shadow" not in config["stages"]
     of_quotas = {"balance", "fairness", "enlarged_classes"}
-    assert set(config["stages"]) == set(STAGES) - {"shadow"} - of_quotas
+    assert set(config["stages"]) == set(STAGES) - {"shadow", "image_translation"} - of_quotas
     balanced = study({"balance": {"sex": "even"}})
     fill_in(balanced)
     assert set(balanced["stages"]) == set(STAGES) - {"shadow"}

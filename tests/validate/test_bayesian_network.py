@@ -17,7 +17,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.core.schema import Column, Schema
 from haemosynth.core.streams import stream
 from haemosynth.stats.networks import as_pgmpy
-from haemosynth.stats.queries import conditional_probabilities, joint_probability, legal_names
+from haemosynth.stats.queries import conditional_probabilities, joint_probability, make_legal_names
 from haemosynth.validate.resampling import evaluate, prepared
 from haemosynth.validate.stage import Comparison
 from haemosynth.validate.stages import bayesian_network as stage
@@ -285,7 +285,7 @@ def test_written_answers_are_those_of_the_metrics_and_the_networks_are_read_back
         query = VariableElimination(BIFReader(file).get_model()).query
         for row in table[(table["kind"] == "query") & table["given"].str.contains(" = present")].itertuples():
             (target, state), (given, known) = (text.split(" = ") for text in (row.asked, row.given))
-            (target,), (given,) = legal_names([target]), legal_names([given])
+            (target,), (given,) = make_legal_names([target]), make_legal_names([given])
             found = query([target], {given: known}, show_progress=False).get_value(**{target: state})
             assert found == pytest.approx(getattr(row, column), abs=1e-6)
     again = written(comparison, tmp_path / "b")

@@ -39,18 +39,18 @@ def test_silhouettes_are_those_of_scikit_learn():
 
     rng = np.random.default_rng(0)
     points, labels = rng.normal(size=(60, 3)), np.append(rng.integers(0, 4, 59), 7)
-    found = clustering.silhouettes(clustering.distances(points), labels)
+    found = clustering.compute_silhouettes(clustering.distances(points), labels)
     assert found == pytest.approx(silhouette_samples(points, labels))
-    assert (clustering.silhouettes(clustering.distances(points), np.zeros(60, dtype=int)) == 0).all()
+    assert (clustering.compute_silhouettes(clustering.distances(points), np.zeros(60, dtype=int)) == 0).all()
     same = np.zeros((6, 2))
-    assert (clustering.silhouettes(clustering.distances(same), np.array([0, 0, 0, 1, 1, 1])) == 0).all()
+    assert (clustering.compute_silhouettes(clustering.distances(same), np.array([0, 0, 0, 1, 1, 1])) == 0).all()
 
 
 def test_the_centres_are_a_minimum_of_kmeans(comparison):
     """Lloyd's condition: every centre is the mean of the patients nearest to it."""
     points = comparison.prepared.points(comparison.train)
     for centres in comparison.prepared.centres.values():
-        nearest = clustering.nearest_centre(points, centres)
+        nearest = clustering.find_nearest_centre(points, centres)
         means = np.stack([points[nearest == k].mean(axis=0) for k in range(len(centres))])
         assert centres == pytest.approx(means, abs=1e-2)
 
@@ -96,7 +96,7 @@ def test_real_patients_unseen_in_training_are_better_than_shuffled_ones(comparis
 def test_a_dropped_cluster_is_caught_by_the_sizes(comparison):
     embedding = comparison.prepared
     largest = {
-        k: clustering.nearest_centre(embedding.points(comparison.train), c) for k, c in embedding.centres.items()
+        k: clustering.find_nearest_centre(embedding.points(comparison.train), c) for k, c in embedding.centres.items()
     }
     without = comparison.train.take(np.flatnonzero(largest[4] != np.bincount(largest[4]).argmin()))
     real, found = measured(comparison), measured(comparison, without)

@@ -103,12 +103,12 @@ def test_an_outcome_that_the_candidate_lost_teaches_nothing(comparison):
 
 
 def test_subgroups_are_fixed_by_training_patients_and_apart(comparison):
-    groups = stage.subgroups(comparison.train, None)
+    groups = stage.find_subgroups(comparison.train, None)
     assert {"sex=Female", "sex=Male", "ISS=III"} <= {group.name for group in groups}
     ages = [group.members(comparison.real) for group in groups if group.column == "age"]
     assert len(ages) == 3
     assert (np.sum(ages, axis=0) == 1).all()
-    assert {group.column for group in stage.subgroups(comparison.train, ["sex"])} == {"sex"}
+    assert {group.column for group in stage.find_subgroups(comparison.train, ["sex"])} == {"sex"}
 
 
 def test_metrics_stay_within_bounds(comparison, real):

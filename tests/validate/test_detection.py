@@ -64,7 +64,7 @@ def test_folds_are_disjoint_complete_and_even():
 
 
 def test_a_linear_design_has_no_missing_value_and_unit_spread(comparison):
-    found, _ = detection.tables(comparison)
+    found, _ = detection.make_tables(comparison)
     for _, matrix, nominal in found.values():
         design = detection.expanded(matrix, nominal)
         assert np.isfinite(design).all()

@@ -43,6 +43,6 @@ def test_rare_categories_of_one_to_four_real_patients_are_not_named(comparison):
     module, comparison, values = ready("coverage", comparison, 0)
     real = comparison.real.take(np.arange(150))
     shown = module.figure(replace(comparison, real=real), values, module.DEFAULTS, "candidate").axes[2]
-    hidden = [row[0] for row in module.rare_categories(replace(comparison, real=real), 0.05) if row[2] < 5]
+    hidden = [row[0] for row in module.find_rare_categories(replace(comparison, real=real), 0.05) if row[2] < 5]
     assert hidden
     assert not {label.get_text() for label in shown.get_yticklabels()} & set(hidden)

@@ -62,9 +62,9 @@ def test_a_shuffled_feature_is_named(comparison):
 def test_reversed_effects_have_the_same_importance_but_disagree():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(50, 6)) * np.arange(1, 7)
-    found = stage.agreement(values, -values, 3)
+    found = stage.measure_agreement(values, -values, 3)
     assert found == {"attribution_agreement": pytest.approx(-1), "importance_correlation": 1, "top_overlap": 1}
-    assert stage.agreement(values, np.zeros_like(values), 3)["attribution_agreement"] == 0
+    assert stage.measure_agreement(values, np.zeros_like(values), 3)["attribution_agreement"] == 0
 
 
 def test_shapley_values_are_exact():
@@ -86,7 +86,7 @@ def test_shapley_values_are_exact():
 
 
 def test_features_gather_the_levels_of_a_column_and_leave_the_outcome_out(comparison):
-    names, found = stage.attributions(comparison, comparison.prepared, stage.DEFAULTS)
+    names, found = stage.compute_attributions(comparison, comparison.prepared, stage.DEFAULTS)
     assert len(set(names)) == len(names)
     assert "ECOG" in names
     for outcome in comparison.prepared.outcomes:

@@ -11,7 +11,7 @@ from fixtures_candidates import compared
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.schema import Column, Schema
 from haemosynth.core.streams import stream
-from haemosynth.validate.resampling import evaluate, prepared, stage_settings
+from haemosynth.validate.resampling import evaluate, prepared, read_stage_settings
 from haemosynth.validate.stage import JOINT, PRIVACY, Comparison, Metric, Value
 
 
@@ -247,4 +247,4 @@ def test_what_is_learned_once_is_learned_from_the_bounded_comparison():
     learning = SimpleNamespace(METRICS=(metric(),), DEFAULTS={}, measure=difference, figure=None, prepare=prepare)
     assert prepared(learning, comparison(), {"patients": 70}, streams).prepared == 70
     assert prepared(learning, comparison(), {}, streams).prepared == 400
-    assert stage_settings(learning, {"patients": 70}, "learning")["patients"] == 70
+    assert read_stage_settings(learning, {"patients": 70}, "learning")["patients"] == 70

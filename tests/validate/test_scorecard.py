@@ -42,8 +42,8 @@ def job(generator, seed, values, noise=0.01, shared=0.0, stage="survival", targe
 
 def tables(*jobs):
     return (
-        cards.metrics_table({key: values for key, values, _ in jobs}),
-        cards.replicates_table({key: replicates for key, _, replicates in jobs}),
+        cards.make_metrics_table({key: values for key, values, _ in jobs}),
+        cards.make_replicates_table({key: replicates for key, _, replicates in jobs}),
     )
 
 
@@ -63,7 +63,7 @@ def row(table, generator="default", **where):
 
 
 def test_the_ceiling_is_one_and_the_floor_zero():
-    card = cards.scorecard(cards.scores(*study(0.3), COMPARE))
+    card = cards.make_scorecard(cards.compute_scores(*study(0.3), COMPARE))
     for generator, relative in (("real", 1), ("independent", 0)):
         assert tuple(row(card, generator)[["relative", "low", "high"]]) == pytest.approx((relative,) * 3)
     found = row(card)
@@ -75,8 +75,10 @@ def test_the_ceiling_is_one_and_the_floor_zero():
 
 
 def test_errors_and_agreements_read_the_same_way():
-    error = row(cards.scorecard(cards.scores(*study(0.3), COMPARE)))
-    agreement = row(cards.scorecard(cards.scores(*study(0.7, real=0.9, floor=0.1, metric="agreement"), COMPARE)))
+    error = row(cards.make_scorecard(cards.compute_scores(*study(0.3), COMPARE)))
+    agreement = row(
+        cards.make_scorecard(cards.compute_scores(*study(0.7, real=0.9, floor=0.1, metric="agreement"), COMPARE))
+    )
     assert agreement["relative"] == pytest.approx(error["relative"])
     assert agreement["value"] == pytest.approx(0.7)
 
@@ -85,7 +87,7 @@ def test_a_target_is_missed_on_either_side():
     def card(value):
         levels = {"fresh": 0.5, "real": 1.0, "default": value}
         jobs = [job(name, 1, {"auc": level}, stage="disclosure") for name, level in levels.items()]
-        return row(cards.scorecard(cards.scores(*tables(*jobs), ["real", "default"])))
+        return row(cards.make_scorecard(cards.compute_scores(*tables(*jobs), ["real", "default"])))
 
     assert card(0.6)["relative"] == pytest.approx(0.8)
     assert card(0.4)["relative"] == pytest.approx(0.8)
@@ -94,15 +96,15 @@ def test_a_target_is_missed_on_either_side():
 
 @pytest.mark.parametrize(("real", "floor"), [(0.5, 0.5), (0.5, 0.505), (0.9, 0.1)])
 def test_no_signal_where_the_references_cannot_be_told_apart_or_stand_upside_down(real, floor):
-    found = row(cards.scorecard(cards.scores(*study(0.3, real, floor), COMPARE)))
+    found = row(cards.make_scorecard(cards.compute_scores(*study(0.3, real, floor), COMPARE)))
     assert found["status"] == "no_signal"
     assert np.isnan(found["relative"])
     assert found["value"] == pytest.approx(0.3)
 
 
 def test_noise_that_all_generators_share_cancels():
-    alone = row(cards.scorecard(cards.scores(*study(0.3, noise=0.02), COMPARE)))
-    shared = row(cards.scorecard(cards.scores(*study(0.3, noise=0.02, shared=0.2), COMPARE)))
+    alone = row(cards.make_scorecard(cards.compute_scores(*study(0.3, noise=0.02), COMPARE)))
+    shared = row(cards.make_scorecard(cards.compute_scores(*study(0.3, noise=0.02, shared=0.2), COMPARE)))
     assert shared["high"] - shared["low"] == pytest.approx(alone["high"] - alone["low"], rel=0.05)
 
 
@@ -114,8 +116,8 @@ def test_between_seed_variance_widens_the_interval():
         for name, value in {"real": 0.1, "independent": 0.9, "default": None}.items()
     ]
     varied, same = (
-        row(cards.scorecard(cards.scores(*tables(*jobs), COMPARE))),
-        row(cards.scorecard(cards.scores(*study(0.3), COMPARE))),
+        row(cards.make_scorecard(cards.compute_scores(*tables(*jobs), COMPARE))),
+        row(cards.make_scorecard(cards.compute_scores(*study(0.3), COMPARE))),
     )
     assert varied["relative"] == pytest.approx(same["relative"])
     assert varied["high"] - varied["low"] > 2 * (same["high"] - same["low"])
@@ -126,14 +128,16 @@ def test_descriptive_metrics_and_single_targets_are_not_scored():
     jobs = [job(name, 1, {"error": v, "described": v}, targets=("all", "age")) for name, v in levels.items()]
     metrics, replicates = tables(*jobs)
     assert set(metrics["target"]) == {"all", "age"}
-    assert list(cards.scorecard(cards.scores(metrics, replicates, COMPARE))["metric"].unique()) == ["error"]
+    assert list(cards.make_scorecard(cards.compute_scores(metrics, replicates, COMPARE))["metric"].unique()) == [
+        "error"
+    ]
 
 
 def test_what_has_no_value_or_no_reference_is_not_applicable():
-    found = row(cards.scorecard(cards.scores(*study(np.nan), COMPARE)))
+    found = row(cards.make_scorecard(cards.compute_scores(*study(np.nan), COMPARE)))
     assert found["status"] == "not_applicable"
     without = tables(job("real", 1, {"error": 0.1}), job("default", 1, {"error": 0.3}))
-    found = row(cards.scorecard(cards.scores(*without, COMPARE)))
+    found = row(cards.make_scorecard(cards.compute_scores(*without, COMPARE)))
     assert found["status"] == "not_applicable"
     assert np.isnan(found["floor"])
 
@@ -144,7 +148,7 @@ def test_a_seed_without_a_value_is_left_out_for_all():
         for seed in (1, 2)
         for name, value in {"real": 0.1, "independent": 0.9, "default": 0.3}.items()
     ]
-    assert row(cards.scorecard(cards.scores(*tables(*jobs), COMPARE)))["seeds"] == 1
+    assert row(cards.make_scorecard(cards.compute_scores(*tables(*jobs), COMPARE)))["seeds"] == 1
 
 
 def test_the_metrics_table_has_one_row_per_metric_target_and_job():
@@ -163,13 +167,13 @@ def test_composites_lie_between_zero_and_one_and_name_their_parts():
             "real": (0.1, 0.9), "independent": (0.9, 0.1), "default": (0.5, 0.95), "worse": (5.0, 0.1),
         }.items()
     ]  # fmt: skip
-    table = cards.composites(cards.scores(*tables(*jobs), [*COMPARE, "worse"]))
+    table = cards.compute_composites(cards.compute_scores(*tables(*jobs), [*COMPARE, "worse"]))
     assert row(table, "real")["relative"] == pytest.approx(1)
     assert row(table, "independent")["relative"] == pytest.approx(0)
     assert row(table, "worse")["relative"] == pytest.approx(0, abs=0.01)
     assert row(table)["relative"] == pytest.approx((0.5 + 1) / 2)  # above the ceiling counts as the ceiling
     assert row(table)["parts"] == "survival (2)"
-    stages = cards.stage_scores(cards.scores(*tables(*jobs), [*COMPARE, "worse"]))
+    stages = cards.compute_stage_scores(cards.compute_scores(*tables(*jobs), [*COMPARE, "worse"]))
     assert row(stages)["relative"] == row(table)["relative"]  # of one stage
     assert (row(stages)["stage"], row(stages)["metrics"]) == ("survival", 2)
     assert ((table["low"] <= table["relative"]) & (table["relative"] <= table["high"])).all()
@@ -219,20 +223,20 @@ def test_tables_that_were_written_and_read_give_the_same_scorecard(tmp_path):
         read.append(
             (key, *(read_table(tmp_path / f"{key.generator}.{end}") for end in ("values.tsv", "replicates.parquet")))
         )
-    before, after = (cards.scorecard(cards.scores(*tables(*parts), COMPARE)) for parts in (jobs, read))
+    before, after = (cards.make_scorecard(cards.compute_scores(*tables(*parts), COMPARE)) for parts in (jobs, read))
     pd.testing.assert_frame_equal(before, after)
     assert set(tables(*read)[0]["reason"]) == {"", "why"}
 
 
 def test_the_scorecard_is_deterministic():
-    first, second = (cards.scorecard(cards.scores(*study(0.3), COMPARE)) for _ in range(2))
+    first, second = (cards.make_scorecard(cards.compute_scores(*study(0.3), COMPARE)) for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
 
 
 def test_the_dictionary_declares_every_metric_of_a_stage(monkeypatch):
     monkeypatch.undo()
     stages = ("survival", "distance", "disclosure")
-    table = cards.dictionary(stages)
+    table = cards.make_dictionary(stages)
     assert set(table["stage"]) == set(stages)
     assert not table.duplicated(["name", "stage"]).any()
     assert (table["formula"].str.len() > 10).all()

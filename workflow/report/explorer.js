@@ -179,16 +179,18 @@ function new_chart(into, options, data) {
   charts.push([into, chart]);
 }
 const stepped = uPlot.paths.stepped({ align: 1 });
+const legend = { live: false, markers: { dash: (u, i) => (u.series[i].dash ? "dashed" : "solid") } };
 const axis = (label, size = 44) => ({ label, size, labelSize: 18, labelGap: 0, font: "12px system-ui", labelFont: "12px system-ui" });
 function draw_survival(selected, others) {
   $("km").replaceChildren();
   for (const id of ["atrisk", "steps"]) $(id).replaceChildren();
-  $("logrank").textContent = "";
+  $("logrank").textContent = $("unshown").textContent = "";
   if (!state.endpoint) { $("km").textContent = "This cohort has no endpoint."; return; }
   const groups = groups_of(selected, others).map(g => ({ ...g, pairs: followed(g.patients) })).filter(g => g.pairs.length);
   if (!groups.length) { $("km").textContent = "No patient with known follow-up is selected."; return; }
   groups.forEach(g => { g.steps = kaplan_meier(g.pairs); });
   const real = $("real").checked ? real_curves(groups) : [];
+  if ($("real").checked && !real.length) $("unshown").textContent = "Real patients are not drawn here: by class, only without filters and from five patients on.";
   const ends = groups.map(g => g.steps[g.steps.length - 1].time);
   const times = [...new Set([0, ...groups.flatMap(g => g.steps.map(s => s.time)), ...real.flatMap(r => r.times)])].sort((a, b) => a - b);
   const along = (own, values, start, end) => {
@@ -214,7 +216,7 @@ function draw_survival(selected, others) {
     series.push({ label: `real${r.name ? ", " + r.name : ""} (n = ${r.n})`, stroke: r.colour, width: 1.5, dash: [6, 4], paths: stepped, points: { show: false } });
   });
   new_chart($("km"), {
-    scales: { x: { time: false }, y: { range: [0, 1.02] } }, bands, series, legend: { live: false },
+    scales: { x: { time: false }, y: { range: [0, 1.02] } }, bands, series, legend,
     axes: [axis("months"), axis(`without event of ${state.endpoint}`)],
   }, data);
   document.querySelectorAll("#km .band").forEach(row => row.remove());
@@ -276,7 +278,7 @@ function draw_distribution(selected) {
     const series = [{ label: own.unit || name }, line(`${named} (n = ${selected.length})`, COLOURS[0])], data = [edges, count(selected)];
     if (state.filters.length) { data.push(count(DATA.patients)); series.push(line("all synthetic", COLOURS[5], [2, 3])); }
     if (real.shares) { data.push([...real.shares, 0]); series.push(line(`real (n = ${DATA.real.n})`, "#000000", [6, 4])); }
-    new_chart(into, { scales: { x: { time: false }, y: { range: (u, low, high) => [0, high * 1.05] } }, series, legend: { live: false },
+    new_chart(into, { scales: { x: { time: false }, y: { range: (u, low, high) => [0, high * 1.05] } }, series, legend,
       axes: [axis(name + (own.unit ? ` (${own.unit})` : "")), axis("share of patients", 58)] }, data);
     return;
   }

@@ -12,11 +12,11 @@ with job(snakemake) as work:
     from haemosynth.generate.balance import at_real_prevalence, read_quotas, within_quotas
     from haemosynth.generate.pool import released_patients
     from haemosynth.modalities.cohort_files import read_cohort
-    from haemosynth.validate.resampling import evaluate, prepared, stage_settings
+    from haemosynth.validate.resampling import evaluate, prepared, read_stage_settings
     from haemosynth.validate.stage import Comparison
 
     stage = import_module(snakemake.params.stage)
-    settings = stage_settings(stage, snakemake.params.settings, snakemake.params.stage.split(".")[-1])
+    settings = read_stage_settings(stage, snakemake.params.settings, snakemake.params.stage.split(".")[-1])
     if snakemake.input.number:
         settings["released"] = released_patients(None, snakemake.input.number, 0)
 

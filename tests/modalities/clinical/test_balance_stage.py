@@ -12,7 +12,7 @@ from haemosynth.core.streams import stream
 from haemosynth.encode.baseline import baseline_design
 from haemosynth.generate.balance import balanced, enlarged, read_quotas
 from haemosynth.modalities.clinical.stages import balance
-from haemosynth.modalities.clinical.stages.enlarging import by_smote, repeated
+from haemosynth.modalities.clinical.stages.enlarging import draw_by_smote, repeat_members
 from haemosynth.validate.resampling import evaluate, prepared
 from haemosynth.validate.stage import Comparison
 
@@ -92,7 +92,7 @@ def test_a_class_that_nothing_tells_of_shows_no_gain(sides, draw):
     assert abs(numbers.loc[("auc_real", "TP53"), "value"] - 0.5) < 0.1
     for arm in balance.ARMS:
         row = numbers.loc[(f"auc_gain_{arm}", "TP53")]
-        assert balance.verdict(row["low"], row["high"]) == balance.NO_GAIN, arm
+        assert balance.describe_gain(row["low"], row["high"]) == balance.NO_GAIN, arm
 
 
 def test_a_study_without_quotas_has_nothing_to_measure(sides):
@@ -105,9 +105,9 @@ def test_the_figure_says_no_gain_where_an_interval_holds_zero(perfect):
     drawn = balance.figure(comparison, values, SETTINGS, "test")
     texts = {text.get_text() for axis in drawn.axes for text in axis.texts}
     assert texts <= {"gain", "loss", "no gain"}
-    assert balance.verdict(-0.1, 0.1) == "no gain"
-    assert balance.verdict(0.01, 0.1) == "gain"
-    assert balance.verdict(-0.2, -0.1) == "loss"
+    assert balance.describe_gain(-0.1, 0.1) == "no gain"
+    assert balance.describe_gain(0.01, 0.1) == "gain"
+    assert balance.describe_gain(-0.2, -0.1) == "loss"
 
 
 def test_a_column_that_names_the_class_is_no_covariate(perfect, sides):
@@ -124,7 +124,7 @@ def test_smote_stays_among_its_members_and_repeats_alike(sides):
     keep = np.ones(len(design.names), dtype=bool)
     table = balance._coded(train, design, keep, one.members(train).astype(float))
     members = np.flatnonzero(one.members(train))
-    made = by_smote(table, design, keep, members, 60, np.random.default_rng(1))
+    made = draw_by_smote(table, design, keep, members, 60, np.random.default_rng(1))
     own = table[members]
     assert made.shape == (60, table.shape[1])
     known = np.isfinite(own).all(axis=0)
@@ -133,7 +133,7 @@ def test_smote_stays_among_its_members_and_repeats_alike(sides):
     assert (made[:, -3] == 1).all()
     levels = [i for i, name in enumerate(design.names) if name.startswith("isotype: ")]
     assert set(made[:, levels].sum(axis=1)) <= {0.0, 1.0}  # one level at most
-    counts = pd.Series(repeated(7, 40, np.random.default_rng(0))).value_counts()
+    counts = pd.Series(repeat_members(7, 40, np.random.default_rng(0))).value_counts()
     assert counts.max() - counts.min() <= 1
 
 

@@ -11,7 +11,7 @@ from fixtures_small import small_cohort
 
 from haemosynth.core.errors import InputError
 from haemosynth.modalities.clinical.stages import bayesian_survival as stage
-from haemosynth.validate.scorecard import distance_from_best
+from haemosynth.validate.scorecard import compute_distance_from_best
 
 METRICS = {metric.name: metric for metric in stage.METRICS}
 SCORED = [name for name, metric in METRICS.items() if metric.kind != "descriptive"]
@@ -44,7 +44,7 @@ def average(comparisons, **settings):
     """The mean distance from the best value of each metric that is scored."""
     found = [measured(comparison, **settings) for comparison in comparisons]
     return {
-        name: np.mean([distance_from_best(np.array(f[name, "all"].value), METRICS[name]) for f in found])
+        name: np.mean([compute_distance_from_best(np.array(f[name, "all"].value), METRICS[name]) for f in found])
         for name in SCORED
     }
 

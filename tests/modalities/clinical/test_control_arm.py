@@ -42,7 +42,7 @@ def changed(comparison, **columns):
 def test_with_real_controls_errors_and_intervals_are_nominal(comparison, trial):
     many = SETTINGS | {"trials": 1000}
     estimates = stage.emulate(comparison, comparison.prepared, trial, many, np.random.default_rng(0))
-    found = stage.summary(estimates, np.log(many["hazard_ratio"]))
+    found = stage.summarise_trials(estimates, np.log(many["hazard_ratio"]))
     assert found["real_type_one_error"] == pytest.approx(0.05, abs=0.02)
     assert found["real_coverage"] == pytest.approx(0.95, abs=0.02)
     assert found["real_bias"] < 4 * found["real_rmse"] / np.sqrt(1000) + 0.01

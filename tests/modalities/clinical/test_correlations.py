@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from haemosynth.encode.design import coded
+from haemosynth.encode.design import code_levels
 from haemosynth.modalities.clinical.stages import correlations
 from haemosynth.stats.association import association_matrix
 from haemosynth.validate.resampling import prepared
@@ -68,9 +68,9 @@ def test_a_cohort_of_one_column_is_not_applicable(identical):
 def test_coefficients_equal_scipys(comparison):
     settings = correlations.DEFAULTS
     ready = prepared(correlations, comparison, settings, lambda *names: np.random.default_rng(0))
-    design = coded(ready.real.schema, ready.real.clinical, ready.candidate.clinical)
+    design = code_levels(ready.real.schema, ready.real.clinical, ready.candidate.clinical)
     real, candidate = (association_matrix(matrix, design.nominal) for matrix in design.matrices)
-    found = correlations.coefficients(
+    found = correlations.compute_coefficients(
         design, ready, settings["kendall_rows"], np.random.default_rng(0), (real, candidate)
     )
     names = [name for name in design.columns if name in ready.prepared]

@@ -35,7 +35,7 @@ def test_parity_and_odds_are_those_of_fairlearn(sides):
 
     comparison, settings = compared(sides)
     numbers, prepared = found(comparison, settings)
-    told, answer = fairness.outcome(comparison.real, settings)
+    told, answer = fairness.find_outcome(comparison.real, settings)
     model = prepared.models["real"].classifier
     predicted = model.probability(prepared.design.matrix(comparison.real))[told] > prepared.threshold
     sex = comparison.real.clinical["sex"].astype(str).to_numpy()[told]
@@ -88,5 +88,5 @@ def test_groups_are_found_by_name_and_unknown_ones_refused(sides):
         found(*compared(sides, groups=["race"]))
     with pytest.raises(InputError, match="COLUMN=LEVEL"):
         found(*compared(sides, outcome="nothing"))
-    labels = fairness.group_labels(comparison.real, "age", settings | {"age_bands": [50, 70]})
+    labels = fairness.label_groups(comparison.real, "age", settings | {"age_bands": [50, 70]})
     assert set(labels.dropna()) == {"below 50", "50 to 70", "70 and above"}

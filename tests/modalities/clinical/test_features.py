@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from haemosynth.modalities.clinical.stages import features
-from haemosynth.modalities.clinical.stages.features import principal_axes, sample_distances
+from haemosynth.modalities.clinical.stages.features import find_principal_axes, sample_distances
 
 COMPONENTS = (
     "component_wasserstein", "sliced_wasserstein", "energy_distance", "mmd", "spectrum_agreement", "subspace_agreement",
@@ -74,7 +74,7 @@ def test_principal_axes_equal_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     points = rng.standard_normal((50, 6)) @ rng.standard_normal((6, 6))
     reference = PCA().fit(points)
-    variances, axes = principal_axes(points)
+    variances, axes = find_principal_axes(points)
     assert variances == pytest.approx(reference.explained_variance_)
     assert np.abs(np.sum(axes.T * reference.components_, axis=1)) == pytest.approx(np.ones(6))
 
@@ -103,7 +103,7 @@ def test_the_prognostic_index_ranks_unseen_patients(comparison):
     from haemosynth.stats.cox import concordance
 
     ready = features.prepare(comparison, features.DEFAULTS, np.random.default_rng(0))
-    index = features.scores(comparison.real, ready.index)[features.PROGNOSTIC]
+    index = features.compute_scores(comparison.real, ready.index)[features.PROGNOSTIC]
     clinical = comparison.real.clinical
     assert concordance(index, clinical["OS_time"].to_numpy(), clinical["OS_event"].to_numpy()) > 0.6
 

@@ -17,7 +17,7 @@ from haemosynth.core.streams import stream
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.clinical import impute
 from haemosynth.modalities.clinical.impute import encoding as coding
-from haemosynth.modalities.clinical.impute.assess import DRAWS, assess, figure, hidden_at_random
+from haemosynth.modalities.clinical.impute.assess import DRAWS, assess, figure, hide_at_random
 from haemosynth.modalities.clinical.impute.complete import complete
 from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.study.settings import expanded, merge, source
@@ -69,7 +69,7 @@ def test_observed_entries_never_change(train, draws):
 
 
 def test_nothing_imputable_stays_missing_and_nothing_else_is_filled(train, draws):
-    names = coding.imputable(train)
+    names = coding.find_imputable(train)
     assert train.clinical[names].isna().any().any()
     for draw in draws:
         assert not draw[names].isna().any().any()
@@ -78,7 +78,7 @@ def test_nothing_imputable_stays_missing_and_nothing_else_is_filled(train, draws
 
 
 def test_imputed_values_keep_range_grain_and_levels(train, draws):
-    for name in coding.imputable(train):
+    for name in coding.find_imputable(train):
         column, missing = train.schema.columns[name], train.clinical[name].isna()
         for draw in draws:
             values = draw[name][missing]
@@ -115,7 +115,7 @@ def test_a_saved_model_imputes_the_same(algorithm, train, fitted, draws, tmp_pat
 def test_completes_patients_it_has_not_seen_even_empty_and_strange_ones(algorithm, fitted):
     others = small_cohort(n=60, seed=2)
     clinical = others.clinical.copy()
-    names = coding.imputable(others)
+    names = coding.find_imputable(others)
     clinical.iloc[0] = np.nan  # a patient of whom nothing is known
     level = next(name for name in names if not others.schema.columns[name].numeric)
     clinical[level] = clinical[level].cat.add_categories("unheard of")
@@ -130,7 +130,7 @@ def test_completes_patients_it_has_not_seen_even_empty_and_strange_ones(algorith
 def test_a_cohort_without_the_genomic_modality_is_completed_too(algorithm, fitted):
     others = small_cohort(n=60, seed=2).record()
     (draw,) = impute.load(algorithm).impute(fitted, others, 1, np.random.default_rng(0))
-    assert not draw[coding.imputable(others)].isna().any().any()
+    assert not draw[coding.find_imputable(others)].isna().any().any()
 
 
 def biased_cohort(n=500, seed=0):
@@ -208,7 +208,7 @@ def test_structural_absence_is_not_filled():
     cohort = table_of(
         columns, age=[50.0, np.nan, 60], transplant_day=[3.0, np.nan, 5], transplanted=["Yes", "No", "Yes"]
     )
-    assert coding.imputable(cohort) == ["age"]
+    assert coding.find_imputable(cohort) == ["age"]
 
 
 def test_a_column_never_seen_stays_missing_and_is_named(algorithm):
@@ -243,8 +243,8 @@ def test_hiding_keeps_its_share_and_depends_only_on_what_stays_visible():
     values = {name: rng.standard_normal(n) for name in ("age", "wbc", "platelets")}
     values["platelets"][:300] = np.nan
     cohort = table_of({name: Column("continuous") for name in values}, **values)
-    everywhere = hidden_at_random(cohort, "MCAR", np.random.default_rng(2))
-    dependent = hidden_at_random(cohort, "MAR", np.random.default_rng(2))
+    everywhere = hide_at_random(cohort, "MCAR", np.random.default_rng(2))
+    dependent = hide_at_random(cohort, "MAR", np.random.default_rng(2))
     assert sorted(everywhere) == ["age", "platelets", "wbc"]
     assert sorted(dependent) == ["platelets"]  # the columns that decide stay visible
     for mask in (everywhere, dependent):

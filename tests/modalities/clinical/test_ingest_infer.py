@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from haemosynth.core.schema import Column
-from haemosynth.modalities.clinical.ingest.infer import group, infer, ordered_levels
-from haemosynth.reading.resolution import DAY, TIME_STEPS, grain, observed
+from haemosynth.modalities.clinical.ingest.infer import find_group, infer, order_levels
+from haemosynth.reading.resolution import DAY, TIME_STEPS, find_grain, observed
 from haemosynth.reading.source import Raw
 
 
@@ -59,7 +59,7 @@ def test_kinds_and_levels(name: str, values: list[str | None], kind: str, catego
     ],
 )  # fmt: skip
 def test_groups_go_by_whole_words(name: str, expected: str) -> None:
-    assert group(name) == expected
+    assert find_group(name) == expected
 
 
 @pytest.mark.parametrize(
@@ -94,18 +94,18 @@ def test_declarations_stand_above_inference_and_are_listed() -> None:
 def test_grain_is_the_step_of_most_values() -> None:
     rng = np.random.default_rng(1)
     for step in (10.0, 5.0, 1.0, 0.5, 0.1, 0.01):
-        assert grain(pd.Series(np.rint(rng.uniform(20, 400, 500) / step) * step)) == step
-    assert grain(pd.Series(rng.normal(size=500))) is None
-    assert grain(pd.Series([50.0, 100.0, 20.0])) == 1.0  # three values do not make a step of ten
-    assert grain(pd.Series([np.nan])) is None
+        assert find_grain(pd.Series(np.rint(rng.uniform(20, 400, 500) / step) * step)) == step
+    assert find_grain(pd.Series(rng.normal(size=500))) is None
+    assert find_grain(pd.Series([50.0, 100.0, 20.0])) == 1.0  # three values do not make a step of ten
+    assert find_grain(pd.Series([np.nan])) is None
 
 
 def test_times_in_days_show_the_day_as_their_grain() -> None:
     days = np.random.default_rng(2).integers(1, 5000, 400)
     written = pd.Series([float(f"{d * 12 / 365.25:.6g}") for d in days])
-    assert grain(written, TIME_STEPS) == DAY
-    assert grain(written.round(1), TIME_STEPS) == 0.1
-    assert grain(written.round(), TIME_STEPS) == 1.0
+    assert find_grain(written, TIME_STEPS) == DAY
+    assert find_grain(written.round(1), TIME_STEPS) == 0.1
+    assert find_grain(written.round(), TIME_STEPS) == 1.0
 
 
 def test_observing_other_patients_keeps_what_is_declared() -> None:
@@ -117,6 +117,6 @@ def test_observing_other_patients_keeps_what_is_declared() -> None:
 
 
 def test_an_order_is_never_invented() -> None:
-    assert ordered_levels("COLOUR", ["red", "green", "blue"]) is None
-    assert ordered_levels("ARM", ["A1", "A2", "A3"]) is None
-    assert ordered_levels("RISK", ["Low", "High"]) is None  # two levels are binary
+    assert order_levels("COLOUR", ["red", "green", "blue"]) is None
+    assert order_levels("ARM", ["A1", "A2", "A3"]) is None
+    assert order_levels("RISK", ["Low", "High"]) is None  # two levels are binary

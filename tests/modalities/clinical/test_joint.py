@@ -50,8 +50,8 @@ def drawn(tmp_path, algorithm, patients) -> Cohort:
 def test_the_longer_table_holds_every_alteration_and_what_is_unknown():
     cohort = train()
     assert cohort.alterations is not None
-    table = joint_table.extended(cohort)
-    back = joint_table.taken_up(cohort.record(), table.clinical, cohort.schema.alterations)
+    table = joint_table.extend_table(cohort)
+    back = joint_table.take_up(cohort.record(), table.clinical, cohort.schema.alterations)
     pd.testing.assert_frame_equal(back.alterations, cohort.alterations, check_dtype=False, check_names=False)
     assert (back.sequenced == cohort.sequenced).all()
     assert not table.schema.alterations
@@ -90,7 +90,7 @@ def test_mistakes_are_told():
     with pytest.raises(InputError, match="there are no alterations"):
         joint.fit(module, cohort.record(), module.DEFAULTS, stream(1), None)
     with pytest.raises(InputError, match="joint: true"):
-        joint_table.taken_up(cohort.record(), cohort.clinical, cohort.schema.alterations)
+        joint_table.take_up(cohort.record(), cohort.clinical, cohort.schema.alterations)
     takes_up = load_algorithm("genomic", "joint")
     model = takes_up.fit(cohort, takes_up.DEFAULTS, stream(3))
     bare = Cohort(replace(cohort.schema, alterations={}), cohort.clinical)

@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from haemosynth.modalities.clinical.stages import marginals
-from haemosynth.stats.distributions import kullback_leibler, mixed_distance, point_masses
+from haemosynth.stats.distributions import find_point_masses, kullback_leibler, mixed_distance
 from haemosynth.validate.resampling import prepared
 
 
@@ -112,7 +112,7 @@ def test_kullback_leibler_equals_scipys_of_smoothed_counts_and_is_finite_where_a
 def test_a_mixed_distance_tells_a_wrong_point_mass_from_a_wrong_rest():
     rng = np.random.default_rng(1)
     real = np.concatenate([np.zeros(300), rng.normal(10, 1, 700)])
-    assert point_masses(real, 0.05).tolist() == [0]
+    assert find_point_masses(real, 0.05).tolist() == [0]
     masses = np.zeros(1)
     fewer_zeros = np.concatenate([np.zeros(100), rng.choice(real[300:], 900)])
     assert mixed_distance(real, fewer_zeros, masses) == pytest.approx(0.2, abs=0.05)

@@ -14,7 +14,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError
 from haemosynth.core.files import load_model, save_model
 from haemosynth.core.streams import stream
-from haemosynth.encode.design import coded
+from haemosynth.encode.design import code_levels
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.clinical.generators import private_vae
 from haemosynth.modalities.clinical.generators.private_marginals import public_encoding
@@ -143,7 +143,7 @@ def test_more_budget_keeps_more_of_the_associations():
     def error(epsilon: float) -> float:
         model = fit(epsilon=epsilon, steps=150)
         made = private_vae.sample(model, train.schema, 3000, stream(3))
-        design = coded(train.schema, train.clinical, made)
+        design = code_levels(train.schema, train.clinical, made)
         real, found = (association_matrix(matrix, design.nominal) for matrix in design.matrices)
         weight = np.nan_to_num(np.abs(real)) * np.tri(len(real), k=-1) * ~np.isnan(found)
         return float((weight * np.abs(np.nan_to_num(real) - np.nan_to_num(found))).sum() / weight.sum())

@@ -15,7 +15,7 @@ from haemosynth.encode.baseline import BASELINE_GROUPS, baseline_design, follow_
 from haemosynth.modalities.clinical.stages import survival
 from haemosynth.stats.cox import CoxModel, kaplan_meier
 from haemosynth.stats.prognosis import hazard_agreement
-from haemosynth.validate.scorecard import distance_from_best
+from haemosynth.validate.scorecard import compute_distance_from_best
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_candidate_that_is_the_holdout_is_perfect(comparison):
 
 
 def distance(metric, found):
-    return float(distance_from_best(np.array(found[metric.name, "all"].value), metric))
+    return float(compute_distance_from_best(np.array(found[metric.name, "all"].value), metric))
 
 
 def test_real_patients_are_better_than_shuffled_columns_on_every_joint_metric(comparison, real):

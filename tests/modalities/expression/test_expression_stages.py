@@ -164,7 +164,7 @@ def test_leiden_finds_groups_that_lie_apart_and_they_are_carried():
     settings = expression_clustering.DEFAULTS | {"resolutions": [0.5]}
     labels = expression_clustering.leiden(points, settings, rng)[0.5]
     np.testing.assert_array_equal(labels, truth)
-    middle = expression_clustering.centres(points, labels)
+    middle = expression_clustering.find_centres(points, labels)
     np.testing.assert_array_equal(expression_clustering.carried(points + rng.normal(size=points.shape), middle), truth)
 
 
@@ -173,11 +173,11 @@ def test_the_graph_has_the_pairs_of_scanpy_and_resolution_one_is_plain_modularit
     import scanpy as sc
     from igraph import Graph
 
-    from haemosynth.modalities.expression.components import component_space
+    from haemosynth.modalities.expression.components import fit_component_space
 
     train, _, _, _ = sides()
-    points = component_space(10, expression_of(train))(expression_of(train))
-    ours = expression_clustering.neighbour_graph(points, 15)
+    points = fit_component_space(10, expression_of(train))(expression_of(train))
+    ours = expression_clustering.build_neighbour_graph(points, 15)
     theirs = anndata.AnnData(points)
     # scanpy counts a patient among its own neighbours
     sc.pp.neighbors(theirs, n_neighbors=16, use_rep="X", transformer="sklearn", method="gauss")
@@ -205,7 +205,7 @@ def test_components_are_those_of_scanpy():
     import anndata
     import scanpy as sc
 
-    from haemosynth.modalities.expression.components import component_space
+    from haemosynth.modalities.expression.components import fit_component_space
     from haemosynth.modalities.expression.profiles import levels
 
     train, _, _, _ = sides()
@@ -213,7 +213,7 @@ def test_components_are_those_of_scanpy():
     theirs = anndata.AnnData(levels(marked).astype(float))
     sc.pp.scale(theirs, max_value=10)
     sc.pp.pca(theirs, n_comps=10, svd_solver="full", dtype="float64")
-    ours = component_space(10, expression_of(train))(expression_of(train))
+    ours = fit_component_space(10, expression_of(train))(expression_of(train))
     ours = (ours - ours.mean(axis=0)) * np.sqrt(1 - 1 / len(ours))
     np.testing.assert_allclose(ours, theirs.obsm["X_pca"], atol=1e-3 * ours.std())
 

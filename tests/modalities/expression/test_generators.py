@@ -203,7 +203,7 @@ def test_the_number_of_factors_is_the_planted_one(number):
     rng = np.random.default_rng(number)
     table = rng.standard_normal((200, 400)) + rng.standard_normal((200, number)) @ rng.standard_normal((number, 400))
     table -= table.mean(axis=0)
-    found = regression.number_of_factors(table.astype(np.float32), rng, 32)
+    found = regression.choose_number_of_factors(table.astype(np.float32), rng, 32)
     assert found == number
     if number:
         loading, _ = regression.factors(table.astype(np.float32), number, 1)

@@ -8,7 +8,7 @@ from fixtures_small import RESOURCES
 
 from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.simulate import simulate_cohort
-from haemosynth.modalities.genomic.stages.mutation_classes import consensus, cosine, fit_classes, named
+from haemosynth.modalities.genomic.stages.mutation_classes import cosine, find_consensus, fit_classes, name_classes
 from haemosynth.stats.partitions import adjusted_rand
 
 SETTINGS = {"chains": 4, "sweeps": 80, "merge": 0.95, "smallest": 10}
@@ -42,7 +42,7 @@ def test_planted_classes_are_found(planted):
     assert classes.sizes.sum() == 300
     assert (np.diff(classes.sizes) <= 0).all()
     assert classes.weight.sum() == pytest.approx(1)
-    names = named(classes, [f"E{i}" for i in range(12)])
+    names = name_classes(classes, [f"E{i}" for i in range(12)])
     assert {int(part[1:]) for part in names[0].split(", ")} == {0, 1, 2}
 
 
@@ -90,14 +90,14 @@ def test_the_consensus_lies_near_the_centre_of_all_partitions():
     draws = np.array([[0, 0, 0, 1, 1, 1]] * 5 + [[0, 0, 1, 1, 2, 2]] * 2 + [[0, 0, 0, 0, 1, 1]] * 3)
     everything = [np.array((0, *labels)) for labels in product(range(3), repeat=5)]
     loss = [np.mean([variation_of_information(cut, draw) for draw in draws]) for cut in everything]
-    found = consensus(draws)
+    found = find_consensus(draws)
     assert np.mean([variation_of_information(found, draw) for draw in draws]) == pytest.approx(min(loss))
     assert adjusted_rand(found, draws[0]) == 1
 
 
 def test_equal_draws_are_their_own_consensus():
     labels = np.random.default_rng(0).integers(0, 7, 60)
-    assert adjusted_rand(consensus(np.stack([labels, (labels + 3) % 7])), labels) == 1
+    assert adjusted_rand(find_consensus(np.stack([labels, (labels + 3) % 7])), labels) == 1
 
 
 def test_cosine_of_parallel_and_orthogonal_profiles():

@@ -15,7 +15,7 @@ from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.modalities.clinical.reference import reference
 from haemosynth.modalities.clinical.simulate import simulate_cohort
-from haemosynth.modalities.genomic.precedence import cell_fractions, precedence
+from haemosynth.modalities.genomic.precedence import compute_cell_fractions, find_precedence
 from haemosynth.modalities.genomic.stages import clonality
 from haemosynth.stats.association import weighted_correlation
 from haemosynth.stats.bradley_terry import fit_bradley_terry
@@ -77,7 +77,7 @@ def test_identical_patients_agree_perfectly(halves, scored):
 def test_the_planted_order_is_recovered(large):
     cohort, truth = large
     genes = cohort.schema.genes
-    order = precedence(cell_fractions(cohort, genes), len(genes), 0.01)
+    order = find_precedence(compute_cell_fractions(cohort, genes), len(genes), 0.01)
     ranked = np.flatnonzero(order.cases > 5)
     fit = fit_bradley_terry(order.wins[np.ix_(ranked, ranked)], 0.3)
     planted = np.array([truth["order"]["log_ability"][genes[i]] for i in ranked])
@@ -184,7 +184,7 @@ def test_what_cannot_be_measured_has_a_reason_and_a_figure(comparison, spoil, si
 
 def test_the_burden_of_order_is_the_total_variation_of_precedences(halves, measured):
     genes = halves.real.schema.genes
-    order = precedence(cell_fractions(halves.real, genes), len(genes), 0.01)
+    order = find_precedence(compute_cell_fractions(halves.real, genes), len(genes), 0.01)
     mutations = halves.real.mutations.copy()
     mutations[["alt_count", "ref_count", "copy_number"]] = [100, 100, 2]  # all in every cell: nothing comes first
     found = measured(clonality, replace(halves, candidate=halves.real.replaced(mutations=mutations)))
@@ -207,7 +207,7 @@ def test_no_gene_of_fewer_than_five_patients_is_drawn(halves):
     fig = clonality.figure(few, pd.DataFrame({"metric": [], "target": [], "status": []}), settings, "candidate")
     drawn = {label.get_text() for label in fig.axes[0].get_yticklabels()}
     genes = few.real.schema.genes
-    cases = precedence(cell_fractions(few.real, genes), len(genes), 0.01).cases
+    cases = find_precedence(compute_cell_fractions(few.real, genes), len(genes), 0.01).cases
     assert drawn == {gene for gene, count in zip(genes, cases, strict=True) if count >= MIN_CELL_COUNT}
     assert 0 < len(drawn) < np.count_nonzero(cases)
 
@@ -222,8 +222,8 @@ def test_the_order_of_real_leukaemias_is_the_published_one(real_data):
     entry = expanded(yaml.safe_load((studies / "amlsg.yaml").read_text())["cohorts"]["amlsg"], "amlsg")
     cohort = ingest("amlsg", entry)
     genes = cohort.schema.genes
-    mutations = cell_fractions(cohort, genes, clonality.DEFAULTS["unreliable"])
-    order = precedence(mutations, len(genes), 0.01)
+    mutations = compute_cell_fractions(cohort, genes, clonality.DEFAULTS["unreliable"])
+    order = find_precedence(mutations, len(genes), 0.01)
     ranked = np.flatnonzero(order.cases > 5)
     fit = fit_bradley_terry(order.wins[np.ix_(ranked, ranked)], 0.3)
     names = [genes[i] for i in ranked]

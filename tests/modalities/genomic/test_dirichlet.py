@@ -88,7 +88,7 @@ def test_classes_are_not_found_where_columns_are_independent(comparison):
 def test_a_dropped_class_is_caught_by_the_frequencies(comparison, real):
     learned = comparison.prepared
     chosen = learned.classes.count - 1  # the rarest
-    kept, events = dirichlet.with_known(comparison.train)
+    kept, events = dirichlet.select_known(comparison.train)
     assigned = learned.classes.assigned(events)
     without = kept.take(np.flatnonzero(assigned != chosen))
     found = measured(comparison, without)
@@ -110,7 +110,7 @@ def test_swapped_profiles_are_caught(comparison, real):
 
 
 def test_survival_exchanged_between_classes_is_caught(comparison, real):
-    kept, events = dirichlet.with_known(comparison.train)
+    kept, events = dirichlet.select_known(comparison.train)
     order = np.argsort(comparison.prepared.classes.assigned(events), kind="stable")
     clinical = kept.clinical.copy()
     times = np.sort(clinical["OS_time"].to_numpy(float))
@@ -193,7 +193,7 @@ def test_the_figure_hides_counts_under_five(comparison, tmp_path):
     drawn = dirichlet.figure(comparison, values, settings, "candidate")
     assert overlapping(drawn) == []
     assert drawn_alike(lambda: dirichlet.figure(comparison, values, settings, "candidate"), tmp_path)
-    side = dirichlet.side_of(comparison.real, comparison.prepared.classes)
+    side = dirichlet.assign_side(comparison.real, comparison.prepared.classes)
     counts = np.bincount(side.assigned, minlength=comparison.prepared.classes.count + 1)
     few = counts < MIN_CELL_COUNT
     assert few.any()  # hardly anybody is like no class

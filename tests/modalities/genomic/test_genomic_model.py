@@ -17,7 +17,7 @@ from haemosynth.core.schema import Column, Schema
 from haemosynth.modalities.genomic.generators import dirichlet_process, logistic_chain
 from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
 from haemosynth.modalities.genomic.generators.gibbs import collapsed_gibbs
-from haemosynth.modalities.genomic.generators.logistic_chain import ridge_logistic
+from haemosynth.modalities.genomic.generators.logistic_chain import fit_ridge_logistic
 
 QUICK = {"sweeps": 120, "burn_in": 60, "draws": 10, "folds": 3}
 
@@ -147,7 +147,7 @@ def most_likely_classes(fitted, cohort):
     """(patients,) most likely class of each patient in the last posterior draw, given record and alterations."""
     mixture = dirichlet_process.Mixture.from_arrays(fitted.arrays, "mixture")
     design = dirichlet_process.design_matrix(fitted.description["record"], cohort.clinical)
-    probability = mixture.posterior(design, dirichlet_process.training_events(cohort))
+    probability = mixture.posterior(design, dirichlet_process.read_training_events(cohort))
     return np.where(mixture.draw == mixture.draw[-1], probability, -1.0).argmax(axis=1)
 
 
@@ -262,7 +262,7 @@ def test_ridge_logistic_equals_sklearn():
     rng = np.random.default_rng(7)
     x = rng.normal(size=(200, 4))
     y = (rng.random(200) < expit(x @ [1.0, -0.5, 0.0, 2.0] - 1.0)).astype(float)
-    beta = ridge_logistic(np.c_[np.ones(200), x], y, np.zeros(200), np.array([1e-9, 3.0, 3.0, 3.0, 3.0]))
+    beta = fit_ridge_logistic(np.c_[np.ones(200), x], y, np.zeros(200), np.array([1e-9, 3.0, 3.0, 3.0, 3.0]))
     reference = LogisticRegression(C=1 / 3.0, tol=1e-10, max_iter=1000).fit(x, y)
     np.testing.assert_allclose(beta, np.r_[reference.intercept_, reference.coef_[0]], atol=1e-4)
 
@@ -278,10 +278,10 @@ def test_cauchy_priors_are_maximised_and_leave_large_effects_alone():
     def loss(b):
         return np.logaddexp(0, x @ b).sum() - y @ (x @ b) + 0.5 * b[0] ** 2 + np.log1p((b[1:] / 0.2) ** 2).sum()
 
-    beta = ridge_logistic(x, y, np.zeros(300), np.ones(9), scale)
+    beta = fit_ridge_logistic(x, y, np.zeros(300), np.ones(9), scale)
     np.testing.assert_allclose(beta, minimize(loss, beta + 0.01).x, atol=0.01)
     # The normal prior of the same density at 0.
-    normal = ridge_logistic(x, y, np.zeros(300), np.r_[1.0, np.full(8, 50.0)])
+    normal = fit_ridge_logistic(x, y, np.zeros(300), np.r_[1.0, np.full(8, 50.0)])
     assert beta[1] > 2.5 * normal[1]
     assert np.abs(beta[2:]).mean() < 2 * np.abs(normal[2:]).mean()
 
@@ -308,7 +308,7 @@ def test_the_highest_of_several_modes_is_found():
     level = np.arange(70) < 8
     x = np.c_[np.ones(70), level - level.mean(), rng.normal(size=(70, 3))]
     outcome, offset = np.where(level, 1.0, np.arange(70) == 69), np.full(70, -1.9)
-    beta = ridge_logistic(x, outcome, offset, np.ones(5), np.r_[0.0, np.full(4, 0.1)])
+    beta = fit_ridge_logistic(x, outcome, offset, np.ones(5), np.r_[0.0, np.full(4, 0.1)])
     others = offset + x[:, 2:] @ beta[2:]
     grid = np.linspace(-3, 12, 1501)
 
@@ -353,7 +353,7 @@ def test_a_normal_karyotype_has_no_cytogenetic_event(module):
     names = {"normal karyotype": "E0", "t(15;17)": "E1", "abnormal 3q": "E2", "del(7q)": "E3"}
     schema = replace(plain.schema, alterations=dict.fromkeys(names, "cytogenetic"))
     train = plain.replaced(schema=schema, alterations=plain.alterations.set_axis(list(names), axis=1))
-    assert logistic_chain.normal_karyotypes(train).tolist() == [[0, 1], [0, 2], [0, 3]]
+    assert logistic_chain.find_normal_karyotypes(train).tolist() == [[0, 1], [0, 2], [0, 3]]
     fitted = module.fit(train, settings(module), np.random.default_rng(1), None)
     given = train.take(np.arange(4000) % 80).record()
     drawn = module.sample(fitted, given, np.random.default_rng(2)).alterations
@@ -362,7 +362,7 @@ def test_a_normal_karyotype_has_no_cytogenetic_event(module):
     # What was declared cytogenetic and is found beside a normal karyotype, FLT3 say, stays free.
     mixed = train.alterations.copy()
     mixed.iloc[np.flatnonzero(events[:, 0] == 1)[0], 1] = 1
-    assert logistic_chain.normal_karyotypes(train.replaced(alterations=mixed)).tolist() == [[0, 2], [0, 3]]
+    assert logistic_chain.find_normal_karyotypes(train.replaced(alterations=mixed)).tolist() == [[0, 2], [0, 3]]
 
 
 def test_strength_of_an_event_tells_whether_it_defines_classes():

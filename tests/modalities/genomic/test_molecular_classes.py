@@ -7,7 +7,13 @@ from fixtures_small import small_cohort
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.schema import Schema
-from haemosynth.modalities.genomic.molecular_classes import HIERARCHIES, LEAST, OTHER, classes_of, molecular_classes
+from haemosynth.modalities.genomic.molecular_classes import (
+    HIERARCHIES,
+    LEAST,
+    OTHER,
+    classify_patients,
+    find_molecular_classes,
+)
 
 
 def cohort(**events):
@@ -23,7 +29,7 @@ def cohort(**events):
 
 
 def test_the_first_class_of_the_order_decides_and_unknown_is_not_other():
-    found = classes_of(
+    found = classify_patients(
         cohort(**{"t(4;14)": [1, 0, 0, np.nan, np.nan], "hyperdiploidy": [1, 1, 0, 0, 1]}),
         {"t(4;14)": ["t(4;14)"], "hyperdiploid": ["hyperdiploidy"]},
     )
@@ -46,19 +52,19 @@ def test_the_first_class_of_the_order_decides_and_unknown_is_not_other():
 def test_events_are_known_however_a_cohort_spells_them(event, disease, name):
     second = "NPM1" if disease == "acute myeloid leukaemia" else "hyperdiploidy"
     half = np.repeat([1.0, 0.0], LEAST)
-    found = molecular_classes(cohort(**{event: half, second: 1 - half}))
+    found = find_molecular_classes(cohort(**{event: half, second: 1 - half}))
     assert found[name] == [event]
     assert name in HIERARCHIES[disease]
 
 
 def test_a_tandem_duplication_is_no_fusion_and_one_class_is_none():
     half = np.repeat([1.0, 0.0], LEAST)
-    assert molecular_classes(cohort(KMT2A_PTD=half, NPM1=1 - half)) == {}
+    assert find_molecular_classes(cohort(KMT2A_PTD=half, NPM1=1 - half)) == {}
 
 
 def test_small_classes_have_no_name():
     train = small_cohort(300)
-    found = molecular_classes(train)
-    sizes = classes_of(train, found).value_counts()
+    found = find_molecular_classes(train)
+    sizes = classify_patients(train, found).value_counts()
     assert len(found) > 1
     assert all(sizes[name] >= LEAST for name in found)

@@ -60,7 +60,7 @@ def test_swapped_genes_are_seen(identical, measured):
 
 def test_burden_is_total_variation_among_fully_assayed_patients():
     matrix = np.array([[1.0, 1.0], [1.0, 0.0], [np.nan, 1.0], [0.0, 0.0]])
-    assert sorted(mutation_frequency.burden(matrix)) == [0, 1, 2]
+    assert sorted(mutation_frequency.count_burden(matrix)) == [0, 1, 2]
     assert mutation_frequency.burden_distance(np.array([0, 0, 1]), np.array([3, 3, 1])) == pytest.approx(2 / 3)
 
 

@@ -13,7 +13,7 @@ from haemosynth.core.files import load_model, save_model
 from haemosynth.core.schema import Column, Schema
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.genomic.generators import dirichlet_process, logistic_chain
-from haemosynth.modalities.genomic.generators.logistic_chain import kinships
+from haemosynth.modalities.genomic.generators.logistic_chain import find_kinships
 from haemosynth.modalities.genomic.generators.variant_calls import fit_clones, sample_mutations
 
 MODULES = [dirichlet_process, logistic_chain]
@@ -269,7 +269,7 @@ def test_the_class_follows_its_event_and_private_changes_stay_private(clones):
 def test_an_event_named_after_its_gene_never_comes_without_it():
     """BMX_dup is a kind of BMX mutation: kinship is found, and kept by both generators."""
     train = planted(400, 3)
-    assert kinships(train).tolist() == [[3, 2]]
+    assert find_kinships(train).tolist() == [[3, 2]]
     for module in MODULES:
         made = module.sample(fitted_on(module, train), planted(2000, 4).record(), np.random.default_rng(0))
         assert (made.alterations["BMX"][made.alterations["BMX_dup"] == 1] == 1).all()

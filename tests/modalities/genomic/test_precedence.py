@@ -8,7 +8,7 @@ from scipy.stats import fisher_exact
 
 from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, typed
 from haemosynth.core.schema import Column, Schema
-from haemosynth.modalities.genomic.precedence import cell_fractions, precedence
+from haemosynth.modalities.genomic.precedence import compute_cell_fractions, find_precedence
 
 GENES = ["DNMT3A", "NRAS", "STAG2"]
 
@@ -30,11 +30,11 @@ def cohort(rows, sexes=("Female",)):
 
 
 def fractions(rows, sexes=("Female",), unreliable=()):
-    return cell_fractions(cohort(rows, sexes), GENES, unreliable).fraction
+    return compute_cell_fractions(cohort(rows, sexes), GENES, unreliable).fraction
 
 
 def order(rows, sexes=("Female",), significance=0.01):
-    return precedence(cell_fractions(cohort(rows, sexes), GENES), len(GENES), significance)
+    return find_precedence(compute_cell_fractions(cohort(rows, sexes), GENES), len(GENES), significance)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_a_gene_stands_with_the_mutation_in_most_cells():
 def test_precedences_are_those_of_a_plain_loop_with_fishers_test():
     small = small_cohort(300)
     genes = small.schema.genes
-    mutations = cell_fractions(small, genes)
-    found = precedence(mutations, len(genes), 0.01)
+    mutations = compute_cell_fractions(small, genes)
+    found = find_precedence(mutations, len(genes), 0.01)
     table = pd.DataFrame({"p": mutations.patient, "g": mutations.gene, "f": mutations.fraction, "d": mutations.depth})
     wins = np.zeros((len(genes), len(genes)))
     for _, own in table.sort_values(["f", "d"], ascending=False).groupby("p"):
@@ -106,9 +106,9 @@ def test_precedences_are_those_of_a_plain_loop_with_fishers_test():
 def test_a_patient_drawn_twice_counts_twice():
     small = small_cohort(300)
     genes = small.schema.genes
-    once = precedence(cell_fractions(small, genes), len(genes), 0.01)
+    once = find_precedence(compute_cell_fractions(small, genes), len(genes), 0.01)
     order = np.random.default_rng(0).permutation(np.repeat(np.arange(len(small)), 2))
-    twice = precedence(cell_fractions(small.take(order), genes), len(genes), 0.01)
+    twice = find_precedence(compute_cell_fractions(small.take(order), genes), len(genes), 0.01)
     np.testing.assert_array_equal(twice.wins, 2 * once.wins)
     np.testing.assert_array_equal(twice.cases, 2 * once.cases)
     assert twice.pairs == 2 * once.pairs
@@ -119,5 +119,5 @@ def test_a_patient_drawn_twice_counts_twice():
 def test_without_reads_or_mutations_there_is_no_order():
     empty = cohort([])
     for made in (empty, empty.record(), cohort([(0, "NRAS", np.nan, np.nan, {"vaf": 0.3})])):
-        found = precedence(cell_fractions(made, GENES), len(GENES), 0.01)
+        found = find_precedence(compute_cell_fractions(made, GENES), len(GENES), 0.01)
         assert found.wins.sum() == found.pairs == len(found.burden) == 0

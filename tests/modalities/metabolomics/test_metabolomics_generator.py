@@ -215,7 +215,7 @@ def test_missing_together_is_drawn_together_and_depends_on_the_record_where_it_d
 )
 def test_steps_and_digits_are_found_and_kept(shown, expected):
     table = np.array(shown * 40)
-    assert measured.resolution(table) == expected
+    assert measured.find_resolution(table) == expected
     np.testing.assert_allclose(measured.recorded(table, *expected), table, rtol=1e-12)
     rng = np.random.default_rng(1)
     np.testing.assert_allclose(

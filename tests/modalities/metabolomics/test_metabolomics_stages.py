@@ -186,7 +186,7 @@ def test_repeats_are_those_of_counting():
         )
         for one in profiles
     ]
-    assert metabolomics_memory.repeats(profiles, train).tolist() == expected
+    assert metabolomics_memory.find_repeats(profiles, train).tolist() == expected
 
 
 @pytest.mark.parametrize("stage", STAGES)

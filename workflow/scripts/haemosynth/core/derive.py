@@ -66,7 +66,7 @@ RULES: dict[str, Callable[..., pd.Series]] = {
 }
 
 
-def parents(rule: str, where: str) -> tuple[str, list[str | float]]:
+def find_parents(rule: str, where: str) -> tuple[str, list[str | float]]:
     """Split a rule into its name and arguments.
 
     Raises:
@@ -104,7 +104,7 @@ def derive(cohort: Cohort) -> Cohort:
         if column.derived is None:
             continue
         where = f"derived column {name}"
-        rule, names = parents(column.derived, where)
+        rule, names = find_parents(column.derived, where)
         clinical[name] = RULES[rule](*_arguments(names, clinical, cohort.alterations, where))
     return Cohort.of(
         cohort.schema, typed(clinical, cohort.schema), cohort.alterations, cohort.sequenced, cohort.mutations

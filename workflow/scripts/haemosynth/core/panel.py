@@ -8,7 +8,7 @@ from typing import Any
 from haemosynth.core.errors import InputError
 
 
-def min_carriers(panel: Any, where: str) -> int | None:
+def read_min_carriers(panel: Any, where: str) -> int | None:
     """The least number of carriers of a recurrent panel; None for a panel that lists its genes.
 
     Raises:

@@ -157,7 +157,7 @@ def write_schema(schema: Schema, path: str | Path) -> None:
     )
 
 
-def column_from(name: str, content: Mapping[str, Any], where: str) -> Column:
+def read_column(name: str, content: Mapping[str, Any], where: str) -> Column:
     """A `Column` from plain data; an unknown attribute is an InputError that names `where` and the column."""
     known = {f.name for f in fields(Column)}
     for key in content:
@@ -196,7 +196,7 @@ def read_schema(path: str | Path) -> Schema:
         raise InputError(f"{path}: not a cohort schema; expected the keys cohort and columns")
     return Schema(
         cohort=str(content["cohort"]),
-        columns={name: column_from(name, plain, str(path)) for name, plain in content["columns"].items()},
+        columns={name: read_column(name, plain, str(path)) for name, plain in content["columns"].items()},
         endpoints=_tuple(content.get("endpoints")),
         alterations=dict(content.get("alterations") or {}),
         excluded=dict(content.get("excluded") or {}),

@@ -45,7 +45,7 @@ def words(text: str) -> list[str]:
     return WORD.findall(text.casefold())
 
 
-def runs(text: str, kind: str) -> list[Words]:
+def find_runs(text: str, kind: str) -> list[Words]:
     """The runs of words that a string is looked for by; none where it identifies nobody."""
     every = words(text)
     whole = "".join(every)
@@ -68,7 +68,7 @@ def fingerprints(strings: Mapping[str, Iterable[str]], salt: bytes) -> dict[str,
     hashes: dict[str, dict[str, set[str]]] = {}
     for kind, every in strings.items():
         for text in every:
-            for run in runs(text, kind):
+            for run in find_runs(text, kind):
                 starts.add(_hash(run[:1], salt))
                 hashes.setdefault(kind, {}).setdefault(str(len(run)), set()).add(_hash(run, salt))
     return {
@@ -204,7 +204,7 @@ def _of_hdf5(path: Path) -> Iterator[tuple[str, str]]:
     yield from found
 
 
-def own_texts(root: Path) -> Iterator[str]:
+def collect_own_texts(root: Path) -> Iterator[str]:
     """What the project itself says: its documentation, captions, settings and messages."""
     for pattern in (
         "docs/*.md",

@@ -28,7 +28,7 @@ class Design:
     matrices: tuple[Matrix, ...]
 
 
-def coded(schema: Schema, *tables: pd.DataFrame) -> Design:
+def code_levels(schema: Schema, *tables: pd.DataFrame) -> Design:
     """Code the clinical tables of several cohorts alike.
 
     Levels are in the schema's order; levels that the schema does not know follow, sorted.
@@ -60,7 +60,7 @@ def coded(schema: Schema, *tables: pd.DataFrame) -> Design:
     return Design(columns, tuple(levels), np.array(nominal, dtype=bool), matrices)
 
 
-def indicators(design: Design, side: int) -> tuple[list[str], Matrix]:
+def make_indicators(design: Design, side: int) -> tuple[list[str], Matrix]:
     """Every column as numbers that can be correlated: nominal columns become one 0/1 column for each level.
 
     Returns:

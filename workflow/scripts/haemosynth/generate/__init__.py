@@ -49,7 +49,7 @@ def visible(train: Cohort, given: Collection[str], modality: str) -> Cohort:
 
 
 def at_most(train: Cohort, patients: int, rng: np.random.Generator) -> Cohort:
-    """The training patients that a generator learns from: all, or of more than `patients` so many drawn at random."""
+    """The training patients that a generator learns from: all, or `patients` of them drawn at random."""
     if len(train) <= patients:
         return train
     drawn = rng.choice(len(train), patients, replace=False)

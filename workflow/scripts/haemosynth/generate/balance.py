@@ -1,9 +1,9 @@
-"""Quotas on classes of patients: a cohort in which some are as many as a study asks, and all else is as it was drawn.
+"""Quotas on classes of patients: classes as frequent as a study asks, with everything else as it was drawn.
 
 A class is a level or a band of a clinical column, an alteration, or one of several named classes. Patients are drawn
 from the fitted generator as always, many more than are needed, and those of each class are kept until its quota is
 full: within a class they are patients of the generator given the class, whatever the algorithm and the order of its
-modalities, and no model has to be able to draw given a class. What it costs is the draw: a class that is k times rarer
+modalities, and no model has to be able to draw given a class. The cost is a longer draw: a class that is k times rarer
 than its quota needs k draws for each patient, so that the draw is bounded (`pool.RECORDS`), and a class that does not
 fill its quota is refused.
 
@@ -85,7 +85,7 @@ class Quotas:
     declared: Mapping[str, str] = field(default_factory=dict)
 
     def labels(self, cohort: Cohort) -> Labels:
-        """(patients,) the cell of each patient, -1 for one of a category that nothing is asked of."""
+        """(patients,) the cell of each patient, -1 for a patient of a category that no quota asks for."""
         categories = np.column_stack([quota.labels(cohort) for quota in self.of])
         sizes = [len(quota.categories) for quota in self.of]
         known = (categories >= 0).all(axis=1)
@@ -178,7 +178,7 @@ def _quota(key: str, wanted: Any, train: Cohort, patients: Any) -> Quota:
     shares = shares_of(key, wanted, patients)
     for category in shares:
         _check_category(key, category, known, train)
-    # Settings come in any order: levels stand in the order of the schema, and of two classes the rarer one counts.
+    # Settings come in any order: levels are in the order of the schema, and of two classes the rarer one counts.
     order = [*known, *sorted(shares.keys() - set(known))]
     if key == CLASSES and not known:
         carriers = {name: int(Quota(key, (name,), (1.0,)).labels(train).sum()) + len(train) for name in shares}
@@ -275,7 +275,7 @@ def enlarged(quotas: Quotas, train: Cohort) -> list[Class]:
 
 
 def refuse_rare(quotas: Quotas, train: Cohort) -> None:
-    """Stop where a class is enlarged of which there are few real patients, unless somebody answers for it.
+    """Stop where a class of few real patients is enlarged, unless somebody answers for it.
 
     Raises:
         InputError: such a class; the line says how many patients are needed.
@@ -286,13 +286,13 @@ def refuse_rare(quotas: Quotas, train: Cohort) -> None:
         count = one.patients if one.patients >= MIN_CELL_COUNT else f"fewer than {MIN_CELL_COUNT}"
         raise InputError(
             f"balance: {one.name} has {count} training patients and its quota shows them more often; below {FEWEST} a "
-            "synthetic patient of the class may stand for one of them: widen the class, or answer for it with "
+            "synthetic patient of the class may represent one of them: widen the class, or answer for it with "
             "`declared: {by: NAME, reason: WHY}` under balance"
         )
 
 
 def to_draw(quotas: Quotas, train: Cohort, patients: int) -> int:
-    """How many patients are drawn for so many balanced ones: as many as the rarest class needs, RECORDS at most."""
+    """How many patients are drawn for a number of balanced ones: what the rarest class needs, RECORDS at most."""
     real = np.bincount(quotas.labels(train) + 1, minlength=len(quotas.cells) + 1)[1:] / len(train)
     return int(max(patients, min(RECORDS, np.ceil(SPARE * patients * (quotas.shares / real).max()))))
 
@@ -361,7 +361,7 @@ def balanced(draw: Cohort, quotas: Quotas, least: int, most: int) -> Cohort:
 
 
 def renamed(cohort: Cohort) -> Cohort:
-    """The same patients under the identifiers S000001, S000002, ... in their order. Each patient stands once."""
+    """The same patients under the identifiers S000001, S000002, ... in their order. Each patient is there once."""
     ids = synthetic_ids(len(cohort))
     new = dict(zip(cohort.patients, ids, strict=True))
     clinical = cohort.clinical.set_axis(ids)

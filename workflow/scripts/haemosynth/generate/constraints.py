@@ -101,7 +101,7 @@ def _held(values: np.ndarray, column: Column) -> np.ndarray:
 
 
 def _limits(column: Column) -> tuple[float | None, float | None]:
-    """The limits of a column; not the shortest and longest follow-up of a training patient, which would be told."""
+    """The limits of a column; not the shortest and longest follow-up of a training patient, which would be revealed."""
     if column.kind == "time":
         return (
             column.low if "low" in column.declared else None,

@@ -9,7 +9,7 @@ import numpy as np
 SHARES = (0.25, 0.5)  # of the training patients, below their number; above it doublings up to `most`
 REDRAWS = 16  # releases of a size that are attacked
 CONFIRMING = 8  # further releases that confirm a size
-RECORDS = 400_000  # of the draw at most, but for three releases: a large cohort tells little of anybody
+RECORDS = 400_000  # of the draw at most, but for three releases: a large cohort reveals little about anybody
 LARGEST = 100_000  # records in a size that is tried, unless there are more training patients
 REDRAWS_GIVEN = 4  # of a recipe whose records are each drawn from many, given alterations
 
@@ -35,7 +35,7 @@ def pool_size(
         most: largest multiple of the training patients that is tried.
         published: whether the recipe is released: its sizes are then tried, and the chosen one confirmed.
         given: whether each record is drawn from many, given alterations: costly, so that fewer are drawn.
-        alone: whether the patients have images and no record, of which nothing is drawn but their number.
+        alone: whether the patients have images and no record, of whom only the number is drawn.
     """
     asked = patients if isinstance(patients, int) else trained
     if alone:

@@ -15,7 +15,7 @@ PRESENT, ABSENT = "present", "absent"
 
 
 def check_balance(config: Mapping[str, Any]) -> None:
-    """What can be told of a study's `balance:` before anything is read.
+    """Check a study's `balance:` before any file is read.
 
     Raises:
         InputError: a value that is no quota, a number of patients where the release has none, or a recipe whose

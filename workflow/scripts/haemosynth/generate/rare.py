@@ -1,6 +1,6 @@
-"""Rare categories, left out on request: what so few training patients have is not learned, hence never released.
+"""Rare categories, left out on request: what few training patients have is not learned, hence never released.
 
-A level or an alteration that hardly anybody has points to those who have it. Suppression of small cells is the oldest
+A level or an alteration that hardly anybody has identifies those who have it. Suppression of small cells is the oldest
 disclosure control (Hundepool et al., Statistical Disclosure Control, Wiley 2012); what it costs in fidelity is seen
 beside a recipe without it.
 """

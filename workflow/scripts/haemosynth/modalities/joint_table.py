@@ -17,7 +17,7 @@ LEVELS = ("no", "yes")
 COLUMN = Column("binary", categories=LEVELS)
 
 
-def extended(cohort: Cohort, kept: Collection[str] | None = None) -> Cohort:
+def extend_table(cohort: Cohort, kept: Collection[str] | None = None) -> Cohort:
     """The record with a column for who was sequenced and one for each alteration; a cohort without any as it is.
 
     kept: the alterations that are taken; None: all.
@@ -30,16 +30,16 @@ def extended(cohort: Cohort, kept: Collection[str] | None = None) -> Cohort:
     for name, values in table.items():
         texts = (values == 1).map({False: LEVELS[0], True: LEVELS[1]}).where(values.notna())
         clinical[name] = pd.Categorical(texts, categories=list(LEVELS))
-    return Cohort(longer(cohort.schema, names), clinical)
+    return Cohort(lengthen_schema(cohort.schema, names), clinical)
 
 
-def longer(schema: Schema, names: Collection[str]) -> Schema:
+def lengthen_schema(schema: Schema, names: Collection[str]) -> Schema:
     """The schema of a record with columns for these alterations."""
     added = dict.fromkeys((SEQUENCED, *(PREFIX + name for name in names)), COLUMN)
     return replace(schema, columns={**schema.columns, **added}, alterations={})
 
 
-def taken_up(record: Cohort, table: pd.DataFrame, kinds: Mapping[str, str]) -> Cohort:
+def take_up(record: Cohort, table: pd.DataFrame, kinds: Mapping[str, str]) -> Cohort:
     """The record with the alterations that `table`, which a joint recipe drew, holds; nobody has mutations yet.
 
     Args:

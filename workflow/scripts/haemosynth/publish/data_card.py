@@ -13,7 +13,7 @@ from haemosynth.modalities.registry import FURTHER, load, offers
 from haemosynth.privacy.accountant import UNIT, composed
 from haemosynth.privacy.release_check import OVERRIDE, outcomes, overridden
 from haemosynth.privacy.tiers import TIERS, stamped
-from haemosynth.report.content import rows
+from haemosynth.report.content import select_rows
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _rate_distances(composites: pd.DataFrame) -> list[str]:
         "",
         *(
             f"- {row.pillar}, {row.modality}: {row.relative:.2f} ({row.low:.2f} to {row.high:.2f})"
-            for row in rows(composites)
+            for row in select_rows(composites)
         ),
     ]
 
@@ -138,7 +138,7 @@ def _list_checks(gate: pd.DataFrame, tier: str) -> list[str]:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     checks = gate[gate["check"] != OVERRIDE]
-    for row, passed in zip(rows(checks), outcomes(checks), strict=True):
+    for row, passed in zip(select_rows(checks), outcomes(checks), strict=True):
         value, chance = ("" if pd.isna(x) else f"{x:.3g}" for x in (row.value, row.chance))
         open_ = passed and ("yes" if row.open else "no")
         lines.append(f"| {row.check} | {value or 'not measured'} | {row.limit:.3g} | {chance} | {passed} | {open_} |")
@@ -184,7 +184,7 @@ def _sizes(curve: pd.DataFrame | None) -> list[str]:
         "| patients | AUC | outlying fifth | told | C-index | distance | released |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for row in rows(curve):
+    for row in select_rows(curve):
         numbers = (row.disclosure_auc, row.disclosure_outlying_auc, row.told, row.c_index, row.margin_distance)
         cells = " | ".join("" if pd.isna(number) else f"{number:.3f}" for number in numbers)
         lines.append(f"| {row.patients} | {cells} | {'yes' if row.chosen else ''} |")

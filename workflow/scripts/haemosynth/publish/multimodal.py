@@ -21,7 +21,7 @@ def collect_annotated(cohort: Cohort) -> dict[str, Any]:
     return {part.table: part.data.copy() for part in cohort.parts.values() if isinstance(part, Quantities)}
 
 
-def as_mudata(cohort: Cohort) -> MuData:
+def convert_to_mudata(cohort: Cohort) -> MuData:
     """The cohort as MuData: obs is the clinical record of all patients; tables of alterations and of what is measured.
 
     Every patient is in obs and in `alterations` (0, 1, NaN for unknown); a table of what is measured holds those alone
@@ -48,4 +48,4 @@ def as_mudata(cohort: Cohort) -> MuData:
 def write_mudata(cohort: Cohort, path: str | Path) -> None:
     """Write the cohort as h5mu."""
     with replacing(path) as temporary:
-        as_mudata(cohort).write_h5mu(temporary, compression="gzip")
+        convert_to_mudata(cohort).write_h5mu(temporary, compression="gzip")

@@ -24,7 +24,7 @@ from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.errors import InputError
 from haemosynth.core.files import read_table, without_formulas, write_json, write_table, write_text, write_yaml
 from haemosynth.core.schema import Column, Schema
-from haemosynth.core.strings import check_strings, own_texts
+from haemosynth.core.strings import check_strings, collect_own_texts
 from haemosynth.generate.balance import read_quotas, sentences, weights
 from haemosynth.modalities.cohort_files import write_cohort
 from haemosynth.modalities.registry import FURTHER, MODALITIES, load, offers
@@ -221,7 +221,7 @@ def _check_strings(folder: Path, part: Path, strings: Path, schema: Schema, root
     units = [column.unit for column in schema.columns.values() if column.unit]
     declared = [*schema.columns, *levels, *units, *schema.alterations, *schema.endpoints, schema.cohort]
     try:
-        check_strings(part, json.loads(strings.read_text(encoding="utf-8")), chain(declared, own_texts(root)))
+        check_strings(part, json.loads(strings.read_text(encoding="utf-8")), chain(declared, collect_own_texts(root)))
     except InputError:
         shutil.rmtree(part)
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,7 +12,7 @@ KINDS = ("identifier", "date", "text")
 OF_MANY = ("constant", "no value", "says who was sequenced")
 
 
-def withheld(raw: Raw, excluded: Mapping[str, str]) -> dict[str, set[str]]:
+def find_withheld(raw: Raw, excluded: Mapping[str, str]) -> dict[str, set[str]]:
     """Identifiers of patients and samples, and the values of the columns that were left out, by kind.
 
     Args:

@@ -68,7 +68,7 @@ def is_known(name: str) -> bool:
     return name.strip().upper() in known or name.strip().upper() in earlier
 
 
-def approved_names(names: Iterable[str]) -> dict[str, str]:
+def list_approved_names(names: Iterable[str]) -> dict[str, str]:
     """The one name of each gene among `names`: spellings that differ in case alone are one gene."""
     one = {name: approved(name) for name in dict.fromkeys(names)}
     spellings: dict[str, set[str]] = {}
@@ -77,7 +77,7 @@ def approved_names(names: Iterable[str]) -> dict[str, str]:
     return {name: found if len(spellings[found.upper()]) == 1 else found.upper() for name, found in one.items()}
 
 
-def renamed(names: Mapping[str, str]) -> str:
+def rename_genes(names: Mapping[str, str]) -> str:
     """What was renamed, for a note: MLL as KMT2A, npm1 and Npm1 as NPM1."""
     groups: dict[str, list[str]] = {}
     for name, one in names.items():

@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 
 from haemosynth.core.errors import InputError
-from haemosynth.reading.preprocess import conversion_factor, unit
+from haemosynth.reading.preprocess import find_conversion_factor, unit
 
 MARKS = (".", ",")
 NUMERIC = 0.8  # the least share of numbers among the values of a column that is taken for one of numbers
@@ -64,7 +64,7 @@ class Value:
 
 
 @lru_cache(maxsize=200_000)
-def value_of(text: str) -> Value | None:
+def read_value(text: str) -> Value | None:
     """A text as a written number; None where it is none."""
     match = VALUE.fullmatch(text)
     if match is None:
@@ -113,12 +113,12 @@ class Plain:
     doubt: str | None = None
 
 
-def marks(columns: Iterable[pd.Series]) -> frozenset[str]:
+def find_marks(columns: Iterable[pd.Series]) -> frozenset[str]:
     """The signs that certainly come before decimals somewhere in these columns of text."""
     found: set[str] = set()
     for column in columns:
         seen = column.dropna()
-        values = seen.map(value_of)
+        values = seen.map(read_value)
         if len(seen) and values.notna().mean() >= NUMERIC:
             found |= _certain(values.dropna())
     return frozenset(found)
@@ -170,7 +170,7 @@ def plain(
     """
     seen = text.dropna()
     counts = {str(word): int(count) for word, count in seen.value_counts(sort=False).items()}
-    values = _with_units({word: value for word in counts if (value := value_of(word)) is not None}, counts)
+    values = _with_units({word: value for word in counts if (value := read_value(word)) is not None}, counts)
     numeric = sum(counts[word] for word in values)
     bare = {word for word, value in values.items() if value.limit is None}
     bounds = {word for word, value in values.items() if value.limit}
@@ -238,7 +238,7 @@ def known_unit(word: str) -> str | None:
         return None
 
 
-def header_unit(name: str) -> str | None:
+def read_header_unit(name: str) -> str | None:
     """The unit at the end of a column's name in brackets, after a comma, or after underscores: Hb (g/dL), HB_G_DL."""
     told = re.search(r"[\[(]([^\])]+)[\])]\s*$", name)
     if told:
@@ -271,7 +271,7 @@ def _one_unit(
             units[known_unit(value.unit) or value.unit] += counts[text]
     if not units:
         return None, None
-    named = known_unit(header_unit(name) or "")
+    named = known_unit(read_header_unit(name) or "")
     target = named or units.most_common(1)[0][0]
     bare = [text for text, value in values.items() if not value.unit]
     if target == "%" and bare:
@@ -287,7 +287,7 @@ def _one_unit(
         if found == target:
             continue
         try:
-            factor = conversion_factor(found, target, analyte, where)
+            factor = find_conversion_factor(found, target, analyte, where)
         except InputError:
             return None, (
                 f"{where}: {count} values in {found}, others in {target}, and one does not convert to the other; "
@@ -328,18 +328,18 @@ def numbers(text: pd.Series) -> pd.Series:
     values = pd.to_numeric(text, errors="coerce").astype("float64")
     odd = text[text.notna() & values.isna()]
     if len(odd):
-        known = {word: number_of(word) for word in odd.unique() if isinstance(word, str)}
+        known = {word: read_number(word) for word in odd.unique() if isinstance(word, str)}
         values = values.fillna(odd.map(known).astype("float64"))
     return values.where(np.isfinite(values))
 
 
-def number_of(word: str) -> float:
+def read_number(word: str) -> float:
     """The number that one text alone means, NaN where it means none."""
     try:
         return float(word)
     except ValueError:
         pass
-    value = value_of(word)
+    value = read_value(word)
     if value is None or value.open or value.limit or value.unit:
         return np.nan
     return float(value.plain(None))

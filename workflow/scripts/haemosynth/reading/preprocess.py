@@ -48,7 +48,7 @@ def unit(text: str, where: str) -> str:
     return known[plain]
 
 
-def conversion_factor(source: str, target: str, analyte: str | None, where: str) -> float:
+def find_conversion_factor(source: str, target: str, analyte: str | None, where: str) -> float:
     """What a value in `source` is multiplied by to be in `target`.
 
     Args:
@@ -74,7 +74,7 @@ def conversion_factor(source: str, target: str, analyte: str | None, where: str)
     return ratio / mass if a == "mass concentration" else ratio * mass
 
 
-def winsorising_limits(values: pd.Series, quantiles: Sequence[float]) -> tuple[float, float]:
+def find_winsorising_limits(values: pd.Series, quantiles: Sequence[float]) -> tuple[float, float]:
     """The two quantiles of the observed values (linear interpolation) that winsorising clips to."""
     low, high = values.quantile(list(quantiles))
     return float(low), float(high)

@@ -56,7 +56,7 @@ class Table:
         return next((found[name.lower()] for name in names if name.lower() in found), None)
 
 
-def suffix(path: Path) -> str:
+def find_suffix(path: Path) -> str:
     """The ending of a file that decides how it is read, compression left aside."""
     return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
 
@@ -88,7 +88,7 @@ def read(path: Path, quoted: bool = True) -> Table:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    ending = suffix(path)
+    ending = find_suffix(path)
     if ending not in ENDINGS:
         raise InputError(f"{path}: cannot read files ending in {path.suffix!r}; expected {', '.join(ENDINGS)}")
     try:
@@ -181,7 +181,7 @@ def _columns(
     return pd.DataFrame(columns, columns=pd.Index(names), dtype="object"), dict(sorted(words.items()))
 
 
-def decoded(path: Path) -> str:
+def decode(path: Path) -> str:
     """A text file as text: UTF-8, or UTF-16 where a byte order mark says so; also gzipped.
 
     Raises:
@@ -207,7 +207,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _delimited(path: Path, quoted: bool) -> Records:
-    text = decoded(path)
+    text = decode(path)
     lines = _lines(text)
     account = _Account(len(lines))
     account.repaired["last line without a line end"] += not text.endswith(("\n", "\r"))

@@ -17,7 +17,7 @@ STEPS = (100.0, 50.0, 10.0, 5.0, 1.0, 0.5, 0.1, 0.05, 0.01, 0.005, 0.001)
 TIME_STEPS = (12.0, 6.0, 1.0, 0.5, 0.1, DAY, 0.01, 0.001)
 
 
-def grain(values: pd.Series, steps: Sequence[float] = STEPS, share: float = 0.9) -> float | None:
+def find_grain(values: pd.Series, steps: Sequence[float] = STEPS, share: float = 0.9) -> float | None:
     """The largest step that at least `share` of the observed values are multiples of; None where there is none to see.
 
     A step above one needs 20 values, so that chance does not make it. For times in months a day is a step too.
@@ -54,13 +54,13 @@ def observed(column: Column, values: pd.Series) -> Column:
             steps.add(column.grain)
         ordered_steps = sorted(steps, reverse=True)
         heavy = _off_resolution(values) if column.kind in ("continuous", "integer") else ()
-        changes["grain"] = step = grain(seen[~seen.isin(list(heavy))], ordered_steps)
+        changes["grain"] = step = find_grain(seen[~seen.isin(list(heavy))], ordered_steps)
         limits = [at for side in column.detection.values() for at in side if step and not is_multiple(at, step)]
         changes["points"] = tuple(sorted({*heavy, *limits}))
     else:
         found = set(values.dropna().astype(str))
         ordered = [level for level in column.categories if level in found]
-        changes["categories"] = (*ordered, *sorted_levels(found - set(ordered)))
+        changes["categories"] = (*ordered, *sort_levels(found - set(ordered)))
     return replace(column, **{name: value for name, value in changes.items() if name not in column.declared})
 
 
@@ -70,7 +70,7 @@ def _off_resolution(values: pd.Series) -> tuple[float, ...]:
     counts = seen.value_counts()
     heavy = counts.index[counts.to_numpy() >= max(5.0, 0.02 * len(seen))]
     others = seen[~seen.isin(heavy)]
-    step = grain(others, share=0.99) if len(others) >= 20 else None
+    step = find_grain(others, share=0.99) if len(others) >= 20 else None
     if step is None:
         return ()
     step = min(step, 1.0)  # a step above one is a preference for some digits
@@ -81,7 +81,7 @@ def is_multiple(value: float, step: float) -> bool:
     return abs(value / step - round(value / step)) <= 1e-6
 
 
-def sorted_levels(levels: Iterable[str]) -> tuple[str, ...]:
+def sort_levels(levels: Iterable[str]) -> tuple[str, ...]:
     """Levels in their order: numbers by value, then words by letters."""
 
     def key(level: str) -> tuple[bool, float, str]:

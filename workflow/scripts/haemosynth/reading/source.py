@@ -10,9 +10,9 @@ import pandas as pd
 
 from haemosynth.core.errors import InputError
 from haemosynth.core.schema import FileRead
-from haemosynth.reading.raw_tables import ENDINGS, Table, read, suffix
+from haemosynth.reading.raw_tables import ENDINGS, Table, find_suffix, read
 
-__all__ = ["ENDINGS", "FileRead", "Raw", "Table", "keyed", "read", "rows_of", "suffix", "suggestion"]
+__all__ = ["ENDINGS", "FileRead", "Raw", "Table", "find_rows", "find_suffix", "keyed", "read", "suggestion"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def keyed(table: Table, column: str) -> pd.DataFrame:
     return table.frame.set_index(pd.Index(ids, name="patient_id")).drop(columns=column)
 
 
-def rows_of(table: Table, column: str) -> pd.Series:
+def find_rows(table: Table, column: str) -> pd.Series:
     """The row of each patient in the file."""
     return pd.Series(table.rows, index=table.frame[column])
 

@@ -116,6 +116,6 @@ def note_of(config: Mapping[str, Any], cohort: str) -> str:
     return str(config.get("cohorts", {}).get(cohort, {}).get("note") or "")
 
 
-def rows(table: pd.DataFrame) -> Iterator[Any]:
+def select_rows(table: pd.DataFrame) -> Iterator[Any]:
     """The rows of a table as named tuples (typed as Any: pandas cannot know what a column holds)."""
     return iter(table.itertuples(index=False))

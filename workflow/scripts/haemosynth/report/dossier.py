@@ -23,10 +23,10 @@ from haemosynth.privacy.release_check import OVERRIDE, failure, outcomes, overri
 from haemosynth.privacy.release_size import chosen_size
 from haemosynth.privacy.tiers import TIERS, stamped
 from haemosynth.privacy.words import disclosure_sentences
-from haemosynth.report.content import Content, note_of, rows
+from haemosynth.report.content import Content, note_of, select_rows
 from haemosynth.report.landscape import draw_landscape, join_cohorts
 from haemosynth.report.overview import PILLARS, Overview, draw_history, draw_scorecard, draw_survival, summarise_cohort
-from haemosynth.report.reading import released_reading
+from haemosynth.report.reading import make_released_reading
 from haemosynth.report.table_one import NOTE, NOTE_RELEASED, make_table_one
 
 # How a composite is put into words; the interval's lower end decides, so that small cohorts are not praised by luck.
@@ -146,7 +146,7 @@ def _describe_cohort(
     """The real cohort, what was read of it, and how many synthetic patients there are."""
     followed = None if release else draw_survival(content.train, content.holdout)
     return {
-        "read": released_reading(content.train.schema) if release else list(content.read),
+        "read": make_released_reading(content.train.schema) if release else list(content.read),
         "size": _table(pd.concat([summary.size, _released(content, config, generators)])),
         "followed": "" if followed is None else _picture(followed),
         "columns": _table(summary.columns),
@@ -313,14 +313,14 @@ def _shut(gates: pd.DataFrame, generators: Sequence[str]) -> list[str]:
         if checks.empty:
             found.append(f"no check of {generator} was made")
         elif not verdict(checks):
-            found += [row.check.replace("_", " ") for row in rows(checks) if not row.passed]
+            found += [row.check.replace("_", " ") for row in select_rows(checks) if not row.passed]
     return list(dict.fromkeys(found))
 
 
 def _table(table: pd.DataFrame) -> dict[str, Any]:
     """Head and rows as text; numbers with three digits, so that columns can be compared."""
     numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table]
-    body = [[_text(value) for value in row] for row in rows(table)]
+    body = [[_text(value) for value in row] for row in select_rows(table)]
     return {"head": [str(name).replace("_", " ") for name in table], "rows": body, "numeric": numeric}
 
 
@@ -334,7 +334,7 @@ def _text(value: Any) -> str:
 
 def _verdicts(composites: pd.DataFrame, generators: Sequence[str]) -> list[dict[str, Any]]:
     verdicts = []
-    for row in rows(composites[composites["generator"].isin(generators)]):
+    for row in select_rows(composites[composites["generator"].isin(generators)]):
         if pd.isna(row.relative) or pd.isna(row.low):
             continue  # nothing of this pillar was scored; the warnings name the metrics
         bands = PRIVACY_WORDS if row.pillar == "privacy" else WORDS
@@ -360,7 +360,7 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
     for modality, parts in content.parts.items():
         if "train" in parts and (told := load(modality, "gallery").unit_of(parts["train"])):
             found.append(told)
-    for row in rows(content.gate[content.gate["generator"].isin(generators)]):
+    for row in select_rows(content.gate[content.gate["generator"].isin(generators)]):
         if row.check == OVERRIDE:
             found.append(f"The release check was overruled for {row.generator}: {row.meaning}.")
         elif not row.passed:
@@ -393,7 +393,7 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
         (content.scorecard["generator"].isin(generators)) & (content.scorecard["status"] == "no_signal")
     ]
     if len(silent):
-        names = ", ".join(f"{r.metric.replace('_', ' ')} ({r.modality})" for r in rows(silent))
+        names = ", ".join(f"{r.metric.replace('_', ' ')} ({r.modality})" for r in select_rows(silent))
         found.append(
             f"Too little signal in this cohort to distinguish real patients from patients without structure: {names}. "
             "They are not scored."
@@ -486,7 +486,7 @@ def _gate(gate: pd.DataFrame) -> pd.DataFrame:
 def _glossary(dictionary: pd.DataFrame) -> pd.DataFrame:
     best = {"error": "0 is best", "agreement": "1 is best", "descriptive": "not scored"}
     table = dictionary.assign(
-        best=[best.get(r.kind, f"{r.target:g} is best") for r in rows(dictionary)],
+        best=[best.get(r.kind, f"{r.target:g} is best") for r in select_rows(dictionary)],
         formula=dictionary["formula"].str.replace("`", ""),
     )
     return table[["stage", "name", "best", "unit", "ceiling", "floor", "formula", "source"]]

@@ -22,7 +22,7 @@ from haemosynth.encode.baseline import follow_up
 from haemosynth.modalities.registry import ALTERED, NAMES, load, offers
 from haemosynth.privacy.tiers import TIERS
 from haemosynth.report.landscape import CURVE, join_cohorts
-from haemosynth.report.table_one import level_counts
+from haemosynth.report.table_one import count_levels
 from haemosynth.stats.cox import steps_shown
 from haemosynth.stats.curves import survival_curve
 
@@ -53,7 +53,7 @@ def render_explorer(
     """
     import jinja2
 
-    classes: Mapping[str, list[str]] = load(ALTERED, "molecular_classes").molecular_classes(train)
+    classes: Mapping[str, list[str]] = load(ALTERED, "molecular_classes").find_molecular_classes(train)
     fixed: dict[str, Any] = {
         "study": study,
         "tier": f"Tier {tier}: {TIERS[tier].stamp}.",
@@ -122,7 +122,7 @@ def _patients(cohort: Cohort, classes: Mapping[str, list[str]], columns: list[di
     values: list[list[Any]] = [[str(name) for name in cohort.patients]]
     for column in columns:
         if column["name"] == CLASS and column["group"] == CLASS:
-            own = load(ALTERED, "molecular_classes").classes_of(cohort, classes)
+            own = load(ALTERED, "molecular_classes").classify_patients(cohort, classes)
         elif column["kind"] == "alteration":
             assert cohort.alterations is not None
             own = cohort.alterations[column["name"]]
@@ -167,7 +167,7 @@ def _aggregates(train: Cohort, holdout: Cohort, synthetic: Cohort, classes: Mapp
         if column.numeric:
             columns[name] = bin_numbers(real.clinical[name], synthetic.clinical[name], column.grain == 1)
         else:
-            groups = level_counts(real.clinical[name], synthetic.clinical[name], release=True)
+            groups = count_levels(real.clinical[name], synthetic.clinical[name], release=True)
             columns[name] = {"counts": {level: counts[0] for level, counts in groups.items()}}
     for name in _ordered(train, synthetic):
         assert real.alterations is not None
@@ -217,7 +217,7 @@ def _curves(holdout: Cohort, endpoint: str, classes: Mapping[str, list[str]]) ->
     rows, time, event = follow_up(holdout, endpoint)
     groups = {"": np.ones(len(rows), dtype=bool)}
     if classes:
-        own = load(ALTERED, "molecular_classes").classes_of(holdout, classes).iloc[rows].to_numpy()
+        own = load(ALTERED, "molecular_classes").classify_patients(holdout, classes).iloc[rows].to_numpy()
         groups |= {name: own == name for name in (*classes, "other")}
     found = {}
     for name, among in groups.items():

@@ -37,7 +37,7 @@ from haemosynth.core.figures import (
 from haemosynth.encode.baseline import follow_up
 from haemosynth.modalities.registry import ALTERED, load
 from haemosynth.report.overview import share
-from haemosynth.stats.curves import draw_at_risk, draw_curves, survival_curve, told_p
+from haemosynth.stats.curves import draw_at_risk, draw_curves, format_p, survival_curve
 from haemosynth.stats.estimates import log_rank_p
 from haemosynth.stats.pairs import discoveries, fisher_exact, log_odds_ratios, pair_counts
 
@@ -109,7 +109,7 @@ def draw_landscape(train: Cohort, holdout: Cohort, synthetic: Cohort, release: b
     if train.alterations is None or holdout.alterations is None or synthetic.alterations is None:
         return []
     real = join_cohorts(train, holdout)
-    classes: Mapping[str, list[str]] = load(ALTERED, "molecular_classes").molecular_classes(train)
+    classes: Mapping[str, list[str]] = load(ALTERED, "molecular_classes").find_molecular_classes(train)
     shown = find_frequent(train, EVENTS)
     found = []
     if shown:
@@ -152,7 +152,7 @@ def assign_classes(cohort: Cohort, classes: Mapping[str, list[str]]) -> NDArray[
     """(patients,) position of each patient's class: the named ones, `other`, unknown; all 0 where there are none."""
     if not classes:
         return np.zeros(len(cohort), dtype=np.intp)
-    codes = load(ALTERED, "molecular_classes").classes_of(cohort, classes).cat.codes.to_numpy().astype(np.intp)
+    codes = load(ALTERED, "molecular_classes").classify_patients(cohort, classes).cat.codes.to_numpy().astype(np.intp)
     return np.where(codes < 0, len(classes) + 1, codes)
 
 
@@ -195,7 +195,7 @@ def rows_of(cohort: Cohort, like: Cohort, shown: Sequence[str], classes: Mapping
     return found
 
 
-def released_rows(rows: Sequence[Row], group: NDArray[np.intp]) -> list[Row]:
+def release_rows(rows: Sequence[Row], group: NDArray[np.intp]) -> list[Row]:
     """The rows of real patients as they may leave: each sorted by itself within each class, no group under five.
 
     Within a class a row shows how many patients have each of its values. A class of which one to four patients have
@@ -207,10 +207,10 @@ def released_rows(rows: Sequence[Row], group: NDArray[np.intp]) -> list[Row]:
     """
     borders = np.flatnonzero(np.diff(group, prepend=-1, append=-1))
     classes = list(pairwise(borders.tolist()))
-    return [Row(row.name, released_codes(row.codes, classes), row.colours, row.text) for row in rows]
+    return [Row(row.name, release_codes(row.codes, classes), row.colours, row.text) for row in rows]
 
 
-def released_codes(codes: Codes, classes: Sequence[tuple[int, int]]) -> Codes:
+def release_codes(codes: Codes, classes: Sequence[tuple[int, int]]) -> Codes:
     """Codes of a row, sorted within each class (start, end); classes that must not be shown hold HIDDEN_CODE."""
     values = np.unique(codes)
     counts = np.array([[(codes[start:end] == value).sum() for value in values] for start, end in classes])
@@ -242,7 +242,7 @@ def draw_oncoprint(
     for cohort in (real, synthetic):
         rows = rows_of(cohort, real, shown, classes)
         if release and cohort is real:
-            rows = released_rows(rows, np.sort(assign_classes(cohort, classes)))
+            rows = release_rows(rows, np.sort(assign_classes(cohort, classes)))
         sides.append(rows)
     count = len(sides[0])
     figure, axes = new_figure(9.6, 0.175 * count + 1.75, ncols=2)
@@ -353,7 +353,7 @@ def draw_survival_by_class(real: Cohort, synthetic: Cohort, classes: Mapping[str
     if not real.schema.endpoints:
         return None
     endpoint = real.schema.endpoints[0]
-    label: Callable[..., pd.Series] = load(ALTERED, "molecular_classes").classes_of
+    label: Callable[..., pd.Series] = load(ALTERED, "molecular_classes").classify_patients
     sides = []
     for cohort in (real, synthetic):
         known, time, event = follow_up(cohort, endpoint)
@@ -372,7 +372,7 @@ def draw_survival_by_class(real: Cohort, synthetic: Cohort, classes: Mapping[str
         draw_curves(axis, curves, end)
         draw_at_risk(table, axis, curves, 7.5)
         p = log_rank_p([side[group] for group in drawn])
-        told = "no event" if np.isnan(p) else f"log-rank {told_p(p)}"
+        told = "no event" if np.isnan(p) else f"log-rank {format_p(p)}"
         axis.set_title(f"{name}: {told}", loc="left", color=REAL if name == "real" else SYNTHETIC)
         axis.set(xlabel="months", ylabel=f"share without event of {endpoint}")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)

@@ -15,8 +15,8 @@ from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import BLUE, GREEN, NEUTRAL, ORANGE, PURPLE, REAL, VERMILION, new_figure
 from haemosynth.encode.baseline import follow_up
 from haemosynth.report.reading import category, count
-from haemosynth.stats.curves import draw_at_risk, draw_curves, survival_curve, told_p
-from haemosynth.stats.estimates import fitted_survival, log_rank_p
+from haemosynth.stats.curves import draw_at_risk, draw_curves, format_p, survival_curve
+from haemosynth.stats.estimates import fit_survival, log_rank_p
 
 PAGE = 10.9  # inches of the scorecard figure at most
 COLOURS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE)
@@ -39,14 +39,14 @@ class Overview:
     excluded: pd.DataFrame
 
 
-def median_follow_up(time: pd.Series, event: pd.Series) -> float:
+def estimate_median_follow_up(time: pd.Series, event: pd.Series) -> float:
     """Median follow-up in months by the reverse Kaplan-Meier method (Schemper and Smith, Control Clin Trials 1996)."""
     known = time.notna() & event.notna()
     if not known.any():
         return float("nan")
     from lifelines.utils import qth_survival_time
 
-    reverse = fitted_survival(time[known].to_numpy(), 1 - event[known].to_numpy())
+    reverse = fit_survival(time[known].to_numpy(), 1 - event[known].to_numpy())
     # A product of fractions is seldom one half to the last digit.
     median = float(qth_survival_time(0.5 + 1e-9, reverse.survival_function_))
     return median if np.isfinite(median) else float("nan")
@@ -61,7 +61,7 @@ def share(number: float, total: float, release: bool) -> str:
     return f"{100 * number / total:.0f} %"
 
 
-def level_counts(values: pd.Series, release: bool, shown: int = 6) -> str:
+def count_levels(values: pd.Series, release: bool, shown: int = 6) -> str:
     """Levels with their counts, most frequent first, as text.
 
     In a release counts under five are withheld; where that is one level alone, so is the next smallest, since the
@@ -98,7 +98,7 @@ def summarise_cohort(train: Cohort, holdout: Cohort, release: bool) -> Overview:
         rows.append(
             (f"{endpoint}: events", "withheld" if release and 0 < fewest < MIN_CELL_COUNT else f"{event.sum():.0f}")
         )
-        median = median_follow_up(time, event)
+        median = estimate_median_follow_up(time, event)
         rows.append((f"{endpoint}: median follow-up", "not reached" if np.isnan(median) else f"{median:.1f} months"))
     alterations = pd.DataFrame(columns=["alteration", "kind", "carriers", "share of assayed"])
     if train.alterations is not None and holdout.alterations is not None:
@@ -136,7 +136,7 @@ def summarise_cohort(train: Cohort, holdout: Cohort, release: bool) -> Overview:
                 else f"{share(events.sum(), len(events), False)} with the event"
             )
         else:
-            content = level_counts(values, release)
+            content = count_levels(values, release)
         columns.append((name, column.kind, column.group, content, share(values.isna().sum(), len(values), release)))
     excluded = [(name, _reason(reason, release)) for name, reason in train.schema.excluded.items()]
     return Overview(
@@ -183,7 +183,7 @@ def draw_survival(train: Cohort, holdout: Cohort) -> Figure | None:
         draw_at_risk(table, axis, curves)
         p = log_rank_p(sides)
         axis.set(xlabel="months", ylabel=f"share without event of {endpoint}")
-        axis.set_title(f"{endpoint}: " + ("no event" if np.isnan(p) else f"log-rank {told_p(p)}"), loc="left")
+        axis.set_title(f"{endpoint}: " + ("no event" if np.isnan(p) else f"log-rank {format_p(p)}"), loc="left")
         axis.legend(loc="lower left", fontsize=8)
     for axis, table in places[len(panels) :]:
         axis.axis("off")

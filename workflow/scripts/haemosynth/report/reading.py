@@ -140,7 +140,7 @@ def _clipped(line: str) -> str:
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 4].rstrip()} ..."
 
 
-def released_reading(schema: Schema) -> list[str]:
+def make_released_reading(schema: Schema) -> list[str]:
     """The account of a cohort that may leave: what files held and why records and columns were left out.
 
     Counts under five are withheld; no value of a record, no patient and no name of a file is given.

@@ -23,7 +23,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.files import replacing, without_formulas, write_table, write_text
 from haemosynth.encode.baseline import follow_up
-from haemosynth.report.overview import median_follow_up
+from haemosynth.report.overview import estimate_median_follow_up
 
 Vector = NDArray[np.float64]
 HEAD = ("characteristic", "real", "synthetic", "standardised difference")
@@ -77,7 +77,9 @@ def _number_rows(label: str, real: pd.Series, made: pd.Series, release: bool) ->
             continue
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
         texts.append(f"{middle:.3g} ({low:.3g} to {high:.3g})")
-    shown = f"{difference_of_means(*known):.2f}" if all(len(values) >= MIN_CELL_COUNT for values in known) else ""
+    shown = (
+        f"{compute_difference_of_means(*known):.2f}" if all(len(values) >= MIN_CELL_COUNT for values in known) else ""
+    )
     return [(label, texts[0], texts[1], shown), *_missing_row(real, made, release)]
 
 
@@ -87,27 +89,27 @@ def _missing_row(real: pd.Series, made: pd.Series, release: bool) -> list[tuple[
         return []
     totals = len(real), len(made)
     few = release and min(counts[0] or totals[0], totals[0] - counts[0] or totals[0]) < MIN_CELL_COUNT
-    shown = "" if few else f"{difference_of_shares(counts[0] / totals[0], counts[1] / totals[1]):.2f}"
+    shown = "" if few else f"{compute_difference_of_shares(counts[0] / totals[0], counts[1] / totals[1]):.2f}"
     return [(f"  {MISSING}", FEW if few else _part(counts[0], totals[0]), _part(counts[1], totals[1]), shown)]
 
 
 def _level_rows(label: str, real: pd.Series, made: pd.Series, release: bool) -> list[tuple[str, str, str, str]]:
     """A row for the column, one for each level, and one for what is not recorded."""
-    counts = level_counts(real, made, release)
+    counts = count_levels(real, made, release)
     totals = [sum(number[side] for name, number in counts.items() if name != MISSING) for side in (0, 1)]
     shares = [np.array([n[s] / max(totals[s], 1) for name, n in counts.items() if name != MISSING]) for s in (0, 1)]
-    shown = f"{difference_of_levels(*shares):.2f}" if all(totals) and len(shares[0]) > 1 else ""
+    shown = f"{compute_difference_of_levels(*shares):.2f}" if all(totals) and len(shares[0]) > 1 else ""
     whole = len(real), len(made)
     found = [(label, "", "", shown)]
     for level, number in counts.items():
         of = whole if level == MISSING else totals
-        between = difference_of_shares(*(number[s] / whole[s] for s in (0, 1))) if level == MISSING else None
+        between = compute_difference_of_shares(*(number[s] / whole[s] for s in (0, 1))) if level == MISSING else None
         texts = [_part(number[side], of[side]) for side in (0, 1)]
         found.append((f"  {level}", texts[0], texts[1], "" if between is None else f"{between:.2f}"))
     return found
 
 
-def level_counts(real: pd.Series, made: pd.Series, release: bool) -> dict[str, list[int]]:
+def count_levels(real: pd.Series, made: pd.Series, release: bool) -> dict[str, list[int]]:
     """Level -> real and synthetic patients; rare levels as one, and last those in whom it is not recorded."""
     sides = [side.astype(object) for side in (real, made)]
     levels = [str(level) for level in real.cat.categories]
@@ -152,19 +154,19 @@ def _endpoint_rows(endpoint: str, real: Cohort, synthetic: Cohort, release: bool
     sides = [follow_up(cohort, endpoint)[1:] for cohort in (real, synthetic)]
     if not all(len(time) for time, _ in sides):
         return []
-    from haemosynth.stats.estimates import fitted_survival
+    from haemosynth.stats.estimates import fit_survival
 
     events, medians, followed = [], [], []
     for (time, event), hide in zip(sides, (release, False), strict=True):
         fewest = min(event.sum(), (event == 0).sum())
         few = hide and (0 < fewest < MIN_CELL_COUNT or len(time) < MIN_CELL_COUNT)
         events.append("withheld" if few else _part(int(event.sum()), len(time)))
-        middle = float("nan") if few else float(fitted_survival(time, event).median_survival_time_)
+        middle = float("nan") if few else float(fit_survival(time, event).median_survival_time_)
         medians.append(f"{middle:.1f}" if np.isfinite(middle) else "withheld" if few else "not reached")
-        median = median_follow_up(pd.Series(time), pd.Series(event))
+        median = estimate_median_follow_up(pd.Series(time), pd.Series(event))
         followed.append(f"{median:.1f}" if np.isfinite(median) and not few else "withheld" if few else "not reached")
     shares = [float(event.mean()) for _, event in sides]
-    shown = "" if "withheld" in events else f"{difference_of_shares(*shares):.2f}"
+    shown = "" if "withheld" in events else f"{compute_difference_of_shares(*shares):.2f}"
     return [
         (f"{endpoint}: events", events[0], events[1], shown),
         (f"{endpoint}: median (months)", medians[0], medians[1], ""),
@@ -177,7 +179,11 @@ def _alteration_row(name: str, real: pd.Series, made: pd.Series, release: bool) 
     carriers = [int((side == 1).sum()) for side in known]
     fewest = min(carriers[0] or MIN_CELL_COUNT, len(known[0]) - carriers[0] or MIN_CELL_COUNT)
     few = release and fewest < MIN_CELL_COUNT
-    shown = "" if few or not all(map(len, known)) else f"{difference_of_shares(*(side.mean() for side in known)):.2f}"
+    shown = (
+        ""
+        if few or not all(map(len, known))
+        else f"{compute_difference_of_shares(*(side.mean() for side in known)):.2f}"
+    )
     return (
         f"  {name}", FEW if few else _part(carriers[0], len(known[0])), _part(carriers[1], len(known[1])), shown,
     )  # fmt: skip
@@ -187,20 +193,20 @@ def _part(number: int, total: int) -> str:
     return f"{number:,} ({100 * number / total:.1f})" if total else ""
 
 
-def difference_of_means(first: Vector, second: Vector) -> float:
+def compute_difference_of_means(first: Vector, second: Vector) -> float:
     """Standardised difference of two samples of numbers; 0 where neither varies and both are equal."""
     gap = abs(float(first.mean() - second.mean()))
     scale = float(np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2))
     return gap / scale if scale else 0.0 if gap == 0 else float("inf")
 
 
-def difference_of_shares(first: float, second: float) -> float:
+def compute_difference_of_shares(first: float, second: float) -> float:
     """Standardised difference of two shares."""
     gap, scale = abs(first - second), float(np.sqrt((first * (1 - first) + second * (1 - second)) / 2))
     return gap / scale if scale else 0.0 if gap == 0 else float("inf")
 
 
-def difference_of_levels(first: Vector, second: Vector) -> float:
+def compute_difference_of_levels(first: Vector, second: Vector) -> float:
     """Mahalanobis distance of two distributions over the same levels; of two levels that of their shares."""
     gap = (first - second)[1:]
     spread = [np.diag(side[1:]) - np.outer(side[1:], side[1:]) for side in (first, second)]
@@ -208,7 +214,7 @@ def difference_of_levels(first: Vector, second: Vector) -> float:
     return float(np.sqrt(max(squared, 0.0)))
 
 
-def as_html(table: pd.DataFrame, title: str, note: str) -> str:
+def format_as_html(table: pd.DataFrame, title: str, note: str) -> str:
     """The table as a page that a word processor takes over."""
     head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
     body = "\n".join(f"<tr>{''.join(_cell(text) for text in row)}</tr>" for row in table.itertuples(index=False))
@@ -226,7 +232,7 @@ def _cell(text: str) -> str:
     return f"<td{indent}>{escape(text.strip())}</td>"
 
 
-def as_docx(table: pd.DataFrame, title: str, note: str) -> bytes:
+def format_as_docx(table: pd.DataFrame, title: str, note: str) -> bytes:
     """The table as a Word document; equal tables give equal bytes."""
     from docx import Document
     from docx.shared import Pt
@@ -264,6 +270,6 @@ def write_table_one(table: pd.DataFrame, folder: Path, study: str, stamp: Callab
     """
     title, note = f"Table 1. Real and synthetic patients, {study}", NOTE + NOTE_RELEASED
     write_table(without_formulas(table), folder / stamp("table_one.tsv"))
-    write_text(as_html(table, title, note), folder / stamp("table_one.html"))
+    write_text(format_as_html(table, title, note), folder / stamp("table_one.html"))
     with replacing(folder / stamp("table_one.docx")) as temporary:
-        temporary.write_bytes(as_docx(table, title, note))
+        temporary.write_bytes(format_as_docx(table, title, note))

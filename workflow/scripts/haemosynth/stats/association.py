@@ -86,7 +86,7 @@ def _ratio_of_ranks(groups: Matrix, ranks: Matrix) -> float:
     return float(np.sqrt(max(0.0, 1 - (1 - between / total) * (n - 1) / (n - k))))
 
 
-def ranked(values: Matrix) -> Matrix:
+def rank_columns(values: Matrix) -> Matrix:
     """Ranks within each column, from 0 to 1, among the patients in whom it is known."""
     return np.asarray(pd.DataFrame(values).rank(pct=True).to_numpy(np.float64))
 

@@ -172,7 +172,7 @@ def nuts(
     return Posterior(sample.mean(axis=0), np.cov(sample.T), covariates)
 
 
-def predicted_survival(posterior: Posterior, design: Matrix, prior: Prior, grid: Vector, draws: Matrix) -> Matrix:
+def predict_survival(posterior: Posterior, design: Matrix, prior: Prior, grid: Vector, draws: Matrix) -> Matrix:
     """Mean survival of these patients at the times of `grid` under each posterior draw.
 
     Averaging over the same patients whichever side the posterior is from (standardisation) leaves only what was

@@ -97,7 +97,7 @@ def incidence_distance(first: CumulativeIncidence, second: CumulativeIncidence, 
     return distance
 
 
-def states_at(courses: list[Course], horizon: float) -> tuple[Codes, Vector]:
+def find_states(courses: list[Course], horizon: float) -> tuple[Codes, Vector]:
     """The state of each patient at a time, and weights that replace those censored before.
 
     A state is which events have come so far, and whether the patient is alive; its code has bit j for the event of

@@ -106,7 +106,7 @@ def coded_association(codes: Codes, sizes: Codes) -> Matrix:
     return found
 
 
-def strongest(
+def find_strongest(
     association: Matrix, coding: Coding, order: int, most: int, repeats: int = 5
 ) -> tuple[tuple[int, ...], ...]:
     """The `most` sets of `order` (2 or 3) columns of every modality with the largest sum of pairwise associations.
@@ -133,7 +133,7 @@ def strongest(
     return tuple(chosen)
 
 
-def chosen_blocks(
+def choose_blocks(
     train: Cohort, coding: Coding, association: Matrix, columns: int, events: int
 ) -> dict[str, tuple[int, ...]]:
     """Sets of columns that belong together: the `columns` most associated ones of every group, and the `events` most
@@ -176,14 +176,14 @@ def design_cells(train: Cohort, settings: Mapping[str, Any]) -> CellDesign:
     """
     coding = fit_coding(train, int(settings["bins"]))
     association = coded_association(coding.codes(train), coding.sizes)
-    pairs, triples = (strongest(association, coding, order, int(settings["pairs"])) for order in (2, 3))
+    pairs, triples = (find_strongest(association, coding, order, int(settings["pairs"])) for order in (2, 3))
     sizes = int(settings["block_columns"]), int(settings["block_events"])
     ranges = {}
     for name in coding.numbers:
         if train.schema.columns[name].kind != "event":
             low, high = np.quantile(train.clinical[name].dropna(), [0.01, 0.99])
             ranges[name] = float(low), float(high)
-    return CellDesign(coding, pairs, triples, chosen_blocks(train, coding, association, *sizes), ranges)
+    return CellDesign(coding, pairs, triples, choose_blocks(train, coding, association, *sizes), ranges)
 
 
 def count_distance(first: Vector, second: Vector) -> float:

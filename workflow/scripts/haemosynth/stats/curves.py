@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import NEUTRAL
 from haemosynth.stats.cox import steps_shown
-from haemosynth.stats.estimates import fitted_incidence, fitted_survival, untied
+from haemosynth.stats.estimates import break_ties, fit_incidence, fit_survival
 
 Vector = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -39,7 +39,7 @@ class Curve:
 
 def survival_curve(time: Vector, event: Vector) -> Curve:
     """Kaplan-Meier estimate with its band. time, event: (patients,)."""
-    fitter = fitted_survival(time, event)
+    fitter = fit_survival(time, event)
     rows = fitter.event_table["removed"].to_numpy() > 0
     estimate = fitter.survival_function_.to_numpy(float)[rows, 0]
     low, high = _band(fitter.confidence_interval_, rows, estimate)
@@ -53,8 +53,8 @@ def incidence_curve(time: Vector, state: Codes, cause: int) -> Curve:
     Args:
         time: (patients,). state: (patients,) 0 censored, 1, 2, ... what happened then. cause: of the curve.
     """
-    order, times = untied(time, state)
-    fitter = fitted_incidence(order, state, cause, variance=True)
+    order, times = break_ties(time, state)
+    fitter = fit_incidence(order, state, cause, variance=True)
     found = fitter.cumulative_density_.iloc[:, 0]
     known = fitter.event_table["removed"].to_numpy() > 0
     low, high = _band(fitter.confidence_interval_, known, found.to_numpy(float)[known])
@@ -111,6 +111,6 @@ def draw_at_risk(axis: Any, above: Any, curves: Sequence[tuple[str, str, Curve]]
             axis.text(tick, row - 0.35, text, color=colour, fontsize=size, ha="center" if tick else "left")
 
 
-def told_p(p: float) -> str:
+def format_p(p: float) -> str:
     """A p-value as in a figure: `p = 0.03`, `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -63,7 +63,7 @@ def kullback_leibler(first: Vector, second: Vector) -> float:
     return max(0.0, float(p @ np.log2(p / q)))
 
 
-def point_masses(values: Vector, share: float) -> Vector:
+def find_point_masses(values: Vector, share: float) -> Vector:
     """Values that at least `share` of known values take, ascending."""
     found, counts = np.unique(values[~np.isnan(values)], return_counts=True)
     return np.asarray(found[counts >= share * counts.sum()]) if len(found) else found

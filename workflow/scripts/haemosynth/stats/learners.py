@@ -61,7 +61,7 @@ def fit_logistic(covariates: Matrix, answer: Vector, weight: Vector, ridge: floa
     return LogisticModel(float(beta[0]), beta[1:])
 
 
-def stratified_parts(answer: Vector, weight: Vector, rng: np.random.Generator, parts: int) -> NDArray[np.intp]:
+def divide_stratified(answer: Vector, weight: Vector, rng: np.random.Generator, parts: int) -> NDArray[np.intp]:
     """(patients,) the part (0 ... parts - 1) that each patient falls in; ones and zeros are dealt evenly."""
     part = np.empty(len(answer), dtype=np.intp)
     group = np.where(weight > 0, answer > 0.5, 2)

@@ -35,7 +35,7 @@ def adjusted_mutual_information(first: Labels, second: Labels) -> float:
     return float(adjusted_mutual_info_score(first, second))
 
 
-def matched(similarity: Matrix) -> tuple[Labels, Labels]:
+def match_clusters(similarity: Matrix) -> tuple[Labels, Labels]:
     """One-to-one pairs of rows and columns with the largest sum of similarity (Kuhn, Nav Res Logist Q 1955;2:83)."""
     from scipy.optimize import linear_sum_assignment
 

@@ -52,7 +52,7 @@ class Effect:
     weight: float
 
 
-def averaged_edges(strength: Matrix, strong: float, most_parents: int = 4) -> Flags:
+def average_edges(strength: Matrix, strong: float, most_parents: int = 4) -> Flags:
     """The averaged network: pairs of variables that are linked in more than a share `strong` of the resamples.
 
     The strongest first, each in the direction that was found more often (the first variable first where both were as
@@ -75,7 +75,7 @@ def averaged_edges(strength: Matrix, strong: float, most_parents: int = 4) -> Fl
     return edges
 
 
-def averaged_tables(tables: Codes, levels: Codes, edges: Flags) -> tuple[Matrix, ...]:
+def average_tables(tables: Codes, levels: Codes, edges: Flags) -> tuple[Matrix, ...]:
     """Smoothed tables of a structure, averaged over completions (completions, variables, patients); see `Network`."""
     fitted = [fit_tables(table, levels, edges) for table in tables]
     return tuple(np.mean(each, axis=0) for each in zip(*fitted, strict=True))
@@ -115,7 +115,7 @@ def conditional_probabilities(joint: Matrix, asked: Sequence[int], queries: Sequ
     return answers
 
 
-def known_parents(edges: Flags, allowed: Flags) -> Flags:
+def find_known_parents(edges: Flags, allowed: Flags) -> Flags:
     """(variables,) whether the parents of a variable are the same in every network that is equivalent for data.
 
     That is, colliders and the edges that are not allowed fix the direction of each of its edges. Adjustment for the
@@ -126,7 +126,7 @@ def known_parents(edges: Flags, allowed: Flags) -> Flags:
     return np.asarray(~(shared & shared.T).any(axis=1))
 
 
-def effect_network(
+def make_effect_network(
     network: Network, codes: Codes, effect: Effect, outcome: int, weights: Matrix | None = None
 ) -> Network:
     """The network of one effect: what is adjusted for, all linked, leads to the cause, and both lead to the outcome.
@@ -239,7 +239,7 @@ def intervene(network: Network, level: int, reference: int) -> float:
     return float(risks[0] - risks[1])
 
 
-def legal_names(names: Sequence[str]) -> tuple[str, ...]:
+def make_legal_names(names: Sequence[str]) -> tuple[str, ...]:
     """Identifiers of BIF (a letter, then letters, digits, underscores) for names, different in more than case."""
     taken: set[str] = set()
     found = []
@@ -255,17 +255,17 @@ def legal_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def bif_text(network: Network, notes: Sequence[str] = ()) -> str:
+def format_bif(network: Network, notes: Sequence[str] = ()) -> str:
     """The network in the Bayesian interchange format, as pgmpy writes it and other programs read it.
 
-    Names and states become identifiers (`legal_names`); lines of comment ahead say which were changed, after `notes`.
-    Equal networks give equal bytes.
+    Names and states become identifiers (`make_legal_names`); lines of comment ahead say which were changed, after
+    `notes`. Equal networks give equal bytes.
     """
     with _quiet():
         from pgmpy.readwrite import BIFWriter
 
-        names = legal_names(network.names)
-        states = tuple(legal_names(own) for own in network.states)
+        names = make_legal_names(network.names)
+        states = tuple(make_legal_names(own) for own in network.states)
         lines = list(notes)
         for name, legal, own, words in zip(network.names, names, network.states, states, strict=True):
             changed = [f"{word} = {state}" for state, word in zip(own, words, strict=True) if state != word]

@@ -65,7 +65,7 @@ def factors(residual: np.ndarray, number: int, seed: int) -> tuple[np.ndarray, n
     return (vt.T * size * sign).astype(np.float32), (u * np.sqrt(n) * sign).astype(np.float32)
 
 
-def number_of_factors(residual: np.ndarray, rng: np.random.Generator, most: int) -> int:
+def choose_number_of_factors(residual: np.ndarray, rng: np.random.Generator, most: int) -> int:
     """The number of components under which patients left out are most likely.
 
     At most 600 patients and 3,000 genes, drawn, are looked at: the number is not sensitive to more.

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core.cohort import Cohort, typed
-from haemosynth.core.derive import parents
+from haemosynth.core.derive import find_parents
 from haemosynth.core.errors import InputError
-from haemosynth.core.panel import min_carriers
+from haemosynth.core.panel import read_min_carriers
 from haemosynth.core.schema import Column, Schema
+from haemosynth.reading.preprocess import find_winsorising_limits
 from haemosynth.reading.preprocess import winsorise as clipped
-from haemosynth.reading.preprocess import winsorising_limits
 from haemosynth.reading.resolution import observed
 from haemosynth.reading.source import suggestion
 
@@ -52,7 +52,7 @@ def split(
     in_train = _draw(cohort, train_fraction, stratify, rng)
     train, holdout = cohort.take(np.flatnonzero(in_train)), cohort.take(np.flatnonzero(~in_train))
     limits = {
-        name: winsorising_limits(train.clinical[name], quantiles) for name, quantiles in (winsorise or {}).items()
+        name: find_winsorising_limits(train.clinical[name], quantiles) for name, quantiles in (winsorise or {}).items()
     }
     train = replace(
         train, clinical=train.clinical.assign(**{name: clipped(train.clinical[name], limits[name]) for name in limits})
@@ -150,13 +150,13 @@ def learn_schema(train: Cohort, panel: Any) -> Schema:
         for name, column in list(columns.items()):
             if column.derived is None:
                 continue
-            _, arguments = parents(column.derived, f"derived column {name}")
+            _, arguments = find_parents(column.derived, f"derived column {name}")
             gone = [a for a in arguments if isinstance(a, str) and a not in columns and a not in alterations]
             if gone:
                 excluded[name] = f"derived from {', '.join(gone)}, which left"
                 del columns[name]
                 dropped = True
-    listed = train.alterations is not None and min_carriers(panel, f"cohorts.{schema.cohort}") is None
+    listed = train.alterations is not None and read_min_carriers(panel, f"cohorts.{schema.cohort}") is None
     return replace(
         schema,
         columns=columns,
@@ -170,7 +170,7 @@ def _panel(train: Cohort, panel: Any, excluded: dict[str, str]) -> dict[str, str
     if train.alterations is None:
         return {}
     where = f"cohorts.{train.schema.cohort}"
-    least, counts = min_carriers(panel, where), train.alterations.sum()
+    least, counts = read_min_carriers(panel, where), train.alterations.sum()
     kept = {}
     for name, kind in train.schema.alterations.items():
         if counts[name] >= (least or 1):

@@ -22,7 +22,7 @@ PATIENTS = 20_000  # of a side at most in one comparison, where the study does n
 Key = tuple[str, str, str]
 
 
-def stage_settings(stage: StageModule, chosen: Mapping[str, Any], name: str) -> dict[str, Any]:
+def read_stage_settings(stage: StageModule, chosen: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The stage's defaults with the study's choices laid over them, among them those that every stage has: `repeats`,
     `replicates`, `patients` and `released`, the size of the release where it is not that of the training patients.
 

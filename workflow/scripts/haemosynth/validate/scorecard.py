@@ -47,14 +47,14 @@ class Job:
         return STAGES[self.stage].pillar
 
 
-def metrics_table(parts: Mapping[Job, pd.DataFrame]) -> pd.DataFrame:
+def make_metrics_table(parts: Mapping[Job, pd.DataFrame]) -> pd.DataFrame:
     """`metrics.tsv`: the values of all jobs, one row per metric and target, in the order of `parts`."""
     table = _collected(parts, METRIC_COLUMNS)
     table["reason"] = table["reason"].fillna("")
     return table
 
 
-def replicates_table(parts: Mapping[Job, pd.DataFrame]) -> pd.DataFrame:
+def make_replicates_table(parts: Mapping[Job, pd.DataFrame]) -> pd.DataFrame:
     """The replicates of all jobs; the scorecard needs those of the target `all` only, and keeps only them."""
     only = {job: table[table["target"] == "all"] for job, table in parts.items()}
     return _collected(only, REPLICATE_COLUMNS)
@@ -74,7 +74,7 @@ def declared(stages: Iterable[str]) -> dict[tuple[str, str], Metric]:
     return {(stage, metric.name): metric for stage in stages for metric in load(stage).METRICS}
 
 
-def dictionary(stages: Iterable[str] = tuple(STAGES)) -> pd.DataFrame:
+def make_dictionary(stages: Iterable[str] = tuple(STAGES)) -> pd.DataFrame:
     """`metrics_dictionary.tsv`: one row per metric of these stages, as the stages declare them."""
     rows = [
         {
@@ -97,7 +97,7 @@ def dictionary(stages: Iterable[str] = tuple(STAGES)) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def distance_from_best(values: Matrix, metric: Metric) -> Matrix:
+def compute_distance_from_best(values: Matrix, metric: Metric) -> Matrix:
     """How far values lie from the best one: the value of an error, 1 - agreement, |value - target|.
 
     Raises:
@@ -169,11 +169,11 @@ class _Results:
         values = values.reindex(columns=list(dict.fromkeys(generators))).dropna().sort_index()
         if values.empty:
             return None
-        points = distance_from_best(values[list(generators)].to_numpy(float), metric)
+        points = compute_distance_from_best(values[list(generators)].to_numpy(float), metric)
         clouds = []
         for seed, centre in zip(values.index, points, strict=True):
             cloud = self.clouds.get((*key, seed), pd.DataFrame()).reindex(columns=values.columns).dropna()
-            distances = distance_from_best(cloud[list(generators)].to_numpy(float), metric)
+            distances = compute_distance_from_best(cloud[list(generators)].to_numpy(float), metric)
             clouds.append(distances - distances.mean(axis=0) + centre if len(distances) else centre[None, :])
         seeds = len(clouds)
         drawn = np.zeros((DRAWS, len(generators)))
@@ -191,10 +191,10 @@ def _no_signal(reading: _Reading, ceiling: int, floor: int) -> bool:
     return bool(np.quantile(gap, TAILS[0]) <= 0)
 
 
-def scores(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[str]) -> list[Score]:
+def compute_scores(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[str]) -> list[Score]:
     """Each metric of each generator read between its references: what the tables below are made of.
 
-    With d the distance from the best value (see `distance_from_best`), averaged over seeds,
+    With d the distance from the best value (see `compute_distance_from_best`), averaged over seeds,
     relative = (d_floor - d) / (d_floor - d_ceiling): 1 is as good as the ceiling, 0 as the floor; above 1 is possible
     and means smoothing, not merit. The interval takes 2,000 draws of seeds with replacement and of one replicate per
     seed, the same one for the generator and both references, and so holds between-seed and within-seed variance.
@@ -202,7 +202,7 @@ def scores(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Sequence[st
     scored; `not_applicable` where the metric or a reference has no value. `value`, `ceiling` and `floor` are means.
 
     Args:
-        metrics, replicates: of `metrics_table` and `replicates_table`.
+        metrics, replicates: of `make_metrics_table` and `make_replicates_table`.
         compare: generators in the order of the study.
     """
     known = declared(dict.fromkeys(metrics["stage"]))
@@ -244,12 +244,12 @@ def _means(table: pd.DataFrame, generator: str, metric: Metric) -> dict[str, flo
     return {column: float(means.get(name, np.nan)) for column, name in names.items()}
 
 
-def scorecard(scored: Sequence[Score]) -> pd.DataFrame:
+def make_scorecard(scored: Sequence[Score]) -> pd.DataFrame:
     """`scorecard.tsv`: one row per generator and metric."""
     return pd.DataFrame([score.row for score in scored], columns=SCORE_COLUMNS)
 
 
-def composites(scored: Sequence[Score]) -> pd.DataFrame:
+def compute_composites(scored: Sequence[Score]) -> pd.DataFrame:
     """One number per generator, pillar and modality, with its parts.
 
     The mean over stages of the mean over a stage's scored metrics of `relative`, each first held between 0 and 1, so
@@ -264,7 +264,7 @@ def composites(scored: Sequence[Score]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COMPOSITE_COLUMNS)
 
 
-def stage_scores(scored: Sequence[Score]) -> pd.DataFrame:
+def compute_stage_scores(scored: Sequence[Score]) -> pd.DataFrame:
     """`stages.tsv`: the parts of `composites`, one number per generator, stage and modality.
 
     The mean over a stage's scored metrics of `relative`, each first held between 0 and 1; `metrics` counts them.

@@ -19,7 +19,7 @@ from haemosynth.modalities.clinical import joint
 def draw(
     algorithm: ModuleType, model: Fitted, schema: Path, given: Sequence[Path], patients: int, rng: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
-    """The table `clinical` of so many patients, or of those whose alterations and mutations are `given`.
+    """The table `clinical` of a number of patients, or of those whose alterations and mutations are `given`.
 
     Args:
         schema: the file of the training patients' schema. given: the files of alterations and mutations, or none.

@@ -1,8 +1,8 @@
-"""A record given alterations: of several records drawn for a patient, one is taken by how likely it makes these.
+"""A record given alterations: of several records drawn for a patient, one is taken by how likely it makes them.
 
 Records are drawn as if nothing were given, and one of them is taken in proportion to the probability of the patient's
 alterations given the record, under the mutation model of the same training patients (sampling importance resampling:
-Rubin, J Am Stat Assoc 1987;82:543; Smith and Gelfand, Am Stat 1992;46:84). Record and alterations so belong together
+Rubin, J Am Stat Assoc 1987;82:543; Smith and Gelfand, Am Stat 1992;46:84). Record and alterations then belong together
 as in a recipe in which alterations are drawn given the record.
 """
 
@@ -33,7 +33,7 @@ def fit(
     algorithm: ModuleType, train: Cohort, given: Collection[str], settings: Mapping[str, Any],
     rng: np.random.Generator, checkpoint: Path | None,
 ) -> Fitted:  # fmt: skip
-    """Fit a clinical algorithm, and the mutation model that tells which records go with given alterations.
+    """Fit a clinical algorithm, and the mutation model that says which records go with given alterations.
 
     Args:
         given: "genomic" for all alterations, or the names of some.

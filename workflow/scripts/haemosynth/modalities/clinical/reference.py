@@ -1,4 +1,4 @@
-"""The references that every number is read against: real, independent, uniform and fresh patients."""
+"""The references that every number is compared with: real, independent, uniform and fresh patients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort, synthetic_ids, typed
 from haemosynth.core.errors import InputError
-from haemosynth.modalities.genomic.cell_fraction import copies, male, x_linked
+from haemosynth.modalities.genomic.cell_fraction import count_copies, is_male, is_x_linked
 
 
 def reference(kind: str, train: Cohort, n: int, rng: np.random.Generator) -> Cohort:
@@ -128,9 +128,9 @@ def _copies(cohort: Cohort) -> np.ndarray:
     """(mutations,) copies of the mutated gene in a cell of its patient."""
     assert cohort.mutations is not None
     table = cohort.mutations
-    man = male(cohort.clinical)[cohort.patients.get_indexer(pd.Index(table["patient_id"]))]
+    man = is_male(cohort.clinical)[cohort.patients.get_indexer(pd.Index(table["patient_id"]))]
     recorded = pd.to_numeric(table["copy_number"]).to_numpy(dtype=float)
-    return copies(recorded, x_linked(table["gene"], table["chromosome"]) & man)
+    return count_copies(recorded, is_x_linked(table["gene"], table["chromosome"]) & man)
 
 
 def _drawn_reads(train: Cohort, made: Cohort, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def component_space(most: int, *known: AnnData) -> Callable[[AnnData], Matrix]:
+def fit_component_space(most: int, *known: AnnData) -> Callable[[AnnData], Matrix]:
     """What places expression in the first `most` principal components of the variable genes of known patients.
 
     Genes are centred and divided by their standard deviation among the known patients, limited to ten of them; the
@@ -25,5 +25,5 @@ def component_space(most: int, *known: AnnData) -> Callable[[AnnData], Matrix]:
 
 
 def standard_components(most: int, known: AnnData) -> Callable[[AnnData], Matrix]:
-    """As `component_space`, each component on the scale of one standard deviation among the known patients."""
-    return standardise_components(component_space(most, known), known)
+    """As `fit_component_space`, each component on the scale of one standard deviation among the known patients."""
+    return standardise_components(fit_component_space(most, known), known)

@@ -23,7 +23,7 @@ from haemosynth.modalities.expression.profiles import VALUES
 from haemosynth.modalities.quantitative import LEFT, Left, fill_matrix, keep_one_each, read_settings
 from haemosynth.reading.genes import DATE, NO_GENE
 from haemosynth.reading.numbers import plain_matrix
-from haemosynth.reading.source import Table, read, suffix, suggestion
+from haemosynth.reading.source import Table, find_suffix, read, suggestion
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -74,7 +74,7 @@ def ingest_expression(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tu
     chosen = settings(name, entry)
     path, declared = _file(name, entry, chosen)
     left: Left = []
-    if suffix(path) == ".h5ad":
+    if find_suffix(path) == ".h5ad":
         found = _h5ad(path, chosen, cohort, left)
     else:
         found = _matrix(path, entry["format"] != "cbioportal", _samples(entry), cohort, left)
@@ -146,9 +146,9 @@ def _file(name: str, entry: Mapping[str, Any], chosen: Mapping[str, Any]) -> tup
 
 def _samples(entry: Mapping[str, Any]) -> dict[str, str]:
     """The patient of each sample of a cBioPortal study, the sample that represents the patient before the others."""
-    from haemosynth.modalities.clinical.ingest.cbioportal import samples_in_order
+    from haemosynth.modalities.clinical.ingest.cbioportal import order_samples
 
-    return samples_in_order(entry) if entry["format"] == "cbioportal" else {}
+    return order_samples(entry) if entry["format"] == "cbioportal" else {}
 
 
 def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> AnnData:

@@ -53,7 +53,7 @@ def states(cohort: Cohort, events: tuple[str, ...]) -> Matrix:
     return np.asarray(known.reindex(columns=list(events)).to_numpy(float))
 
 
-def chosen_subgroups(train: Cohort, settings: Mapping[str, Any]) -> tuple[str, ...]:
+def choose_subgroups(train: Cohort, settings: Mapping[str, Any]) -> tuple[str, ...]:
     """The alterations of `settings["subgroups"]`, or those that change most genes of training patients.
 
     A gene is changed where Welch's |t| between carriers and others exceeds CLEAR.

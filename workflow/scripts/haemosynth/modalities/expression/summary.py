@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from haemosynth.core.arrays import Matrix
 from haemosynth.core.cohort import Cohort
-from haemosynth.modalities.expression.components import component_space
+from haemosynth.modalities.expression.components import fit_component_space
 from haemosynth.modalities.expression.part import NAME
 from haemosynth.modalities.quantitative import summarise_components
 
@@ -19,4 +19,4 @@ def summarise(
     The components are those of the patients of all cohorts in `known`; None where one of these has fewer than `fewest`
     patients with expression.
     """
-    return summarise_components(NAME, known, fewest, components, component_space)
+    return summarise_components(NAME, known, fewest, components, fit_component_space)

@@ -16,8 +16,8 @@ Flags = NDArray[np.bool_]
 X_LINKED = ("ATRX", "BCOR", "BCORL1", "BRCC3", "DDX3X", "KDM6A", "PHF6", "PIGA", "SMC1A", "STAG2", "ZRSR2")
 
 
-def male(clinical: pd.DataFrame) -> Flags:
-    """Who is recorded to be a man, in a column named sex or gender.  (patients,)"""
+def is_male(clinical: pd.DataFrame) -> Flags:
+    """Who is recorded as a man, in a column named sex or gender.  (patients,)"""
     flags = np.zeros(len(clinical), dtype=bool)
     for name in clinical:
         if str(name).lower() in ("sex", "gender"):
@@ -25,7 +25,7 @@ def male(clinical: pd.DataFrame) -> Flags:
     return flags
 
 
-def x_linked(genes: Iterable[Any], chromosomes: Iterable[Any]) -> Flags:
+def is_x_linked(genes: Iterable[Any], chromosomes: Iterable[Any]) -> Flags:
     """Whether each gene lies on the X chromosome: as recorded, by name (`X_LINKED`) where nothing is recorded."""
     pairs = zip(genes, chromosomes, strict=True)
     return np.array(
@@ -33,6 +33,6 @@ def x_linked(genes: Iterable[Any], chromosomes: Iterable[Any]) -> Flags:
     )
 
 
-def copies(copy_number: Vector, single: Flags) -> Vector:
+def count_copies(copy_number: Vector, single: Flags) -> Vector:
     """Copies of the gene in a cell: as recorded, else 1 where `single` (a man's X-linked gene), else 2."""
     return np.asarray(np.where(copy_number >= 0.5, copy_number, np.where(single, 1.0, 2.0)))

@@ -19,7 +19,7 @@ from haemosynth.modalities import joint_table
 def draw(
     algorithm: ModuleType, model: Fitted, schema: Path, given: Sequence[Path], patients: int, rng: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
-    """The tables `alterations` and `mutations` of the patients whose record is `given`, or of so many without one.
+    """The tables `alterations` and `mutations` of patients whose record is `given`, or of patients without one.
 
     Args:
         schema: the file of the training patients' schema. given: the file of clinical records, or none.
@@ -27,6 +27,6 @@ def draw(
     cohort = read_clinical(given[0], schema) if given else bare(Schema(read_schema(schema).cohort, {}), patients)
     if getattr(algorithm, "TAKES_UP", False):  # alterations that were drawn together with the record
         table = read_table(given[0]).set_index("patient_id").loc[cohort.patients]
-        cohort = joint_table.taken_up(cohort, table, model.description["alterations"])
+        cohort = joint_table.take_up(cohort, table, model.description["alterations"])
     drawn = algorithm.sample(model, cohort, rng)
     return {"alterations": matrix_of(drawn.alterations, drawn.sequenced), "mutations": drawn.mutations}

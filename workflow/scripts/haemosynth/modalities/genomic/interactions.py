@@ -30,8 +30,8 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def metrics(pairs: str, tested: str, finding: str) -> tuple[Metric, ...]:
-    """The metrics of one tail: whose odds ratios, whose load-matched overlaps are read, what the test looks for."""
+def declare_metrics(pairs: str, tested: str, finding: str) -> tuple[Metric, ...]:
+    """The metrics of one tail: which odds ratios and load-matched overlaps are read, and what the test looks for."""
     load = (
         "logit P(patient, event) = patient + event effect, given the number of events of each patient; Canisius et al.,"
         " DISCOVER, Genome Biol 2016;17:261"
@@ -86,20 +86,20 @@ def metrics(pairs: str, tested: str, finding: str) -> tuple[Metric, ...]:
     )  # fmt: skip
 
 
-def matrix(cohort: Cohort, events: list[str]) -> Matrix:
+def make_matrix(cohort: Cohort, events: list[str]) -> Matrix:
     """Alterations in this order.  (patients, events) of 0/1/NaN"""
     if cohort.alterations is None:
         raise ValueError("the cohort has no genomic modality")
     return np.asarray(cohort.alterations[events].to_numpy(np.float64))
 
 
-def testable(test: LoadMatched, tail: Tail, significance: float) -> Flags:
+def find_testable(test: LoadMatched, tail: Tail, significance: float) -> Flags:
     """Pairs whose margins allow a p of at most `significance`.  (events, events), without the diagonal"""
     least = test.least_upper if tail == "upper" else test.least_lower
     return np.asarray((least <= significance) & ~np.eye(len(least), dtype=bool))
 
 
-def compared_odds(real: PairCounts, candidate: PairCounts, min_expected: float) -> tuple[Matrix, Matrix, Matrix, Flags]:
+def compare_odds(real: PairCounts, candidate: PairCounts, min_expected: float) -> tuple[Matrix, Matrix, Matrix, Flags]:
     """Log odds ratios of real and candidate, the precision of their difference, and which pairs are read.
 
     Each is (events, events); a pair is read where real patients are expected to carry both events at least
@@ -114,12 +114,12 @@ def compared_odds(real: PairCounts, candidate: PairCounts, min_expected: float) 
 def measure_tail(comparison: Comparison, settings: Mapping[str, Any], tail: Tail) -> list[Value]:
     """All metrics of one tail.
 
-    Co-occurrence reads the whole pattern, all pairs, exclusivity those that meet less often than by chance in real
-    patients. Pairs are chosen, and testable, by real patients alone, so that every candidate answers the same question.
+    Co-occurrence reads all pairs, exclusivity those that occur together less often than by chance in real patients.
+    Pairs are chosen, and testable, by real patients alone, so that every candidate answers the same question.
     """
     rate, significance = float(settings["false_discovery_rate"]), float(settings["significance"])
     events = list(comparison.real.schema.alterations)
-    real, candidate = matrix(comparison.real, events), matrix(comparison.candidate, events)
+    real, candidate = make_matrix(comparison.real, events), make_matrix(comparison.candidate, events)
     real_counts, candidate_counts = pair_counts(real), pair_counts(candidate)
     n = int(real_counts.known.max(initial=0))
     values: list[Value] = []
@@ -127,7 +127,7 @@ def measure_tail(comparison: Comparison, settings: Mapping[str, Any], tail: Tail
     def add(metric: str, value: float, reason: str = "", target: str = "all") -> None:
         values.append(Value(metric, value, target, "genomic", n, reason))
 
-    x, y, precision, read = compared_odds(real_counts, candidate_counts, float(settings["min_expected"]))
+    x, y, precision, read = compare_odds(real_counts, candidate_counts, float(settings["min_expected"]))
     if tail == "lower":
         read = read & (x < 0)
     weight = precision[read] * np.abs(x[read])
@@ -140,7 +140,7 @@ def measure_tail(comparison: Comparison, settings: Mapping[str, Any], tail: Tail
         add("log_odds_error", np.nan, few)
 
     test, other = load_matched(real, real_counts), load_matched(candidate, candidate_counts)
-    tested = testable(test, tail, significance)
+    tested = find_testable(test, tail, significance)
     read = np.triu(tested if tail == "upper" else tested & (test.departure < 0), 1)
     departures = test.departure[read], other.departure[read]
     if read.sum() >= 3:
@@ -166,10 +166,10 @@ def measure_tail(comparison: Comparison, settings: Mapping[str, Any], tail: Tail
         add("spurious_pairs", np.nan, f"no pair is found in the candidate at a false discovery rate of {rate:g}")
     add("found_pairs", float(candidate_found.sum()))
 
-    train_test = load_matched(matrix(comparison.train, events))
+    train_test = load_matched(make_matrix(comparison.train, events))
     for i, j in zip(
         *np.nonzero(
-            np.triu(load_matched_discoveries(train_test, tail, testable(train_test, tail, significance), rate))
+            np.triu(load_matched_discoveries(train_test, tail, find_testable(train_test, tail, significance), rate))
         ),
         strict=True,
     ):

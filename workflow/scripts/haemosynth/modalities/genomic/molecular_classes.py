@@ -43,7 +43,7 @@ HIERARCHIES: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def molecular_classes(train: Cohort) -> dict[str, list[str]]:
+def find_molecular_classes(train: Cohort) -> dict[str, list[str]]:
     """Class -> the cohort's events that define it, in the order in which they decide; empty where there are not two.
 
     Of the diseases, the one whose classes hold the most training patients; of its classes, at most seven, those with at
@@ -58,7 +58,7 @@ def molecular_classes(train: Cohort) -> dict[str, list[str]]:
             name: [event for event in train.schema.alterations if re.fullmatch(f"(CYTO_)?({pattern})", _plain(event))]
             for name, pattern in hierarchy.items()
         }
-        sizes = classes_of(train, events).value_counts()
+        sizes = classify_patients(train, events).value_counts()
         large = sorted((name for name in events if sizes.get(name, 0) >= LEAST), key=lambda name: -sizes[name])[:MOST]
         held = int(sum(sizes[name] for name in large))
         if held > most and len(large) > 1:
@@ -66,7 +66,7 @@ def molecular_classes(train: Cohort) -> dict[str, list[str]]:
     return found
 
 
-def classes_of(cohort: Cohort, classes: Mapping[str, list[str]]) -> pd.Series:
+def classify_patients(cohort: Cohort, classes: Mapping[str, list[str]]) -> pd.Series:
     """(patients,) the class of each patient as a categorical: the first that has one of its events.
 
     `other` where all of the events are known to be absent, missing where none is present and any is unknown.

@@ -11,7 +11,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import BLACK, NEUTRAL, SYNTHETIC, shortened
 from haemosynth.encode.records import Vector
-from haemosynth.modalities.genomic.precedence import cell_fractions
+from haemosynth.modalities.genomic.precedence import compute_cell_fractions
 
 WIDTH = 2.8  # inches
 MOST_ALTERATIONS = 8
@@ -56,5 +56,5 @@ def _draw(axis: Any, patient: Cohort, like: Cohort) -> None:
 
 def _fractions(cohort: Cohort, genes: list[str]) -> dict[str, Vector]:
     """Gene -> cancer cell fractions of its mutations."""
-    found = cell_fractions(cohort, genes)
+    found = compute_cell_fractions(cohort, genes)
     return {name: found.fraction[found.gene == g] for g, name in enumerate(genes) if (found.gene == g).any()}

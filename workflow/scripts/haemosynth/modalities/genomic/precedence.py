@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort
-from haemosynth.modalities.genomic.cell_fraction import copies, male, x_linked
+from haemosynth.modalities.genomic.cell_fraction import count_copies, is_male, is_x_linked
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
@@ -28,7 +28,7 @@ Positions = np.ndarray[Any, np.dtype[np.intp]]
 class CellFractions:
     """Mutations whose cancer cell fraction is known; each field is (mutations,).
 
-    patient: code of the patient. times: how often the patient stands in the cohort; then the mutations stand as often.
+    patient: code of the patient. times: how often the patient, with all mutations, is in the cohort (a resample).
     gene: position in the list of genes. fraction: of the cancer cells. depth: reads, NaN where only a VAF is known.
     """
 
@@ -39,7 +39,7 @@ class CellFractions:
     depth: Vector
 
 
-def cell_fractions(cohort: Cohort, genes: list[str], unreliable: Collection[str] = ()) -> CellFractions:
+def compute_cell_fractions(cohort: Cohort, genes: list[str], unreliable: Collection[str] = ()) -> CellFractions:
     """Cancer cell fractions of the mutations of `genes`.
 
     Copies are the recorded copy number, else 1 for a man's X-linked gene and 2 for all others.
@@ -53,11 +53,11 @@ def cell_fractions(cohort: Cohort, genes: list[str], unreliable: Collection[str]
     )
     depth = np.where(alt + ref > 0, alt + ref, np.nan)
     vaf = np.where(np.isnan(depth), vaf, alt / depth)
-    people = pd.DataFrame({"male": male(cohort.clinical)}, index=cohort.patients)
+    people = pd.DataFrame({"male": is_male(cohort.clinical)}, index=cohort.patients)
     people["times"] = people.groupby(level=0)["male"].transform("size")
     people = people[~people.index.duplicated()]
     patient = people.index.get_indexer(pd.Index(table["patient_id"]))
-    single = x_linked(table["gene"], table["chromosome"]) & people["male"].to_numpy()[patient]
+    single = is_x_linked(table["gene"], table["chromosome"]) & people["male"].to_numpy()[patient]
     gene = pd.Index(genes).get_indexer(pd.Index(table["gene"]))
     trusted = ~(table["gene"].isin(unreliable) | table["variant_class"].isin(unreliable)).to_numpy()
     known = trusted & (gene >= 0) & (patient >= 0) & ~np.isnan(vaf)
@@ -65,7 +65,7 @@ def cell_fractions(cohort: Cohort, genes: list[str], unreliable: Collection[str]
         patient[known],
         people["times"].to_numpy(np.float64)[patient][known],
         gene[known],
-        np.minimum(vaf * copies(copy_number, single), 1.0)[known],
+        np.minimum(vaf * count_copies(copy_number, single), 1.0)[known],
         depth[known],
     )
 
@@ -77,7 +77,7 @@ class Precedence:
     wins: (genes, genes), patients in whom the row gene came before the column gene. cases: (genes,), patients in whom
     the gene has its place before or after another. pairs: pairs of genes with read counts, over all patients.
     burden: (patients,), precedences of each patient who has such a pair; times: (patients,), how often each of them
-    stands in the cohort.
+    is in the cohort.
     """
 
     wins: Matrix
@@ -87,10 +87,10 @@ class Precedence:
     times: Vector
 
 
-def precedence(mutations: CellFractions, genes: int, significance: float) -> Precedence:
+def find_precedence(mutations: CellFractions, genes: int, significance: float) -> Precedence:
     """Precedences of all pairs of genes within patients.
 
-    A gene with several mutations in a patient stands there with the one in most cells. Reads are those that two copies
+    Of several mutations of a gene in a patient, the one in most cells counts. Reads are those that two copies
     would show (alternative reads = depth x fraction / 2), so that genes with unequal copies are tested for the same
     fraction of cells: as observed for diploid genes, conservative for a man's X-linked gene.
     """

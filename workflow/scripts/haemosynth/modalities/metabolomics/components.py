@@ -20,7 +20,7 @@ def filled(data: AnnData) -> Matrix:
     return np.nan_to_num(levels(data)).clip(-FARTHEST, FARTHEST)
 
 
-def component_space(most: int, *known: AnnData) -> Callable[[AnnData], Matrix]:
+def fit_component_space(most: int, *known: AnnData) -> Callable[[AnnData], Matrix]:
     """What places measurements in the first `most` principal components of known patients.
 
     The components keep their scale, so that distances are those between standardised profiles.
@@ -29,5 +29,5 @@ def component_space(most: int, *known: AnnData) -> Callable[[AnnData], Matrix]:
 
 
 def standard_components(most: int, known: AnnData) -> Callable[[AnnData], Matrix]:
-    """As `component_space`, each component on the scale of one standard deviation among the known patients."""
-    return standardise_components(component_space(most, known), known)
+    """As `fit_component_space`, each component on the scale of one standard deviation among the known patients."""
+    return standardise_components(fit_component_space(most, known), known)

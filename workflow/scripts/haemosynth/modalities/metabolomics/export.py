@@ -9,7 +9,7 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.files import write_table
-from haemosynth.modalities.metabolomics.measured import HIGH, LOW, limits_of, texts, values_of
+from haemosynth.modalities.metabolomics.measured import HIGH, LOW, format_texts, limits_of, values_of
 from haemosynth.modalities.metabolomics.part import find_measured
 from haemosynth.privacy.tiers import stamped
 
@@ -30,7 +30,7 @@ def export(cohort: Cohort, folder: Path, tier: str = "open", balanced: bool = Fa
 def as_text(data: object) -> pd.DataFrame:
     """One row per patient: `patient_id`, and a column `name (unit)` for each analyte."""
     values, sides = values_of(data), limits_of(data)  # type: ignore[arg-type]
-    names, units = data.var_names, texts(data, "unit")  # type: ignore[attr-defined,arg-type]
+    names, units = data.var_names, format_texts(data, "unit")  # type: ignore[attr-defined,arg-type]
     columns = {"patient_id": list(map(str, data.obs_names))}  # type: ignore[attr-defined]
     for j, (name, unit) in enumerate(zip(names, units, strict=True)):
         columns[f"{name} ({unit})" if unit else str(name)] = [

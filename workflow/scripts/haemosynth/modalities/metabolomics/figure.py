@@ -12,7 +12,7 @@ from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import DIVERGING, NEUTRAL, REAL, SYNTHETIC, new_figure, shortened
 from haemosynth.encode.records import Matrix
 from haemosynth.modalities.metabolomics.components import filled
-from haemosynth.modalities.metabolomics.measured import levels, limits_of, texts, values_of
+from haemosynth.modalities.metabolomics.measured import format_texts, levels, limits_of, values_of
 from haemosynth.modalities.metabolomics.part import measured_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def draw(synthetic: Cohort, real: Cohort | None) -> Figure:
 
 
 def _named(data: AnnData, j: int) -> str:
-    unit = texts(data, "unit")[j]
+    unit = format_texts(data, "unit")[j]
     return shortened(str(data.var_names[j]), 26) + (f", {unit}" if unit else "")
 
 

@@ -22,8 +22,8 @@ from haemosynth.modalities.metabolomics.measured import HIGH, LOW, SCALES, made
 from haemosynth.modalities.metabolomics.part import NAME, Quantities, keep_measurements
 from haemosynth.modalities.quantitative import LEFT, Left, fill_matrix, keep_one_each, read_settings
 from haemosynth.reading.genes import DATE
-from haemosynth.reading.numbers import NUMERIC, header_unit, known_unit, marks, plain, value_of
-from haemosynth.reading.source import Table, read, suffix, suggestion
+from haemosynth.reading.numbers import NUMERIC, find_marks, known_unit, plain, read_header_unit, read_value
+from haemosynth.reading.source import Table, find_suffix, read, suggestion
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -89,7 +89,7 @@ def _read(name: str, entry: Mapping[str, Any], cohort: Cohort, mistakes: Mistake
     chosen = settings(name, entry)
     path = _file(name, entry, chosen)
     left: Left = []
-    if suffix(path) == ".h5ad":
+    if find_suffix(path) == ".h5ad":
         found = _h5ad(path, chosen, cohort, left)
     else:
         found = _table(path, entry, chosen, cohort, left, mistakes)
@@ -150,7 +150,7 @@ def _table(
     words = [str(word) for key in (chosen, entry) for word in key.get("missing") or []]
     text = cells.text.mask(cells.text.isin(words))
     decimal = chosen["decimal"] or entry.get("decimal")
-    certain = marks(text[analyte] for analyte in text)
+    certain = find_marks(text[analyte] for analyte in text)
     values: list[np.ndarray] = []
     limits: list[np.ndarray] = []
     var: list[tuple[str, str]] = []
@@ -200,7 +200,7 @@ def _strange(
     name: str, analyte: str, column: pd.Series, strange: pd.Series, cells: _Cells, left: Left, mistakes: Mistakes
 ) -> None:
     """Cells that are no numbers: a column of words leaves, a word in a column of numbers is a mistake."""
-    read_values = [value_of(cell) for cell in column.dropna()]
+    read_values = [read_value(cell) for cell in column.dropna()]
     at_limit = sum(value is not None and value.limit is not None for value in read_values)
     if at_limit and sum(value is not None for value in read_values) == len(read_values):
         left.append(("analyte", name, f"{at_limit} of {len(read_values)} values are at a limit of detection"))
@@ -239,9 +239,9 @@ def _check_scale(found: AnnData, chosen: Mapping[str, Any], cells: _Cells, mista
 
 def _samples(entry: Mapping[str, Any]) -> dict[str, str]:
     """The patient of each sample of a cBioPortal study, the sample that represents the patient before the others."""
-    from haemosynth.modalities.clinical.ingest.cbioportal import samples_in_order
+    from haemosynth.modalities.clinical.ingest.cbioportal import order_samples
 
-    return samples_in_order(entry) if entry["format"] == "cbioportal" else {}
+    return order_samples(entry) if entry["format"] == "cbioportal" else {}
 
 
 def _sides(table: Table, chosen: Mapping[str, Any], owner: Mapping[str, str], left: Left) -> _Cells:
@@ -308,7 +308,7 @@ def _named(columns: pd.Index, told: Mapping[str, str]) -> dict[str, tuple[str, s
     """Name and unit of each analyte: Glucose (mmol/L), LDH [U/l]; where two would have one name, both keep theirs."""
     found = {}
     for column in map(str, columns):
-        unit = told.get(column) or header_unit(column) or ""
+        unit = told.get(column) or read_header_unit(column) or ""
         bracket = re.search(r"\s*[\[(]([^\])]*)[\])]\s*$", column)
         name = column
         if bracket and not told.get(column):

@@ -40,17 +40,17 @@ def limits_of(data: AnnData) -> np.ndarray:
     return np.asarray(data.layers["limit"], dtype=np.int8)
 
 
-def logged(data: AnnData) -> np.ndarray:
+def take_logarithms(data: AnnData) -> np.ndarray:
     """(analytes,) whether an analyte is compared by its logarithm."""
     return np.asarray(data.var["scale"].astype(str) == "log")
 
 
-def texts(data: AnnData, column: str) -> list[str]:
+def format_texts(data: AnnData, column: str) -> list[str]:
     """A column of var as texts."""
     return [str(text) for text in data.var[column]]
 
 
-def scaled(values: Matrix, log: np.ndarray) -> Matrix:
+def scale_values(values: Matrix, log: np.ndarray) -> Matrix:
     """Values on the scale on which they are compared."""
     found = np.array(values, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -61,7 +61,7 @@ def scaled(values: Matrix, log: np.ndarray) -> Matrix:
 def levels(data: AnnData) -> Matrix:
     """(patients, analytes) standard deviations of training patients from their mean, NaN where nothing was recorded."""
     middle, spread = (data.var[name].to_numpy(dtype=float) for name in ("middle", "spread"))
-    return np.asarray((scaled(values_of(data), logged(data)) - middle) / spread)
+    return np.asarray((scale_values(values_of(data), take_logarithms(data)) - middle) / spread)
 
 
 def learned(train: AnnData, holdout: AnnData) -> tuple[AnnData, AnnData]:
@@ -86,8 +86,8 @@ def learned(train: AnnData, holdout: AnnData) -> tuple[AnnData, AnnData]:
             f"metabolomics: no analyte has {LEAST_VALUES} values within its limits of detection among training patients"
         )
     parts = [part[:, kept].copy() for part in (train, holdout)]
-    level = scaled(values_of(parts[0]), logged(parts[0]))
-    steps = [resolution(column[~np.isnan(column)]) for column in within[:, kept].T]
+    level = scale_values(values_of(parts[0]), take_logarithms(parts[0]))
+    steps = [find_resolution(column[~np.isnan(column)]) for column in within[:, kept].T]
     for part in parts:
         part.var["middle"] = np.nanmean(level, axis=0)
         part.var["spread"] = np.maximum(np.nanstd(level, axis=0), LEAST_SPREAD)
@@ -96,11 +96,11 @@ def learned(train: AnnData, holdout: AnnData) -> tuple[AnnData, AnnData]:
     return parts[0], parts[1]
 
 
-def resolution(values: Vector) -> tuple[float, int]:
+def find_resolution(values: Vector) -> tuple[float, int]:
     """The step of recorded values and their significant digits; 0 for what they do not show. values: without NaN."""
-    from haemosynth.reading.resolution import grain
+    from haemosynth.reading.resolution import find_grain
 
-    step = grain(pd.Series(values), share=RECORDED)
+    step = find_grain(pd.Series(values), share=RECORDED)
     if step is not None:
         return step, 0
     for digits in range(1, MOST_DIGITS + 1):

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from haemosynth.core.cohort import Cohort
-from haemosynth.modalities.metabolomics.measured import limits_of, logged, made, recorded, scaled, values_of
+from haemosynth.modalities.metabolomics.measured import (
+    limits_of,
+    made,
+    recorded,
+    scale_values,
+    take_logarithms,
+    values_of,
+)
 from haemosynth.modalities.metabolomics.part import Quantities, keep_measurements, measured_of
 from haemosynth.modalities.quantitative import choose_owners
 
@@ -32,8 +39,8 @@ def reference(kind: str, train: Cohort, given: Cohort, rng: np.random.Generator)
         rows = rng.integers(real.n_obs, size=(n, real.n_vars))
         drawn, sides = (np.take_along_axis(table, rows, axis=0) for table in (values, limits_of(real)))
         return keep_measurements(made(drawn, sides, real, patients))
-    log = logged(real)
-    low, high = np.nanquantile(scaled(values, log), [0.01, 0.99], axis=0)
+    log = take_logarithms(real)
+    low, high = np.nanquantile(scale_values(values, log), [0.01, 0.99], axis=0)
     drawn_values = low + (high - low) * rng.random((n, real.n_vars))
     drawn_values[:, log] = np.exp(drawn_values[:, log])
     steps = zip(real.var["grain"].to_numpy(float), real.var["digits"].to_numpy(int), strict=True)

@@ -53,15 +53,15 @@ from haemosynth.stats.queries import (
     Effect,
     Query,
     answer_by_elimination,
-    averaged_edges,
-    averaged_tables,
-    bif_text,
+    average_edges,
+    average_tables,
     conditional_probabilities,
     described,
-    effect_network,
+    find_known_parents,
+    format_bif,
     intervene,
     joint_probability,
-    known_parents,
+    make_effect_network,
     risk_difference,
     risk_difference_error,
 )
@@ -363,8 +363,8 @@ def learn(variables: Variables, cohort: Cohort, settings: Mapping[str, Any], rng
     for table in tables:
         edges, _ = hill_climb(table, levels, allowed, **search)
         networks.append(Network(names, states, edges, fit_tables(table, levels, edges)))
-    edges = averaged_edges(strength, float(settings["strong"]), search["most_parents"])
-    averaged = Network(names, states, edges, averaged_tables(tables, levels, edges))
+    edges = average_edges(strength, float(settings["strong"]), search["most_parents"])
+    averaged = Network(names, states, edges, average_tables(tables, levels, edges))
     return Side(strength + strength.T, tuple(networks), averaged)
 
 
@@ -408,13 +408,13 @@ def find_effects(variables: Variables, train: Cohort, side: Side, certain: float
 
     Causes are alterations (present instead of absent) and treatments (each level instead of the most frequent one)
     that may precede the outcome, and that it may not precede, whose parents are the same in every network that data
-    cannot distinguish from this one (`known_parents`).
+    cannot distinguish from this one (`find_known_parents`).
     """
     outcomes = [i for i, variable in enumerate(variables.variables) if _is_outcome(variable, train)]
     if not outcomes:
         return ()
     outcome, edges, allowed = outcomes[0], side.averaged.edges, variables.allowed
-    known = known_parents(edges, allowed) & allowed[:, outcome] & ~allowed[outcome]
+    known = find_known_parents(edges, allowed) & allowed[:, outcome] & ~allowed[outcome]
     codes = variables.codes(train)
     effects = []
     for cause in np.flatnonzero(known).tolist():
@@ -429,7 +429,7 @@ def find_effects(variables: Variables, train: Cohort, side: Side, certain: float
             if level != reference:
                 weight = share * float(shares[reference]) / (share + float(shares[reference]))
                 effects.append(Effect(cause, level, reference, adjusted, weight))
-    networks = effect_networks(variables, train, side.averaged, effects)
+    networks = make_effect_networks(variables, train, side.averaged, effects)
     return tuple(
         effect
         for effect, network in zip(effects, networks, strict=True)
@@ -442,8 +442,10 @@ def _is_outcome(variable: Variable, train: Cohort) -> bool:
     return variable.source in train.schema.endpoints
 
 
-def effect_networks(variables: Variables, cohort: Cohort, network: Network, effects: Sequence[Effect]) -> list[Network]:
-    """For each effect the network of its variables in a cohort, outcome last (`queries.effect_network`).
+def make_effect_networks(
+    variables: Variables, cohort: Cohort, network: Network, effects: Sequence[Effect]
+) -> list[Network]:
+    """For each effect the network of its variables in a cohort, outcome last (`queries.make_effect_network`).
 
     Patients censored before the horizon are left out and the others weighted by the inverse probability of that.
     """
@@ -453,12 +455,12 @@ def effect_networks(variables: Variables, cohort: Cohort, network: Network, effe
     outcome = next(i for i, variable in enumerate(variables.variables) if _is_outcome(variable, cohort))
     asked = variables.variables[outcome]
     _, weights = Outcome(asked.name, "survival", asked.source, horizon=asked.cuts[0]).answers(cohort)
-    return [effect_network(network, codes, effect, outcome, weights) for effect in effects]
+    return [make_effect_network(network, codes, effect, outcome, weights) for effect in effects]
 
 
 def _effects(variables: Variables, cohort: Cohort, network: Network, effects: Sequence[Effect]) -> Matrix:
     """(effects,) risk differences in a cohort."""
-    networks = effect_networks(variables, cohort, network, effects)
+    networks = make_effect_networks(variables, cohort, network, effects)
     return np.array([risk_difference(own, e.level, e.reference) for own, e in zip(networks, effects, strict=True)])
 
 
@@ -633,12 +635,12 @@ def write_beside(comparison: Comparison, settings: Mapping[str, Any], files: Seq
         "Averaged network of the candidate's patients.",
     )
     for k, (file, note) in enumerate(zip(files, notes, strict=False)):
-        text = bif_text(nothing, [note, few]) if few else bif_text(sides[k][1].averaged, [note])
+        text = format_bif(nothing, [note, few]) if few else format_bif(sides[k][1].averaged, [note])
         write_text(text, file)
     columns: dict[str, list[Any]] = {}
     for name, (part, side) in zip(("real", "candidate"), sides, strict=False):
         network = side.averaged
-        own = effect_networks(variables, part, network, prepared.effects)
+        own = make_effect_networks(variables, part, network, prepared.effects)
         effects = [intervene(one, e.level, e.reference) for one, e in zip(own, prepared.effects, strict=True)]
         columns["kind"] = ["query"] * len(prepared.queries) + ["effect"] * len(effects)
         asked = [described(query, network) for query in prepared.queries]

@@ -27,7 +27,7 @@ from haemosynth.encode.records import Encoder, fit_encoder, some_rows
 from haemosynth.modalities.registry import RECORD
 from haemosynth.stats.distributions import total_variation
 from haemosynth.stats.neighbours import squared_distances
-from haemosynth.stats.partitions import adjusted_rand, matched
+from haemosynth.stats.partitions import adjusted_rand, match_clusters
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -112,11 +112,11 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         return "training patients do not differ"
     axes = axes[:kept].T
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(kept)])  # a component has no sign of its own
-    centres = clustered((encoded - mean) @ axes, settings, rng)
+    centres = find_clusters((encoded - mean) @ axes, settings, rng)
     return Embedding(encoder, used, mean, axes, centres)
 
 
-def clustered(points: Matrix, settings: Mapping[str, Any], rng: np.random.Generator) -> dict[int, Matrix]:
+def find_clusters(points: Matrix, settings: Mapping[str, Any], rng: np.random.Generator) -> dict[int, Matrix]:
     """k-means of every size: (patients, components) -> {k: (k, components)}."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -131,7 +131,7 @@ def clustered(points: Matrix, settings: Mapping[str, Any], rng: np.random.Genera
     return found
 
 
-def nearest_centre(points: Matrix, centres: Matrix) -> Labels:
+def find_nearest_centre(points: Matrix, centres: Matrix) -> Labels:
     """(patients,) the cluster of each point."""
     parts = [squared.argmin(axis=1) for _, squared in squared_distances(points, centres)]
     return np.asarray(np.concatenate(parts) if parts else np.empty(0), dtype=np.intp)
@@ -143,7 +143,7 @@ def distances(points: Matrix) -> Matrix:
     return np.asarray(np.sqrt(squares), dtype=np.float64)
 
 
-def silhouettes(apart: Matrix, labels: Labels) -> Vector:
+def compute_silhouettes(apart: Matrix, labels: Labels) -> Vector:
     """Silhouette of each patient, from distances (patients, patients) and clusters (patients,).
 
     0 for the only patient of a cluster, and for all where there is one cluster.
@@ -177,17 +177,17 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     most = int(settings["most"])
     real, candidate = (learned.points(some_rows(c, most, rng)) for c in (comparison.real, comparison.candidate))
     apart, candidate_apart = distances(real), distances(candidate)
-    own, real_own = clustered(candidate, settings, rng), clustered(real, settings, rng)
+    own, real_own = find_clusters(candidate, settings, rng), find_clusters(real, settings, rng)
     rows = []
     for k, centres in learned.centres.items():
-        here, there = nearest_centre(real, centres), nearest_centre(candidate, centres)
+        here, there = find_nearest_centre(real, centres), find_nearest_centre(candidate, centres)
         shares = [np.bincount(side, minlength=k) / len(side) for side in (here, there)]
         rows.append((
-            adjusted_rand(here, nearest_centre(real, own[k])),
+            adjusted_rand(here, find_nearest_centre(real, own[k])),
             total_variation(*shares),
-            wasserstein_distance(silhouettes(apart, here), silhouettes(candidate_apart, there)),
-            silhouettes(candidate_apart, nearest_centre(candidate, own[k])).mean(),
-            silhouettes(apart, nearest_centre(real, real_own[k])).mean(),
+            wasserstein_distance(compute_silhouettes(apart, here), compute_silhouettes(candidate_apart, there)),
+            compute_silhouettes(candidate_apart, find_nearest_centre(candidate, own[k])).mean(),
+            compute_silhouettes(apart, find_nearest_centre(real, real_own[k])).mean(),
         ))  # fmt: skip
     agreement, sizes, profile, silhouette, real_silhouette = np.array(rows).T
     numbers = list(learned.centres)
@@ -221,14 +221,16 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     rng = stream(0, "clustering", "figure")
     most = int(settings["most"])
     real, candidate = (learned.points(some_rows(c, most, rng)) for c in (comparison.real, comparison.candidate))
-    own = clustered(candidate, settings, rng)
+    own = find_clusters(candidate, settings, rng)
     drawn, axes = new_figure(12.6, 4.0, ncols=3, gridspec_kw={"width_ratios": [1.05, 1, 1.1]})
     numbers = list(learned.centres)
     curves = []
     for name, colour, mark, points in (("real, held out", REAL, "o", real), (label, SYNTHETIC, "s", candidate)):
         apart = distances(points)
-        spread = [np.quantile(silhouettes(apart, nearest_centre(points, learned.centres[k])), [0.25, 0.5, 0.75])
-                  for k in numbers]  # fmt: skip
+        spread = []
+        for k in numbers:
+            nearest = find_nearest_centre(points, learned.centres[k])
+            spread.append(np.quantile(compute_silhouettes(apart, nearest), [0.25, 0.5, 0.75]))
         low, middle, high = np.array(spread).T
         curves.append(middle)
         axes[0].plot(numbers, middle, f"{mark}-", color=colour, lw=1.5, ms=5, label=f"{name} (n = {len(points):,})")
@@ -242,11 +244,11 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         axes[0].set_title(f"distance of silhouettes {scores['silhouette_distance']:.3f}", loc="left")
 
     k = max((number for number in numbers if number > 2), key=lambda number: float(curves[0][number - 2]), default=2)
-    here, there = nearest_centre(real, learned.centres[k]), nearest_centre(candidate, learned.centres[k])
+    here, there = find_nearest_centre(real, learned.centres[k]), find_nearest_centre(candidate, learned.centres[k])
     _draw_sizes(axes[1], k, here, there, label)
     if "cluster_size_distance" in scores:
         axes[1].set_title(f"distance of sizes {scores['cluster_size_distance']:.2f}", loc="left")
-    _draw_partitions(axes[2], k, here, nearest_centre(real, own[k]), label)
+    _draw_partitions(axes[2], k, here, find_nearest_centre(real, own[k]), label)
     if "cluster_agreement" in scores:
         title = f"agreement {scores['cluster_agreement']:.2f}, mean over 2 to {numbers[-1]} clusters"
         axes[2].set_title(title, loc="left")
@@ -276,7 +278,7 @@ def _draw_partitions(axis: Any, k: int, here: Labels, own: Labels, label: str) -
     np.add.at(table, (here, own), 1)
     order = np.argsort(-table.sum(axis=1), kind="stable")
     table = table[order]
-    table = table[:, matched(table)[1]]
+    table = table[:, match_clusters(table)[1]]
     # Rounded to fives: sizes and the other counts of a row would else give away what is hidden.
     rounded = np.where(table < MIN_CELL_COUNT, 0, 5 * np.round(table / 5))
     shares = rounded / np.maximum(rounded.sum(axis=1, keepdims=True), 1)

@@ -165,7 +165,7 @@ def _ranges(comparison: Comparison) -> list[Value]:
     return [Value("range_coverage", n=len(comparison.real), **mean), *values]
 
 
-def rare_categories(comparison: Comparison, rare: float) -> list[Rare]:
+def find_rare_categories(comparison: Comparison, rare: float) -> list[Rare]:
     """Levels and alterations that less than `rare` of real patients have, and at least one of them.
 
     Returns:
@@ -195,7 +195,7 @@ def rare_categories(comparison: Comparison, rare: float) -> list[Rare]:
 
 
 def _rare(comparison: Comparison, rare: float) -> list[Value]:
-    found = rare_categories(comparison, rare)
+    found = find_rare_categories(comparison, rare)
     values = []
     for modality in (RECORD, ALTERED) if comparison.real.schema.alterations else (RECORD,):
         own = np.array([row[2:] for row in found if row[1] == modality]).reshape(-1, 4)
@@ -231,7 +231,7 @@ def _neighbourhoods(comparison: Comparison, settings: Mapping[str, Any], rng: np
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
     """Neighbourhood metrics, the 1-99 % range of every number, and rare categories on both sides."""
-    rare = rare_categories(comparison, float(settings["rare"]))
+    rare = find_rare_categories(comparison, float(settings["rare"]))
     shown = sorted((row for row in rare if row[2] >= MIN_CELL_COUNT), key=lambda row: -row[2] / row[3])[:MOST_SHOWN]
     hidden = [row for row in rare if row[2] < MIN_CELL_COUNT]
     longest = max(14, len(comparison.prepared.cells.ranges), len(shown))

@@ -25,12 +25,12 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.modalities.registry import ALTERED, RECORD
-from haemosynth.stats.learners import Matrix, Vector, fit_logistic, stratified_parts
+from haemosynth.stats.learners import Matrix, Vector, divide_stratified, fit_logistic
 from haemosynth.stats.ranking import weighted_auc
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 from haemosynth.validate.stages import outcomes
-from haemosynth.validate.stages.outcomes import Questions, questions
+from haemosynth.validate.stages.outcomes import Questions, list_questions
 
 DEFAULTS: dict[str, Any] = {
     **outcomes.DEFAULTS,
@@ -136,7 +136,7 @@ class Subgroup:
         return ((values >= self.low) & (values < self.high)).to_numpy(bool)
 
 
-def subgroups(train: Cohort, columns: list[str] | None) -> list[Subgroup]:
+def find_subgroups(train: Cohort, columns: list[str] | None) -> list[Subgroup]:
     """Subgroups that each hold a tenth of training patients: levels, and numbers in thirds of training patients.
 
     Args:
@@ -175,7 +175,7 @@ class Prepared:
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Prepared:
     """Outcomes, covariates and subgroups, from training patients. `rng` is not used."""
-    return Prepared(questions(comparison.train, settings), subgroups(comparison.train, settings["subgroups"]))
+    return Prepared(list_questions(comparison.train, settings), find_subgroups(comparison.train, settings["subgroups"]))
 
 
 @dataclass(frozen=True)
@@ -288,11 +288,11 @@ def _halves(real: _Side, candidate: _Side, settings: Mapping[str, Any], rng: np.
     """What learns from one half of the holdout, alone or with the candidate, tested in the other half."""
     ridge = float(settings["ridge"])
     areas: dict[str, list[float]] = {name: [] for name in ("alone", "synthetic", "added", "replaced")}
-    part = stratified_parts(real.answer, real.weight, rng, 2)
+    part = divide_stratified(real.answer, real.weight, rng, 2)
     enough = candidate.cases() >= settings["cases"]
     for half in (0, 1):
         own, other = real.take(part == half), real.take(part != half)
-        kept = stratified_parts(own.answer, own.weight, rng, 2) == 0
+        kept = divide_stratified(own.answer, own.weight, rng, 2) == 0
         drawn = rng.permutation(len(candidate.answer))[: int((~kept).sum())]
         alone = fit_logistic(own.covariates, own.answer, own.weight, ridge)
         for name, side in (

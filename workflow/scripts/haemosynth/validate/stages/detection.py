@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from haemosynth.core.figures import BLACK, BLUE, NEUTRAL, ORANGE, new_figure
 from haemosynth.core.streams import stream
-from haemosynth.encode.design import coded
+from haemosynth.encode.design import code_levels
 from haemosynth.modalities.registry import ALTERED, RECORD
 from haemosynth.stats.ranking import auc
 from haemosynth.validate import Stage
@@ -53,7 +53,7 @@ METRICS = (
 COLUMNS_SHOWN = 15
 
 
-def tables(comparison: Comparison) -> tuple[dict[str, tuple[list[str], Matrix, NDArray[np.bool_]]], Vector]:
+def make_tables(comparison: Comparison) -> tuple[dict[str, tuple[list[str], Matrix, NDArray[np.bool_]]], Vector]:
     """What the classifiers see.
 
     Returns:
@@ -61,7 +61,7 @@ def tables(comparison: Comparison) -> tuple[dict[str, tuple[list[str], Matrix, N
         answer, 1 for the candidate's patients.
     """
     schema = comparison.real.schema
-    design = coded(schema, comparison.real.clinical, comparison.candidate.clinical)
+    design = code_levels(schema, comparison.real.clinical, comparison.candidate.clinical)
     found = {RECORD: (list(design.columns), np.vstack(design.matrices), design.nominal)}
     real, candidate = comparison.real.alterations, comparison.candidate.alterations
     if real is not None and candidate is not None:
@@ -77,7 +77,7 @@ def tables(comparison: Comparison) -> tuple[dict[str, tuple[list[str], Matrix, N
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
     """Area under the ROC curve by modality. `rng` deals the folds."""
-    found, answer = tables(comparison)
+    found, answer = make_tables(comparison)
     n = min(len(comparison.real), len(comparison.candidate))
     folds = _folds(answer, int(settings["folds"]), rng)
     values = []
@@ -159,7 +159,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     The importance of a column is the fall of the area under the curve of the widest modality when its values are
     shuffled among the patients tested (Breiman, Mach Learn 2001;45:5).
     """
-    found, answer = tables(comparison)
+    found, answer = make_tables(comparison)
     fewest = min(len(comparison.real), len(comparison.candidate))
     fig, (left, right) = new_figure(10.4, 4.6, ncols=2, gridspec_kw={"width_ratios": [1, 1.15]})
     if fewest < int(settings["min_patients"]):

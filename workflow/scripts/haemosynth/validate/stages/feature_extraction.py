@@ -26,7 +26,7 @@ from haemosynth.stats.learners import Matrix, Vector, fit_logistic
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 from haemosynth.validate.stages import outcomes
-from haemosynth.validate.stages.outcomes import Outcome, Questions, questions
+from haemosynth.validate.stages.outcomes import Outcome, Questions, list_questions
 
 DEFAULTS: dict[str, Any] = {
     **outcomes.DEFAULTS,
@@ -69,7 +69,7 @@ OUTCOMES_SHOWN = 6
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Questions:
     """Outcomes and covariates, from training patients. `rng` is not used."""
-    return questions(comparison.train, settings)
+    return list_questions(comparison.train, settings)
 
 
 def _coefficients(
@@ -92,7 +92,7 @@ def _coefficients(
     return coefficients
 
 
-def attributions(
+def compute_attributions(
     comparison: Comparison, asked: Questions, settings: Mapping[str, Any]
 ) -> tuple[list[str], dict[str, tuple[Matrix, Matrix] | None]]:
     """Shapley values of the held-out patients, for each outcome by the model of real patients and of the candidate.
@@ -115,7 +115,7 @@ def attributions(
     return names, found
 
 
-def agreement(real: Matrix, candidate: Matrix, top: int) -> dict[str, float]:
+def measure_agreement(real: Matrix, candidate: Matrix, top: int) -> dict[str, float]:
     """The comparisons of two sets of Shapley values of the same patients and features (formulas in METRICS)."""
     from scipy.stats import weightedtau
 
@@ -142,7 +142,7 @@ def _shares(attribution: Matrix) -> Vector:
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
     """Agreement for each outcome, its means (`all`), and the difference of each feature. `rng` is not used."""
     asked: Questions = comparison.prepared or prepare(comparison, settings, rng)
-    names, found = attributions(comparison, asked, settings)
+    names, found = compute_attributions(comparison, asked, settings)
     n = min(len(comparison.real), len(comparison.candidate))
     modality = {outcome.name: outcome.modality for outcome in asked.outcomes}
     reason = f"fewer than {settings['events']} events, or patients with either answer, on one side"
@@ -155,7 +155,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         if pair is None:
             values += [Value(metric, np.nan, name, modality[name], n, reason) for metric in BY_OUTCOME]
             continue
-        part = agreement(*pair, int(settings["top"]))
+        part = measure_agreement(*pair, int(settings["top"]))
         parts[modality[name]].append(part)
         values += [Value(metric, value, name, modality[name], n) for metric, value in part.items()]
         differences.append(_shares(pair[1]) - _shares(pair[0]))
@@ -177,7 +177,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
     """Importance of the leading features of each outcome, in real patients and in the candidate."""
     asked: Questions = comparison.prepared or prepare(comparison, settings, np.random.default_rng(0))
-    names, found = attributions(comparison, asked, settings)
+    names, found = compute_attributions(comparison, asked, settings)
     pairs = [(outcome, pair) for outcome in asked.outcomes if (pair := found[outcome.name]) is not None]
     # The best predicted outcome of every kind, then the second ones.
     place = {outcome.name: [o.kind for o, _ in pairs[:i]].count(outcome.kind) for i, (outcome, _) in enumerate(pairs)}

@@ -18,7 +18,7 @@ from haemosynth.core.streams import stream
 from haemosynth.encode.baseline import Design, baseline_design
 from haemosynth.modalities.registry import ALTERED, RECORD
 from haemosynth.stats.cox import kaplan_meier
-from haemosynth.stats.learners import Matrix, Vector, fit_logistic, stratified_parts
+from haemosynth.stats.learners import Matrix, Vector, divide_stratified, fit_logistic
 from haemosynth.stats.ranking import weighted_auc
 
 DEFAULTS: dict[str, Any] = {
@@ -95,7 +95,7 @@ class Questions:
         return np.asarray(self.sources != outcome.column)
 
 
-def questions(train: Cohort, settings: Mapping[str, Any]) -> Questions:
+def list_questions(train: Cohort, settings: Mapping[str, Any]) -> Questions:
     """The outcomes: of each kind the most predictable ones. Settings: see DEFAULTS.
 
     Asked are every endpoint by the horizon at which most nearly half of the patients have had the event, every
@@ -167,7 +167,7 @@ def _horizon(train: Cohort, endpoint: str) -> float | None:
 
 
 def _cross_validated(covariates: Matrix, answer: Vector, weight: Vector, ridge: float) -> float:
-    part = stratified_parts(answer, weight, stream(0, "outcomes"), FOLDS)
+    part = divide_stratified(answer, weight, stream(0, "outcomes"), FOLDS)
     areas = []
     for fold in range(FOLDS):
         inside = part != fold

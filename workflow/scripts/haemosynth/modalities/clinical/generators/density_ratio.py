@@ -1,4 +1,4 @@
-"""Refinement by density ratio: synthetic patients that a classifier can tell from training patients are drawn less.
+"""Refinement by density ratio: synthetic patients whom a classifier recognises are drawn less often.
 
 Boosted trees (Friedman, Ann Stat 2001;29:1189) estimate the odds that a coded patient is real; patients are accepted
 with a probability in proportion to these odds, which moves the generator towards the distribution of the patients
@@ -47,8 +47,8 @@ def learn(
 ) -> dict[str, np.ndarray]:
     """Fit the odds; arrays for `odds`.
 
-    `bound` among them is the largest odds that are told apart: the 99 % quantile in synthetic patients `fresh` to the
-    classifier.
+    `bound` among them is the largest odds that are distinguished: the 99 % quantile in synthetic patients `fresh` to
+    the classifier.
     """
     from sklearn.ensemble import GradientBoostingClassifier
 

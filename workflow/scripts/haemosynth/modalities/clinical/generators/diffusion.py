@@ -1,10 +1,10 @@
 """Masked diffusion of the clinical table: columns are hidden at random and drawn back, in any order.
 
-Noise hides columns until all are hidden (absorbing states: Austin et al., NeurIPS 2021); one denoiser tells the levels
-of hidden columns from those that are visible. Its bound on the likelihood is that of a model that draws columns in a
-random order (Hoogeboom et al., ICLR 2022; Sahoo et al., NeurIPS 2024), and so are patients drawn: from nothing, from
-the columns that a study conditions on, or from what is recorded of a patient, whose missing entries are then imputed
-(`Model.fill`). Columns are coded by `encoding`, and heads move the marginal distribution along smooth functions
+Noise hides columns until all are hidden (absorbing states: Austin et al., NeurIPS 2021); one denoiser predicts the
+levels of hidden columns from those that are visible. Its bound on the likelihood is that of a model that draws columns
+in a random order (Hoogeboom et al., ICLR 2022; Sahoo et al., NeurIPS 2024), and so are patients drawn: from nothing,
+from the columns that a study conditions on, or from what is recorded of a patient, whose missing entries are then
+imputed (`Model.fill`). Columns are coded by `encoding`, and heads move the marginal distribution along smooth functions
 (`heads`). Two things keep it from learning patients by heart, as in `vae`: members are trained on bootstrap samples and
 their predictions averaged, and training stops where the likelihood of out-of-bag patients is best, for an exponential
 moving average.
@@ -147,7 +147,7 @@ def _train(
     batch = min(int(settings["batch"]), n)
 
     def bound(log_shares: Tensor, rows: Tensor, visible: Tensor) -> Tensor:
-        """(members, patients) estimate of the bound: hidden columns stand for all that come next at this point."""
+        """(members, patients) estimate of the bound: hidden columns represent all that may come next at this point."""
         index = rows.expand(len(log_shares), -1, -1).unsqueeze(-1)
         found = log_shares.gather(-1, index).squeeze(-1) * (1 - visible)
         return found.sum(-1) * columns / (1 - visible).sum(-1)

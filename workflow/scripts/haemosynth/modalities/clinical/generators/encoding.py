@@ -14,7 +14,7 @@ survival    the primary endpoint: event x quantile bin of its time, one joint va
 Numbers are decoded from a smooth quantile function, one simple piece for every `LEAST_PIECE` training patients, and the
 recording grain is then put back. Only values that five patients share are repeated as such, and no number lies beyond
 the five largest or smallest: a release that is denser round the recorded numbers of training patients than round those
-of others gives them away (stage `disclosure`, attack `values`).
+of others reveals who the training patients were (stage `disclosure`, attack `values`).
 """
 
 from __future__ import annotations
@@ -327,7 +327,7 @@ class Encoding:
 class FollowUp:
     """Survival of n patients as it is decoded, endpoint by endpoint in the order of the encoding.
 
-    `permitted` tells which levels of the next endpoint go with what was added before it; `add` adds it.
+    `permitted` says which levels of the next endpoint go with what was added before it; `add` adds it.
     """
 
     def __init__(self, encoding: Encoding, n: int) -> None:
@@ -644,7 +644,7 @@ def encode_number(variable: Variable, values: np.ndarray) -> tuple[np.ndarray, n
     for code in bins:
         rows = known & (levels == code)
         positions[rows] = _position(variable.knots[code], values[rows])
-    # A patient without a value, where no training patient lacked it, stands at the middle level.
+    # A patient without a value, where no training patient lacked it, gets the middle level.
     empty = np.flatnonzero(variable.missing)
     levels[~known] = empty[0] if len(empty) else len(variable.levels) // 2
     return levels, positions

@@ -2,7 +2,7 @@
 
 z = (z_class, z_rest) of the autoencoder (`vae`), with z_rest kept independent of the class by a penalty on their
 dependence (HSIC: Gretton et al., ALT 2005; as a constraint on a latent space: Lopez et al., NeurIPS 2018). The class is
-one or several clinical columns, which are generated first, so that the decoder is told of it.
+one or several clinical columns, which are generated first, so that the decoder is given it.
 
 A twin is made in three steps (abduction, action, prediction: Pearl, Causality, 2009; Pawlowski et al., NeurIPS 2020).
 The patient's latent point and, column by column, what chance added to it are read off the record; the class is

@@ -4,8 +4,8 @@ A classifier's odds shift margins, since they are learned from few patients and 
 right-skewed numbers, upper quantiles and survival times fall. Here each patient has a further weight, the exponential
 of a linear function of its columns, under which the means of the functions of `Encoding.basis`, and of numbers, are
 those of training patients: entropy balancing (Hainmueller, Polit Anal 2012;20:25), which moves a distribution as
-little as possible in Kullback-Leibler divergence. What the odds shift is taken back whole. What the generator itself
-shifts is taken back as far as it stands out of the noise of the draw that the weights are learned from.
+little as possible in Kullback-Leibler divergence. The shift by the odds is taken back completely. The shift by the
+generator itself is taken back as far as it exceeds the noise of the draw that the weights are learned from.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding
 LEAST_DRAWN = 6_000  # patients that the weights are learned from
 NOISE = 1.0  # standard errors of the draw within which a mean is taken for that of training patients
 ROUNDS = 4  # weights beyond the bound are cut, which the others make up for
-CUT = 0.99  # quantile of the weights above which they are told apart no longer
+CUT = 0.99  # quantile of the weights above which they are no longer distinguished
 
 
 def learn(encoding: Encoding, real: Coded, drawn: Coded, weight: np.ndarray, ridge: float) -> dict[str, np.ndarray]:
@@ -32,7 +32,7 @@ def learn(encoding: Encoding, real: Coded, drawn: Coded, weight: np.ndarray, rid
         ridge: patients that the prior of no shift counts for.
 
     Returns:
-        Among the arrays `bound`, the largest weight that is told apart, and `most`, the largest of `weight`.
+        Among the arrays `bound`, the largest weight that is distinguished, and `most`, the largest of `weight`.
     """
     target = features(encoding, real)
     centre, spread = target.mean(axis=0), target.std(axis=0)
@@ -73,7 +73,7 @@ def learn(encoding: Encoding, real: Coded, drawn: Coded, weight: np.ndarray, rid
 def features(encoding: Encoding, coded: Coded) -> np.ndarray:
     """(patients, functions) the smooth functions of the levels of all columns, and numbers and times themselves.
 
-    A level is as wide as its bin: within it odds move a number too. Times stand by their event.
+    A level is as wide as its bin: within it odds move a number too. Times are grouped by their event.
     """
     parts = []
     for i, variable in enumerate(encoding.variables):

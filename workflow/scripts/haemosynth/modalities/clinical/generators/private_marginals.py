@@ -196,7 +196,7 @@ def _knots(low: float, high: float, grain: float | None, cells: int) -> list[np.
 
 
 def domain(variable: Variable) -> Domain:
-    """Categories, places and missing stand alone; cells of a value are a run, for a time one for each event."""
+    """Categories, places and missing are alone; cells of a value are a run, for a time one for each event."""
     runs: dict[str, list[int]] = {}
     for code, level in enumerate(variable.levels):
         ordered = level.place in ("bin", "time", "between")

@@ -460,7 +460,7 @@ class _Walk:
         return np.asarray(torch.softmax(logits, dim=-1).mean(0).numpy(), dtype=np.float64)
 
     def add(self, i: int, levels: np.ndarray) -> None:
-        """Tell the later columns the levels of column i."""
+        """Give the later columns the levels of column i."""
         import torch
 
         x, block = self.net.phi[i][torch.tensor(levels)], self.net.blocks[i]

@@ -3,7 +3,7 @@
 An algorithm is a module `impute/<algorithm>.py` with
     DEFAULTS  its settings and their default values; a method of the study may change them
     fit       (train, settings, rng) -> Fitted, learned from training patients alone
-    impute    (fitted, cohort, draws, rng) -> `draws` clinical tables, typed; observed values stand as they were
+    impute    (fitted, cohort, draws, rng) -> `draws` clinical tables, typed; observed values are unchanged
 Derived columns are recomputed by the caller (`haemosynth.core.derive`); times and events of endpoints are never
 imputed.
 This file imports nothing heavy: the workflow reads the table while it builds its graph.

@@ -16,7 +16,7 @@ from haemosynth.core.figures import BLUE, NEUTRAL, VERMILION, new_figure
 from haemosynth.generate import settings_of
 from haemosynth.modalities.clinical.impute import load
 from haemosynth.modalities.clinical.impute.complete import NOTHING
-from haemosynth.modalities.clinical.impute.encoding import imputable
+from haemosynth.modalities.clinical.impute.encoding import find_imputable
 from haemosynth.stats.ranking import auc
 
 SHARE = 0.2  # of the observed entries, hidden
@@ -34,7 +34,7 @@ METRICS = {
 }
 
 
-def hidden_at_random(
+def hide_at_random(
     train: Cohort, mechanism: str, rng: np.random.Generator, share: float = SHARE
 ) -> dict[str, np.ndarray]:
     """Which observed entries to hide: column -> (patients,) bool.
@@ -46,7 +46,7 @@ def hidden_at_random(
     from scipy.optimize import brentq
     from scipy.special import expit
 
-    names = imputable(train)
+    names = find_imputable(train)
     drivers = _drivers(train) if mechanism == "MAR" else []
     if mechanism == "MAR" and not drivers:
         return {}
@@ -66,7 +66,7 @@ def hidden_at_random(
 
 def _drivers(train: Cohort) -> list[str]:
     columns = train.schema.columns
-    numbers = [name for name in imputable(train) if columns[name].numeric and train.clinical[name].std() > 0]
+    numbers = [name for name in find_imputable(train) if columns[name].numeric and train.clinical[name].std() > 0]
     if not numbers:
         return []
     complete = sorted(numbers, key=lambda name: (train.clinical[name].isna().sum(), numbers.index(name)))
@@ -91,7 +91,7 @@ def assess(train: Cohort, methods: Mapping[str, Mapping[str, Any]], rng: np.rand
 
     Returns:
         mechanism, method, metric, value, n (hidden entries judged), status (ok or not_applicable), reason. What cannot
-        be assessed stands in one row, of the method `all` and the metric `all`.
+        be assessed is reported in one row, of the method `all` and the metric `all`.
 
     Raises:
         InputError: an unknown algorithm or setting.
@@ -99,7 +99,7 @@ def assess(train: Cohort, methods: Mapping[str, Mapping[str, Any]], rng: np.rand
     rows: list[tuple[str, str, str, float, int, str, str]] = []
     for mechanism, stream in zip(("MCAR", "MAR"), rng.spawn(2), strict=True):
         mask_rng, reference_rng, *method_rngs = stream.spawn(2 + len(methods))
-        mask = hidden_at_random(train, mechanism, mask_rng)
+        mask = hide_at_random(train, mechanism, mask_rng)
         if reason := _nothing(train, mechanism, mask):
             rows.append((mechanism, "all", "all", np.nan, 0, "not_applicable", reason))
             continue
@@ -122,7 +122,7 @@ def assess(train: Cohort, methods: Mapping[str, Mapping[str, Any]], rng: np.rand
 
 def _nothing(train: Cohort, mechanism: str, mask: Mapping[str, np.ndarray]) -> str:
     """Why a mechanism cannot be assessed; the empty string where it can."""
-    if not imputable(train):
+    if not find_imputable(train):
         return NOTHING
     if mechanism == "MAR" and not _drivers(train):
         return "no column of numbers that missing values could depend on"
@@ -135,7 +135,7 @@ def _nothing(train: Cohort, mechanism: str, mask: Mapping[str, np.ndarray]) -> s
 
 def _marginal(cohort: Cohort, rng: np.random.Generator) -> pd.DataFrame:
     table = cohort.clinical.copy()
-    for name in imputable(cohort):
+    for name in find_imputable(cohort):
         missing, pool = table[name].isna().to_numpy(), table[name].dropna().to_numpy()
         if missing.any() and len(pool):
             values = table[name].astype("object")
@@ -158,7 +158,7 @@ def _judge(train: Cohort, mask: Mapping[str, np.ndarray], draws: list[pd.DataFra
             scale = float(train.clinical[name].std())
             imputed = np.array([draw[name].to_numpy(dtype=float)[hidden] for draw in draws])
             if np.isnan(imputed).any() or not scale > 0:
-                continue  # nothing was left to learn the column from, or there is nothing to tell
+                continue  # nothing was left to learn the column from, or there is nothing to judge
             centre = imputed.mean(axis=0)
             found["nrmse"].append((float(np.sqrt(np.mean((centre - real) ** 2)) / scale), n))
             found["wasserstein"].append((float(wasserstein_distance(imputed.ravel(), real) / scale), n))

@@ -70,8 +70,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) ->
     from sklearn.linear_model import BayesianRidge
 
     encoding = coding.fit_encoding(train, settings["min_carriers"], settings["scale"])
-    values, present = coding.inputs(encoding, train)
-    groups = coding.groups(encoding)
+    values, present = coding.make_inputs(encoding, train)
+    groups = coding.group_features(encoding)
     pools = _pools(values, present, groups)
     table = _filled(values, present, groups, pools, rng)
     features = values.shape[1]
@@ -120,8 +120,8 @@ def impute(fitted: Fitted, cohort: Cohort, draws: int, rng: np.random.Generator)
     """
     arrays = fitted.arrays
     encoding = coding.unpack(arrays, fitted.description["coding"])
-    values, present = coding.inputs(encoding, cohort)
-    groups = coding.groups(encoding)
+    values, present = coding.make_inputs(encoding, cohort)
+    groups = coding.group_features(encoding)
     pools = {own.start: arrays[f"pool/{own.start}"] for _, own in groups}
     q, features = len(encoding.knots), values.shape[1]
     level_groups = [own for kind, own in groups if kind == "levels"]

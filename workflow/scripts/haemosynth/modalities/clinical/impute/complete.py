@@ -1,4 +1,4 @@
-"""Several completed tables of a cohort; of one where nothing can be completed, the tables as they are."""
+"""Several completed tables of a cohort; where nothing can be completed, copies of its table as it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.generate.fitted import Fitted
-from haemosynth.modalities.clinical.impute.encoding import imputable
+from haemosynth.modalities.clinical.impute.encoding import find_imputable
 
 NOTHING = "the record has no column to impute"
 
@@ -30,7 +30,7 @@ def complete(
     Args:
         streams: of the fit and of the draws.
     """
-    if not imputable(train):
+    if not find_imputable(train):
         described = {"settings": dict(settings), "parameters": 0, "patients": len(train), "not_applicable": NOTHING}
         return Fitted({}, described, pd.DataFrame()), [train.clinical.copy() for _ in range(draws)]
     model: Fitted = method.fit(train, settings, streams[0])

@@ -1,4 +1,4 @@
-"""Imputation by masked diffusion: what is missing of a patient is drawn given all that is recorded.
+"""Imputation by masked diffusion: missing values of a patient are drawn given all recorded ones.
 
 The model of the clinical generator of this name, which has learned to draw any columns given any others
 (`generators/diffusion.py`). Endpoints are among what is given, and so are alterations with enough carriers, as further
@@ -21,7 +21,7 @@ from haemosynth.modalities import joint_table
 from haemosynth.modalities.clinical.generators import diffusion
 from haemosynth.modalities.clinical.generators.conditioning import Wishes
 from haemosynth.modalities.clinical.generators.encoding import Encoding
-from haemosynth.modalities.clinical.impute.encoding import imputable
+from haemosynth.modalities.clinical.impute.encoding import find_imputable
 
 DEFAULTS: dict[str, Any] = {
     "model": {},  # settings of the generator that differ from its defaults
@@ -35,7 +35,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) ->
     Raises:
         InputError: the cohort has no column to impute, or the model has no such setting.
     """
-    if not imputable(train):
+    if not find_imputable(train):
         raise InputError(f"imputation of {train.schema.cohort}: the clinical table has no column that can be imputed")
     unknown = [key for key in settings["model"] if key not in diffusion.DEFAULTS]
     if unknown:
@@ -45,8 +45,10 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) ->
         count, absent = (train.alterations == 1).sum(), (train.alterations == 0).sum()
         least = int(settings["min_carriers"])
         carried = [str(name) for name in count.index[(count >= least) & (absent >= least)]]
-    model = diffusion.fit(joint_table.extended(train, carried), {**diffusion.DEFAULTS, **settings["model"]}, rng, None)
-    never = [name for name in imputable(train) if train.clinical[name].isna().all()]
+    model = diffusion.fit(
+        joint_table.extend_table(train, carried), {**diffusion.DEFAULTS, **settings["model"]}, rng, None
+    )
+    never = [name for name in find_imputable(train) if train.clinical[name].isna().all()]
     described = {"algorithm": "diffusion", "settings": dict(settings), "coding": {"impossible": never}}
     return Fitted(model.arrays, {**model.description, **described}, model.history)
 
@@ -71,7 +73,7 @@ def impute(fitted: Fitted, cohort: Cohort, draws: int, rng: np.random.Generator)
     for _ in range(draws):
         drawn = model.encoding.decode(model.fill(known, visible, free, rng), table.schema)
         filled = cohort.clinical.copy()
-        for name in imputable(cohort):
+        for name in find_imputable(cohort):
             missing = filled[name].isna().to_numpy()
             numeric = cohort.schema.columns[name].numeric
             own, new = (side[name] if numeric else side[name].astype("object") for side in (filled, drawn))
@@ -84,7 +86,7 @@ def _as_learned(cohort: Cohort, encoding: Encoding) -> Cohort:
     """The record with the alterations that were learned as columns; those that the cohort lacks are empty."""
     names = [variable.name for variable in encoding.variables if variable.name.startswith(joint_table.PREFIX)]
     whole, empty = (
-        joint_table.extended(cohort).clinical,
+        joint_table.extend_table(cohort).clinical,
         pd.Categorical([None] * len(cohort), categories=list(joint_table.LEVELS)),
     )
     added = {name: whole.get(name, empty) for name in names}

@@ -3,7 +3,7 @@
 Numbers become normal scores of their rank among training patients, or keep their shape and are only standardised
 (`SCALES`); levels become codes. The outcome enters as a
 predictor: event indicator and cumulative baseline hazard of each endpoint (White and Royston, Stat Med 2009;28:1982).
-So do the alterations with enough carriers: completed tables then keep the ties between clinic and genome.
+So do the alterations with enough carriers, so that completed tables keep their associations with the record.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Encoding:
     standard: Mapping[str, tuple[float, float]]
 
 
-def imputable(cohort: Cohort) -> list[str]:
+def find_imputable(cohort: Cohort) -> list[str]:
     """The columns that imputation completes, in table order.
 
     Left as they are: endpoints, derived columns, and columns whose absence is itself information (a rule `present`
@@ -70,7 +70,7 @@ def imputable(cohort: Cohort) -> list[str]:
     structural: set[str] = set()
     for name, column in schema.columns.items():
         if column.derived is not None:
-            rule, arguments = derive.parents(column.derived, f"derived column {name}")
+            rule, arguments = derive.find_parents(column.derived, f"derived column {name}")
             if rule == "present":
                 structural.update(argument for argument in arguments if isinstance(argument, str))
     outside = {*schema.survival, *structural}
@@ -85,7 +85,7 @@ def fit_encoding(train: Cohort, min_carriers: int, scale: str = "normal_scores")
     """
     if scale not in SCALES:
         raise InputError(f"imputation: no scale {scale!r}; expected one of {', '.join(SCALES)}")
-    names = imputable(train)
+    names = find_imputable(train)
     if not names:
         raise InputError(f"imputation of {train.schema.cohort}: the clinical table has no column that can be imputed")
     knots, levels, impossible = {}, {}, []
@@ -161,7 +161,7 @@ def encode(encoding: Encoding, cohort: Cohort) -> Encoded:
     return Encoded(numbers, codes, np.concatenate([outcome, carried], axis=1))
 
 
-def inputs(encoding: Encoding, cohort: Cohort) -> tuple[np.ndarray, np.ndarray]:
+def make_inputs(encoding: Encoding, cohort: Cohort) -> tuple[np.ndarray, np.ndarray]:
     """A cohort as one matrix: (values, present), each (patients, features).
 
     Features: numbers, auxiliary, then one 0/1 feature per level. `values` is 0 where `present` is False.
@@ -175,7 +175,7 @@ def inputs(encoding: Encoding, cohort: Cohort) -> tuple[np.ndarray, np.ndarray]:
     return np.nan_to_num(values), ~np.isnan(values)
 
 
-def groups(encoding: Encoding) -> list[tuple[str, slice]]:
+def group_features(encoding: Encoding) -> list[tuple[str, slice]]:
     """The features of `inputs` by column: ("normal", one feature), ("yes_no", one) or ("levels", one per level)."""
     kinds = ["normal"] * len(encoding.knots) + ["yes_no", "normal"] * len(encoding.hazards)
     kinds += ["yes_no"] * len(encoding.alterations)

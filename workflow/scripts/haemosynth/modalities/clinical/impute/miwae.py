@@ -122,9 +122,9 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) ->
 
     generator = torch.Generator().manual_seed(torch_seed(rng))
     encoding = coding.fit_encoding(train, settings["min_carriers"])
-    values, observed = coding.inputs(encoding, train)
+    values, observed = coding.make_inputs(encoding, train)
     x, present = torch.tensor(values, dtype=torch.float32), torch.tensor(observed, dtype=torch.float32)
-    groups = coding.groups(encoding)
+    groups = coding.group_features(encoding)
     column = torch.tensor([j for j, (_, features) in enumerate(groups) for _ in range(features.stop - features.start)])
     members, hidden, latent, features = settings["members"], settings["hidden"], settings["latent"], x.shape[1]
     weights = _start(
@@ -187,14 +187,14 @@ def impute(fitted: Fitted, cohort: Cohort, draws: int, rng: np.random.Generator)
 
     settings = fitted.description["settings"]
     encoding = coding.unpack(fitted.arrays, fitted.description["coding"])
-    values, observed = coding.inputs(encoding, cohort)
+    values, observed = coding.make_inputs(encoding, cohort)
     generator = torch.Generator().manual_seed(torch_seed(rng))
     weights = {
         name.removeprefix("network/"): torch.tensor(array)
         for name, array in fitted.arrays.items()
         if name.startswith("network/")
     }
-    model = _Model(weights, coding.groups(encoding))
+    model = _Model(weights, coding.group_features(encoding))
     members = weights["log_width"].shape[0]
     x = torch.tensor(values, dtype=torch.float32).expand(members, -1, -1)
     present = torch.tensor(observed, dtype=torch.float32).expand(members, -1, -1)

@@ -43,7 +43,7 @@ def ingest(name: str, source: Mapping[str, Any]) -> Cohort:
 def ingest_with_strings(name: str, source: Mapping[str, Any]) -> tuple[Cohort, dict[str, set[str]]]:
     """The same with the strings of raw records that must appear nowhere, by kind (`ingest.strings`)."""
     from haemosynth.modalities.clinical.ingest.canonical import assemble
-    from haemosynth.reading.collect_strings import withheld
+    from haemosynth.reading.collect_strings import find_withheld
 
     if isinstance(source.get("modalities"), list):
         source = {**source, "modalities": [FORMER.get(name, name) for name in source["modalities"]]}
@@ -53,11 +53,11 @@ def ingest_with_strings(name: str, source: Mapping[str, Any]) -> tuple[Cohort, d
     check_entry(name, source)
     raw = read_raw(source)
     cohort = assemble(name, source, raw, asks_genomic(source))
-    return cohort, withheld(raw, cohort.schema.excluded)
+    return cohort, find_withheld(raw, cohort.schema.excluded)
 
 
 def read_raw(source: Mapping[str, Any]) -> Raw:
-    """The files of a cohort whose entry was checked; mistakes in other files than the clinical one stand in it.
+    """The files of a cohort whose entry was checked; mistakes in other files than the clinical one are kept in it.
 
     Raises:
         InputError: the clinical table cannot be read.
@@ -110,7 +110,7 @@ def _bare(name: str, source: Mapping[str, Any]) -> Cohort:
 
 
 def faults(name: str, source: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What is wrong with the entry of a cohort, before any file is read: key -> lines; empty where nothing is."""
+    """What is wrong with the entry of a cohort, before any file is read: key -> lines; empty if nothing is wrong."""
     from haemosynth.reading.source import suggestion
 
     where = f"cohorts.{name}"
@@ -134,7 +134,7 @@ def faults(name: str, source: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _of_shape(key: str, value: Any, where: str) -> Iterator[str]:
     """What is wrong with the shape of one key of the entry."""
-    from haemosynth.core.panel import min_carriers
+    from haemosynth.core.panel import read_min_carriers
     from haemosynth.modalities.clinical.ingest.infer import check_declaration
     from haemosynth.reading.numbers import MARKS
 
@@ -185,12 +185,12 @@ def _of_shape(key: str, value: Any, where: str) -> Iterator[str]:
                 yield f"{where}.winsorise.{column}: expected two quantiles such as [0.01, 0.99], found {limits!r}"
     if key == "panel" and value:
         try:
-            min_carriers(value, where)
+            read_min_carriers(value, where)
         except InputError as error:
             yield from error.lines
 
 
-def matching(patterns: list[str], names: list[str]) -> dict[str, str]:
+def find_matching(patterns: list[str], names: list[str]) -> dict[str, str]:
     """The names that a pattern (`CYTO_*`) matches, each with its first pattern, in the order of `names`."""
     found = {name: next((p for p in patterns if name == p or fnmatchcase(name, p)), None) for name in names}
     return {name: pattern for name, pattern in found.items() if pattern is not None}

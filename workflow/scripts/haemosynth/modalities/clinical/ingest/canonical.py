@@ -11,20 +11,20 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, typed
-from haemosynth.core.derive import derive, parents
+from haemosynth.core.derive import derive, find_parents
 from haemosynth.core.errors import InputError, Mistakes
 from haemosynth.core.schema import Column, Schema
-from haemosynth.modalities.clinical.ingest import PANEL, matching, survival
+from haemosynth.modalities.clinical.ingest import PANEL, find_matching, survival
 from haemosynth.modalities.clinical.ingest.infer import (
-    analyte,
-    events,
+    find_analyte,
+    find_events,
     infer,
-    ordered_levels,
-    remarks,
+    list_remarks,
+    order_levels,
     without,
 )
 from haemosynth.modalities.genomic.ingest import mutations
-from haemosynth.reading.numbers import Plain, advice, advice_alterations, advice_exclude, marks, numbers, plain
+from haemosynth.reading.numbers import Plain, advice, advice_alterations, advice_exclude, find_marks, numbers, plain
 from haemosynth.reading.resolution import observed
 from haemosynth.reading.source import Raw, suggestion
 
@@ -103,7 +103,7 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
     excluded, excluded_events = _excluded(raw, entry, mistakes)
     raw, written, notes = _written(raw, entry, excluded)
     notes += _odd_identifiers(raw.clinical.index)
-    told = survival.sources(raw, entry.endpoints, entry.milestones)
+    told = survival.find_sources(raw, entry.endpoints, entry.milestones)
     endpoints, survived, used, why_not = _outcome(raw, entry, written, excluded, told, notes, mistakes)
     for column in excluded.keys() & used.keys():
         mistakes.add([f"{entry.where}.exclude: {column} {used[column]}; take it out of the endpoints first"])
@@ -118,8 +118,8 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
     excluded |= {
         column: why
         for column, why in {
-            **survival.restated(raw, used, survived),
-            **survival.unlisted(raw, used),
+            **survival.find_restated(raw, used, survived),
+            **survival.find_unlisted(raw, used),
             **why_not,
         }.items()
         if column not in excluded and column not in entry.columns and column not in moved
@@ -142,7 +142,7 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
                 columns[column], values[column] = found
                 notes += _respelt(column, raw, values[column])
                 notes += written[column].notes if column in written else ()
-                notes += remarks(column, *found, written.get(column), len(raw.clinical))
+                notes += list_remarks(column, *found, written.get(column), len(raw.clinical))
     notes += _proposed(raw, entry, list(columns)) if with_genomic else []
     if not columns and not faulty:
         mistakes.add([f"{entry.where}: no clinical column other than the endpoints is left: {_reasons(excluded)}"])
@@ -182,16 +182,18 @@ def _outcome(
     notes: list[str],
     mistakes: Mistakes,
 ) -> tuple[list[str], pd.DataFrame, dict[str, str], dict[str, str]]:
-    """The endpoints, their times and events, the columns these stand in, and why others cannot be taken.
+    """The endpoints, their times and events, the columns that hold these, and why others cannot be taken.
 
-    Without any where they hold a mistake; the columns that the study means (`told`) are then taken for theirs.
+    Without endpoints where they hold a mistake; the columns that the study names (`told`) then count as theirs.
     """
     nothing = pd.DataFrame(index=raw.clinical.index)
     meant = dict.fromkeys(told, "belongs to an endpoint")
     try:
         _check_times(raw, written, told)
         endpoints, why_not = (
-            survival.further(raw, entry.endpoints, entry.milestones, entry.columns, excluded, entry.repair, entry.where)
+            survival.find_further(
+                raw, entry.endpoints, entry.milestones, entry.columns, excluded, entry.repair, entry.where
+            )
             if entry.further
             else (entry.endpoints, {})
         )
@@ -216,7 +218,7 @@ def _written(raw: Raw, entry: Entry, excluded: Mapping[str, str]) -> tuple[Raw, 
             cleared = cleared.mask(lone, None)
         columns[name] = cleared
     signs = {
-        file: marks(columns[name] for name in columns if raw.files.get(name) == file)
+        file: find_marks(columns[name] for name in columns if raw.files.get(name) == file)
         for file in set(raw.files.values())
     }
     written: dict[str, Plain] = {}
@@ -225,7 +227,7 @@ def _written(raw: Raw, entry: Entry, excluded: Mapping[str, str]) -> tuple[Raw, 
         if name in excluded or "categories" in declared or declared.get("kind") in ("categorical", "ordinal", "binary"):
             continue
         told = {"decimal": entry.decimal, **declared} if entry.decimal else declared
-        made = plain(name, text, signs[raw.files[name]], told, raw.column(name), analyte(name))
+        made = plain(name, text, signs[raw.files[name]], told, raw.column(name), find_analyte(name))
         if made.limits is not None and declared.get("detection", entry.detection) == "half":
             made = _halved(name, made)
         written[name] = made
@@ -234,7 +236,7 @@ def _written(raw: Raw, entry: Entry, excluded: Mapping[str, str]) -> tuple[Raw, 
 
 
 def _odd_identifiers(patients: pd.Index) -> list[str]:
-    """A note where one or two identifiers are written unlike all others, as after a slip."""
+    """A note where one or two identifiers are written unlike all others, as by mistake."""
     shapes = pd.Series([re.sub(r"[a-z]+", "a", re.sub(r"[A-Z]+", "A", re.sub(r"\d+", "9", p))) for p in patients])
     counts = shapes.map(shapes.value_counts())
     odd = [str(patient) for patient, count in zip(patients, counts, strict=True) if count <= 2]
@@ -246,7 +248,7 @@ def _odd_identifiers(patients: pd.Index) -> list[str]:
 
 
 def _check_times(raw: Raw, written: Mapping[str, Plain], names: list[str]) -> None:
-    """The times of the endpoints can be read, and none stands for all beyond a limit."""
+    """Check that the times of the endpoints can be read, and that none is a limit (`> 60`)."""
     mistakes = Mistakes()
     for name in names:
         made = written.get(name)
@@ -279,7 +281,7 @@ def _halved(name: str, made: Plain) -> Plain:
 def _of_endpoints(
     listed: list[str], endpoints: list[str], used: Mapping[str, str], written: Mapping[str, Plain]
 ) -> list[str]:
-    """Which endpoints were taken unasked, and how their numbers were written."""
+    """Which endpoints were taken although nobody named them, and how their numbers were written."""
     notes = [note for name in used if name in written for note in written[name].notes]
     more = [endpoint for endpoint in endpoints if endpoint not in listed]
     if more:
@@ -293,7 +295,7 @@ def _proposed(raw: Raw, entry: Entry, kept: list[str]) -> list[str]:
     """Yes/no columns of genes and of cytogenetic events, with the line that makes them alterations."""
     called = set() if raw.mutations is None else set(raw.mutations["gene"])
     matrix = set() if raw.matrix is None else set(map(str, raw.matrix.columns))
-    found = events(raw, kept, called)
+    found = find_events(raw, kept, called)
     twice = [name for name in found if name in called | matrix | set(entry.variants)]
     new = [name for name in found if name not in twice]
     notes = []
@@ -343,8 +345,8 @@ def _excluded(raw: Raw, entry: Entry, mistakes: Mistakes) -> tuple[dict[str, str
     columns: dict[str, str] = {}
     others: dict[str, str] = {}
     for pattern, reason in entry.exclude.items():
-        here = matching([str(pattern)], names)
-        there = {} if here else matching([str(pattern)], events)
+        here = find_matching([str(pattern)], names)
+        there = {} if here else find_matching([str(pattern)], events)
         if not here and not there and not raw.mistakes:  # it may be one of a file that cannot be read
             near = suggestion(str(pattern), names + events)
             mistakes.add([f"{entry.where}.exclude: there is no column {pattern}; {near}"])
@@ -366,7 +368,7 @@ def _check_names(raw: Raw, entry: Entry, used: Mapping[str, str], mistakes: Mist
             mistakes.add([f"{entry.where}: column {name} is under both `columns` and `exclude`; choose one"])
         if "derived" in declared:
             with mistakes.kept():
-                parents(str(declared["derived"]), f"{entry.where}.columns.{name}")
+                find_parents(str(declared["derived"]), f"{entry.where}.columns.{name}")
     if entry.sequenced is not None and entry.sequenced not in names and not raw.mistakes:
         near = suggestion(entry.sequenced, names)
         mistakes.add([f"{entry.where}.sequenced: there is no column {entry.sequenced}; {near}"])
@@ -379,13 +381,13 @@ def _moved(
     names = [str(name) for name in raw.clinical.columns if name not in excluded and name not in used]
     matrix = [] if raw.matrix is None else [str(name) for name in raw.matrix.columns]
     for pattern in entry.alterations:
-        if not matching([pattern], [*names, *matrix]) and not raw.mistakes:
+        if not find_matching([pattern], [*names, *matrix]) and not raw.mistakes:
             near = suggestion(pattern, names + matrix)
             mistakes.add([f"{entry.where}.alterations: no column is like {pattern}; {near}"])
     moved = {}
-    for name in matching(entry.alterations, names):
+    for name in find_matching(entry.alterations, names):
         text = raw.clinical[name]
-        moved[name] = mutations.yes_no(text)
+        moved[name] = mutations.read_yes_no(text)
         wrong = text.notna() & moved[name].isna()
         if wrong.any():
             patient = str(text.index[int(wrong.argmax())])
@@ -404,7 +406,7 @@ def _sequenced(raw: Raw, column: str | None, notes: list[str]) -> pd.Series:
     patients = raw.clinical.index
     if column is not None:
         text = raw.clinical[column]
-        flags = mutations.yes_no(text)
+        flags = mutations.read_yes_no(text)
         if (text.notna() & flags.isna()).any():
             patient = str(text.index[int((text.notna() & flags.isna()).argmax())])
             raise InputError(f"{raw.value(column, patient)}: {text[patient]!r} is neither yes nor no")
@@ -445,7 +447,7 @@ def _with_alterations(
     table = table[~table["gene"].isin(list(excluded))]
     gene_of = {name: str(rule["gene"]) for name, rule in entry.variants.items()}
     told = raw.column(sequenced_column) if sequenced_column else ""
-    genes, more = mutations.carriers(table, patients, sequenced, raw.panels, gene_of, told)
+    genes, more = mutations.find_carriers(table, patients, sequenced, raw.panels, gene_of, told)
     notes += more
     events = dict(moved)
     if raw.matrix is not None:
@@ -453,7 +455,7 @@ def _with_alterations(
         cytogenetic = [
             str(name)
             for name in given.columns
-            if mutations.is_cytogenetic(str(name)) or matching(entry.alterations, [str(name)])
+            if mutations.is_cytogenetic(str(name)) or find_matching(entry.alterations, [str(name)])
         ]
         events |= {name: given[name] for name in cytogenetic}
         genes = _united(genes, given.drop(columns=cytogenetic), sequenced, notes)
@@ -552,12 +554,12 @@ def _derived_levels(name: str, levels: set[str]) -> tuple[str, ...]:
     for whole in (("No", "Yes"), ("I", "II", "III")):
         if levels <= set(whole):
             return whole
-    return ordered_levels(name, sorted(levels)) or tuple(sorted(levels))
+    return order_levels(name, sorted(levels)) or tuple(sorted(levels))
 
 
 def _derived_kind(name: str, levels: set[str]) -> str:
     whole = _derived_levels(name, levels)
-    return "binary" if len(whole) == 2 else ("ordinal" if ordered_levels("stage", list(whole)) else "categorical")
+    return "binary" if len(whole) == 2 else ("ordinal" if order_levels("stage", list(whole)) else "categorical")
 
 
 def _check_uses(cohort: Cohort, entry: Entry, faulty: Collection[str], mistakes: Mistakes) -> None:

@@ -10,15 +10,15 @@ from typing import Any
 import pandas as pd
 
 from haemosynth.core.errors import InputError, Mistakes
-from haemosynth.core.panel import min_carriers
+from haemosynth.core.panel import read_min_carriers
 from haemosynth.modalities.clinical.ingest import PANEL
 from haemosynth.modalities.genomic.ingest import events
-from haemosynth.modalities.genomic.ingest.mutations import account, read_maf, yes_no
+from haemosynth.modalities.genomic.ingest.mutations import make_account, read_maf, read_yes_no
 from haemosynth.reading.genes import approved
 from haemosynth.reading.numbers import numbers
-from haemosynth.reading.source import FileRead, Raw, Table, keyed, read, rows_of
+from haemosynth.reading.source import FileRead, Raw, Table, find_rows, keyed, read
 
-# What a meta file says of a data file, and the names it has where no meta file tells.
+# What a meta file says of a data file, and the names it has where there is no meta file.
 DATA: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     "patients": ((("datatype", "PATIENT_ATTRIBUTES"),), ("data_clinical_patient.txt", "data_clinical.txt")),
     "samples": ((("datatype", "SAMPLE_ATTRIBUTES"),), ("data_clinical_sample.txt",)),
@@ -33,13 +33,13 @@ DATA: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     ),
     "panels": ((("datatype", "GENE_PANEL_MATRIX"),), ("data_gene_panel_matrix.txt",)),
 }
-# Case lists: the end of their stable id, their category, and the column of the panel matrix that tells the same.
+# Case lists: the end of their stable id, their category, and the column of the panel matrix that says the same.
 PROFILES = {
     "mutations": ("sequenced", "all_cases_with_mutation_data", ("mutations",)),
     "fusions": ("sv", "all_cases_with_sv_data", ("structural_variants", "sv", "fusion")),
 }
 WHOLE = frozenset({"wes", "wxs", "wgs", "wxs/wgs", "wes/wgs"})  # panels that leave no gene out
-# Columns of the sample file that tell which sample of a patient is the earlier one.
+# Columns of the sample file that say which sample of a patient is the earlier one.
 TIMES = (
     "SAMPLE_COLLECTION_DAYS", "DAYS_TO_SAMPLE_COLLECTION", "DAYS_TO_COLLECTION", "COLLECTION_DAYS", "SAMPLE_DAYS",
     "DAYS_FROM_DIAGNOSIS", "MONTHS_FROM_DIAGNOSIS", "SAMPLE_COLLECTION_MONTHS", "COLLECTION_MONTHS",
@@ -105,7 +105,7 @@ def _meta(path: Path) -> dict[str, str]:
 def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     """Read a study folder, one sample of each patient: that which was sequenced, then the earliest (`sample`).
 
-    Mistakes in other files than that of the patients stand in the result.
+    Mistakes in other files than that of the patients are kept in the result.
 
     Args:
         genomic: whether mutations, fusions and copy number are read; None reads them where there are some.
@@ -132,7 +132,7 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     assert table is not None
     readings.append(table.reading)
     columns = dict.fromkeys(map(str, clinical.columns), table.path)
-    rows = {table.path: rows_of(table, id_column)}
+    rows = {table.path: find_rows(table, id_column)}
     hidden: dict[str, str] = {}
     patient_of = {patient: patient for patient in clinical.index}
     kept = set(clinical.index)
@@ -148,7 +148,7 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
             )
             kept = set(samples.pop("SAMPLE_ID").dropna())
             others = len(sample_table.frame) - len(kept)
-            readings.append(account(sample_table, len(kept), {OTHER_SAMPLE: others} if others else {}))
+            readings.append(make_account(sample_table, len(kept), {OTHER_SAMPLE: others} if others else {}))
             linked = True
         if linked:
             with mistakes.kept():
@@ -274,7 +274,7 @@ def _order(table: Table, sample: str, choice: Any, sequenced: tuple[frozenset[st
     return ordered, ", then ".join(how)
 
 
-def samples_in_order(source: Mapping[str, Any]) -> dict[str, str]:
+def order_samples(source: Mapping[str, Any]) -> dict[str, str]:
     """The patient of each sample of a study folder, the sample that ingestion takes of a patient before the others.
 
     Raises:
@@ -303,7 +303,7 @@ def _sequenced_samples(
         return profile
     sample, told = table.column("SAMPLE_ID"), table.column("SEQUENCED")
     if sample and told:
-        flags = yes_no(table.frame[told]).eq(1)
+        flags = read_yes_no(table.frame[told]).eq(1)
         return frozenset(table.frame.loc[flags, sample].dropna()), f"by {told}"
     barcode = None if maf is None else maf.column("Tumor_Sample_Barcode")
     if maf is None or barcode is None:
@@ -315,7 +315,7 @@ def _sequenced_samples(
 
 
 def _profile(folder: Folder, what: str, panels: Table | None) -> tuple[frozenset[str], str] | None:
-    """The samples that a case list, or else the panel matrix, says were looked at; None where neither does."""
+    """The samples that a case list, or else the panel matrix, says were examined; None where neither does."""
     ending, category, names = PROFILES[what]
     for path in sorted((folder.path / "case_lists").glob("*.txt")):
         lines = _meta(path)
@@ -334,7 +334,7 @@ def _profile(folder: Folder, what: str, panels: Table | None) -> tuple[frozenset
 def _panel_genes(
     folder: Folder, panels: Table, what: str, declared: Mapping[str, Any], of: Mapping[str, str], notes: list[str]
 ) -> dict[str, frozenset[str]]:
-    """The genes of each patient's panel, of those of whom not all genes were looked at."""
+    """The genes of each patient's panel, for patients of whom not all genes were examined."""
     column, sample = panels.column(*PROFILES[what][2]), _id(panels, "SAMPLE_ID")
     if column is None:
         return {}
@@ -429,7 +429,10 @@ def _with_genomic(
             with mistakes.kept():
                 panel_genes = _panel_genes(folder, panels, "mutations", declared, of, notes)
     panel = source.get("panel") or PANEL
-    least, listed = min_carriers(panel, "panel"), frozenset(map(str, panel)) if isinstance(panel, list) else frozenset()
+    least, listed = (
+        read_min_carriers(panel, "panel"),
+        frozenset(map(str, panel)) if isinstance(panel, list) else frozenset(),
+    )
     parts = []
     if (table := folder.table("fusions")) is not None:
         with mistakes.kept():
@@ -444,7 +447,7 @@ def _with_genomic(
             parts.append(events.read_copy_number(table, patient_of, kept, patients, states))
     matrices = []
     for part in parts:
-        matrix, more = events.recurrent(part, least or events.LISTED, listed)
+        matrix, more = events.select_recurrent(part, least or events.LISTED, listed)
         notes += [*part.notes, *more]
         readings.append(part.reading)
         matrices.append(matrix)
@@ -484,7 +487,7 @@ def _profiled(
     sequenced: pd.Series | None,
     notes: list[str],
 ) -> events.Profiled:
-    """Who was looked at for structural variants: as listed, else everyone who was sequenced, which is told."""
+    """Who was examined for structural variants: as listed, else everyone who was sequenced, with a note."""
     if (profile := profiles["fusions"]) is not None:
         known = frozenset(of[sample] for sample in profile[0] if sample in of)
         genes = _panel_genes(folder, panels, "fusions", declared, of, notes) if panels is not None else {}
@@ -500,7 +503,7 @@ def _profiled(
 def _told_by_column(raw: Raw, source: Mapping[str, Any]) -> pd.Series | None:
     """Who was sequenced by a clinical column; None where there is none."""
     name = source.get("sequenced") or next((c for c in raw.clinical if str(c).upper() == "SEQUENCED"), None)
-    return yes_no(raw.clinical[name]).eq(1) if name in raw.clinical else None
+    return read_yes_no(raw.clinical[name]).eq(1) if name in raw.clinical else None
 
 
 # what is not read

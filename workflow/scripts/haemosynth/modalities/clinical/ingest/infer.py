@@ -1,4 +1,4 @@
-"""What a clinical column is, from its name and its values; declarations of the study stand above all inference."""
+"""What a clinical column is, from its name and its values; declarations of the study override all inference."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pandas as pd
 
 from haemosynth.core.errors import InputError
 from haemosynth.core.schema import GROUPS, Column
-from haemosynth.reading.numbers import MARKS, Plain, advice, advice_exclude, header_unit, number_of, numbers
-from haemosynth.reading.preprocess import conversion_factor, unit
-from haemosynth.reading.resolution import grain, observed, sorted_levels
+from haemosynth.reading.numbers import MARKS, Plain, advice, advice_exclude, numbers, read_header_unit, read_number
+from haemosynth.reading.preprocess import find_conversion_factor, unit
+from haemosynth.reading.resolution import find_grain, observed, sort_levels
 from haemosynth.reading.source import Raw, suggestion
 
 ATTRIBUTES = (
@@ -23,7 +23,7 @@ ATTRIBUTES = (
 )  # fmt: skip
 KINDS = ("continuous", "integer", "ordinal", "categorical", "binary")
 
-# Words of a column's name -> group; the first line that matches decides. Words stand between underscores or spaces.
+# Words of a column's name -> group; the first line that matches decides. Words are separated by underscores or spaces.
 GROUP_WORDS = {
     "outcome": "response|relapse|remission|progression|mrd|death|deceased|survival|refractory|evolution",
     "demographic": "sex|gender|age|race|ethnicity|ethnic|bmi|weight|height|country|smoking|education",
@@ -109,7 +109,7 @@ MUTATED = ("MUT", "MUTATION", "MUTATED", "STATUS")
 CODES = (-1.0, -8.0, -9.0, -99.0, -999.0, -9999.0, 9.0, 88.0, 99.0, 99.9, 888.0, 999.0, 999.9, 8888.0, 9999.0, 99999.0)
 B2M = "b2mg?|beta_?2_?m(icroglobulin)?|microglobulin"
 CELLS = "wbc|leu[ck]ocytes?|platelets?|plt|anc|neutrophils?|lymphocytes?|monocytes?"
-# Analyte (as preprocess.MOLAR_MASS names it, or none), words of a column's name, units and the medians to tell them by.
+# Analyte (as preprocess.MOLAR_MASS names it, or none), words of a column's name, units and the medians that show them.
 ANALYTES = (
     ("haemoglobin", "ha?emoglobin|hb|hgb", (("g/dL", 6.5, 20.0), ("g/L", 40.0, 200.0))),
     ("creatinine", "creatinine|crea", (("mg/dL", 0.3, 8.0), ("umol/L", 30.0, 700.0))),
@@ -125,22 +125,22 @@ ANALYTES = (
 )
 
 
-def words_in(pattern: str, name: str) -> bool:
+def find_words(pattern: str, name: str) -> bool:
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
     return re.search(rf"(^|_)({pattern})(_|$)", plain) is not None
 
 
-def analyte(name: str) -> str | None:
-    """The analyte whose molar mass is known that a column's name speaks of, or None."""
-    return next((title for title, words, _ in ANALYTES if title and words_in(words, name)), None)
+def find_analyte(name: str) -> str | None:
+    """The analyte of known molar mass that a column's name mentions, or None."""
+    return next((title for title, words, _ in ANALYTES if title and find_words(words, name)), None)
 
 
-def group(name: str) -> str:
+def find_group(name: str) -> str:
     """The group of a column, by the words of its name; `other` where none is known."""
-    return next((title for title, words in GROUP_WORDS.items() if words_in(words, name)), "other")
+    return next((title for title, words in GROUP_WORDS.items() if find_words(words, name)), "other")
 
 
-def ordered_levels(name: str, levels: Sequence[str]) -> tuple[str, ...] | None:
+def order_levels(name: str, levels: Sequence[str]) -> tuple[str, ...] | None:
     """The levels in their order where they form a known scale, else None.
 
     Known: risk and severity scales of the field (Low to Very high, Favorable to Adverse); grades and stages such as
@@ -158,7 +158,7 @@ def ordered_levels(name: str, levels: Sequence[str]) -> tuple[str, ...] | None:
     if (
         all(parts)
         and len(prefixes) == 1
-        and (prefixes <= known or (words_in(ORDINAL_NAME, name) and len(levels) <= 10))
+        and (prefixes <= known or (find_words(ORDINAL_NAME, name) and len(levels) <= 10))
     ):
         rank = {
             level: (ROMAN[part[2]] if part[2] in ROMAN else int(part[2]), part[3])
@@ -198,7 +198,7 @@ def check_declaration(name: str, declared: Any, where: str) -> None:
         change = declared["convert"]
         if not isinstance(change, Mapping) or set(change) != {"from", "to"}:
             raise InputError(f"{where}: convert is {change!r}; expected {{from: g/dL, to: g/L}}")
-        conversion_factor(change["from"], change["to"], analyte(name), where)
+        find_conversion_factor(change["from"], change["to"], find_analyte(name), where)
 
 
 def check_detection(setting: Any, where: str) -> None:
@@ -216,7 +216,7 @@ def check_detection(setting: Any, where: str) -> None:
 
 
 def without(text: pd.Series, words: Iterable[Any]) -> pd.Series:
-    """A column of text without the words that mean not recorded; numbers go by their value, letters by no case."""
+    """A column of text without the words that mean not recorded; numbers are compared by value, words without case."""
     plain = {_level(word).strip().lower() for word in words}
     if not plain:
         return text
@@ -244,7 +244,7 @@ def convert(name: str, values: pd.Series, declared: Mapping[str, Any], where: st
     """The values in the unit that the declaration asks for, and the factor they were multiplied by."""
     if "convert" not in declared:
         return values, 1.0
-    factor = conversion_factor(declared["convert"]["from"], declared["convert"]["to"], analyte(name), where)
+    factor = find_conversion_factor(declared["convert"]["from"], declared["convert"]["to"], find_analyte(name), where)
     return values * factor, factor
 
 
@@ -254,7 +254,7 @@ def infer(
     """What a column is and its canonical values; or, as text, why it is left out of modelling.
 
     A column with a declared kind is always modelled. `where` is the place of the declaration in the study; `written`
-    tells what the cells said beside their numbers: a unit, limits of detection, or why they cannot be read.
+    holds what the cells said beside their numbers: a unit, limits of detection, or why they cannot be read.
 
     Raises:
         InputError: values contradict the declaration, or a column of numbers holds some words.
@@ -286,7 +286,7 @@ def _kind(name: str, text: pd.Series, raw: Raw, declared: Mapping[str, Any]) -> 
     """The kind of a column, or why it is left out."""
     if declared.get("categories"):
         levels = [_level(level) for level in declared["categories"]]
-        return "binary" if len(levels) == 2 else ("ordinal" if ordered_levels(name, levels) else "categorical")
+        return "binary" if len(levels) == 2 else ("ordinal" if order_levels(name, levels) else "categorical")
     seen = text.dropna()
     number = numbers(seen)
     distinct = seen.nunique()
@@ -313,18 +313,18 @@ def _kind(name: str, text: pd.Series, raw: Raw, declared: Mapping[str, Any]) -> 
         whole = bool((number % 1 == 0).all())
         if number.nunique() == 2 and whole:
             return "binary"
-        if whole and words_in(ORDINAL_NAME, name) and ordered_levels(name, sorted(set(levels))):
+        if whole and find_words(ORDINAL_NAME, name) and order_levels(name, sorted(set(levels))):
             return "ordinal"
         return "integer" if whole else "continuous"
     if distinct == 2:
         return "binary"
     if distinct > 10 and len(seen) / distinct < 3:
         return f"text, nearly every patient has another ({distinct} different values)"
-    return "ordinal" if ordered_levels(name, sorted(seen.unique())) else "categorical"
+    return "ordinal" if order_levels(name, sorted(seen.unique())) else "categorical"
 
 
 def _code(seen: pd.Series) -> bool:
-    """Whether digits are a code and no number: some begin with a zero, and all have the same length."""
+    """Whether digits are a code and not a number: some begin with a zero, and all have the same length."""
     digits, zeros = seen.str.fullmatch(r"\d+"), seen.str.fullmatch(r"0\d+")
     return bool(digits.all() and zeros.any() and (seen.str.len() == len(str(seen.iloc[0]))).all())
 
@@ -333,19 +333,19 @@ def _not_modelled(name: str, seen: pd.Series) -> str | None:
     """Why a column is left out unless it is declared: an identifier or a date; None for all others."""
     spelt = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
     distinct = seen.nunique()
-    if words_in(PERSONAL, spelt):
+    if find_words(PERSONAL, spelt):
         return "identifier"
-    if (words_in(CODED, spelt) or re.fullmatch("name", name, re.IGNORECASE)) and distinct > len(seen) / 2:
+    if (find_words(CODED, spelt) or re.fullmatch("name", name, re.IGNORECASE)) and distinct > len(seen) / 2:
         return "identifier"
     if seen.map(lambda cell: DATE.fullmatch(cell) is not None).mean() > 0.5:
         return "date"
     number = numbers(seen)
-    if number.isna().any() or (number % 1 != 0).any() or group(name) in ("laboratory", "demographic"):
+    if number.isna().any() or (number % 1 != 0).any() or find_group(name) in ("laboratory", "demographic"):
         return None
     if distinct > 2 and number.between(1900, 2100).all():
         return f"date, by its year; to model it: `{advice(name, kind='integer')}`"
     within = number.between(*SERIAL).all() and number.max() - number.min() < 25_000
-    if within and distinct > 10 and (words_in(DATE_NAME, spelt) or (number % 10 != 0).mean() > 0.7):
+    if within and distinct > 10 and (find_words(DATE_NAME, spelt) or (number % 10 != 0).mean() > 0.7):
         return "date, as a spreadsheet counts days"
     if distinct > 10 and number.between(1_000_000_000, 2_500_000_000).all():
         return "date, as a computer counts seconds"
@@ -396,7 +396,7 @@ def _numeric(
     column = observed(
         Column(
             kind,
-            group=declared.get("group", group(name)),
+            group=declared.get("group", find_group(name)),
             unit=unit(str(told), where) if "convert" in declared else told or _unit(name, values),
             detection=_detection(declared.get("detection"), written, values),
             declared=_declared(declared),
@@ -405,7 +405,7 @@ def _numeric(
         values,
     )
     if factor != 1.0 and "grain" not in declared:  # the step in which it was recorded, before conversion
-        step = grain(recorded)
+        step = find_grain(recorded)
         column = replace(column, grain=None if step is None else step * factor)
     return column, values
 
@@ -421,19 +421,19 @@ def _detection(setting: Any, written: Plain | None, values: pd.Series) -> dict[s
 
 
 def _unit(name: str, values: pd.Series) -> str | None:
-    """The unit that a name ends in, as HB (g/dL) or HB_G_DL, or the one that the median of a known analyte tells."""
-    if told := header_unit(name):
+    """The unit that a name ends in, as HB (g/dL) or HB_G_DL, or the one that the median of a known analyte shows."""
+    if told := read_header_unit(name):
         return told
     median = float(values.median())
     for _, words, units in ANALYTES:
-        if words_in(words, name):
+        if find_words(words, name):
             return next((meaning for meaning, low, high in units if low <= median <= high), None)
     return None
 
 
 def _number_level(text: str) -> str:
     """A level that is a number, as it was meant: 1.0 is 1."""
-    value = number_of(text)
+    value = read_number(text)
     return str(int(value)) if math.isfinite(value) and value.is_integer() else text
 
 
@@ -442,7 +442,7 @@ def _levels(name: str, kind: str, text: pd.Series, raw: Raw, declared: Mapping[s
     if numbers(seen).notna().all() and not _code(seen):
         text = text.map(_number_level, na_action="ignore")
         seen = text.dropna()
-    found = sorted_levels(seen.unique())
+    found = sort_levels(seen.unique())
     if "categories" in declared:
         categories = tuple(_level(level) for level in declared["categories"])
         strange = ~seen.isin(categories)
@@ -454,7 +454,7 @@ def _levels(name: str, kind: str, text: pd.Series, raw: Raw, declared: Mapping[s
                 f"`{advice(name, missing=sorted(seen[strange].unique())[:20])}`"
             )
     elif kind == "ordinal":
-        categories = ordered_levels(name, found) or (found if numbers(pd.Series(found)).notna().all() else ())
+        categories = order_levels(name, found) or (found if numbers(pd.Series(found)).notna().all() else ())
         if not categories:
             raise InputError(
                 f"{raw.column(name)}: ordinal, but the order of its levels {', '.join(found)} is not known; "
@@ -469,7 +469,7 @@ def _levels(name: str, kind: str, text: pd.Series, raw: Raw, declared: Mapping[s
         )
     column = Column(
         kind,
-        group=declared.get("group", group(name)),
+        group=declared.get("group", find_group(name)),
         unit=declared.get("unit"),
         categories=categories,
         declared=_declared(declared),
@@ -486,7 +486,7 @@ def _spelling(seen: pd.Series) -> dict[str, str]:
     return {level: best[" ".join(level.lower().split())] for level in counts.index}
 
 
-def remarks(name: str, column: Column, values: pd.Series, written: Plain | None, total: int) -> list[str]:
+def list_remarks(name: str, column: Column, values: pd.Series, written: Plain | None, total: int) -> list[str]:
     """What a reader should know of a column that is kept: limits of detection, codes for missing, an imputed constant.
 
     Each suspicion comes with the line of YAML that settles it. `total` is the number of patients.
@@ -571,7 +571,7 @@ def _plain_text(value: float) -> str:
 
 
 def _codes(values: pd.Series) -> list[float]:
-    """Values such as 999 or -9 that stand apart from all others, as codes for missing do."""
+    """Values such as 999 or -9 that lie far from all others, as codes for missing do."""
     rest = values[~values.isin(CODES)]
     if len(rest) < 10:
         return []
@@ -584,12 +584,12 @@ def _codes(values: pd.Series) -> list[float]:
     ]
 
 
-def events(raw: Raw, kept: Iterable[str], known: Iterable[str]) -> list[str]:
-    """The kept columns that say yes or no of a cytogenetic event, or of a gene that the field or this cohort knows.
+def find_events(raw: Raw, kept: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The kept columns that say yes or no of a cytogenetic event, or of a gene with an approved symbol or in `known`.
 
     `known` are the genes among the mutations of the cohort.
     """
-    from haemosynth.modalities.genomic.ingest.mutations import is_cytogenetic, yes_no
+    from haemosynth.modalities.genomic.ingest.mutations import is_cytogenetic, read_yes_no
 
     symbols = GENES | set(known)
     found = []
@@ -597,6 +597,6 @@ def events(raw: Raw, kept: Iterable[str], known: Iterable[str]) -> list[str]:
         text = raw.clinical[name].dropna()
         words = [word for word in re.split(r"[^A-Z0-9]+", name.upper()) if word and word not in MUTATED]
         gene = bool(words) and (words[0] in symbols or (len(words) == 2 and words[1] in symbols))
-        if (gene or is_cytogenetic(name)) and len(text) and yes_no(text).notna().all():
+        if (gene or is_cytogenetic(name)) and len(text) and read_yes_no(text).notna().all():
             found.append(name)
     return found

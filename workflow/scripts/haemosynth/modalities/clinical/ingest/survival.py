@@ -1,4 +1,4 @@
-"""Endpoints: a time in months and an event, and how the endpoints of a patient hang together."""
+"""Endpoints: a time in months and an event, and how the endpoints of a patient fit together."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core.errors import InputError, Mistakes
-from haemosynth.modalities.clinical.ingest.infer import convert, words_in
+from haemosynth.modalities.clinical.ingest.infer import convert, find_words
 from haemosynth.reading.numbers import advice, numbers
 from haemosynth.reading.preprocess import MONTH_DAYS
-from haemosynth.reading.resolution import DAY, TIME_STEPS, grain
+from haemosynth.reading.resolution import DAY, TIME_STEPS, find_grain
 from haemosynth.reading.source import Raw, suggestion
 
 TIMES = {"MONTHS": 1.0, "TIME": 1.0, "DAYS": 1 / MONTH_DAYS, "WEEKS": 7 / MONTH_DAYS, "YEARS": 12.0}
@@ -204,7 +204,7 @@ def _raise_zeros(table: dict[str, pd.Series], endpoint: str) -> list[str]:
     zero = time == 0
     if not zero.any():
         return []
-    half = (grain(time, TIME_STEPS) or DAY) / 2
+    half = (find_grain(time, TIME_STEPS) or DAY) / 2
     table[f"{endpoint}_time"] = time.mask(zero, half)
     return [
         f"{endpoint}: time 0 raised to {half:.4g} months (half of the recording step): {', '.join(zero.index[zero])}"
@@ -231,13 +231,13 @@ def _within_follow_up(
     return [f"{endpoint}: time later than {primary}, set to the time of {primary}: {', '.join(late.index[late])}"]
 
 
-def sources(raw: Raw, endpoints: list[str], milestones: Mapping[str, str]) -> list[str]:
+def find_sources(raw: Raw, endpoints: list[str], milestones: Mapping[str, str]) -> list[str]:
     """The columns of the table that hold these endpoints, as far as they are there."""
     found = [_find(raw, endpoint, endings) for endpoint in endpoints for endings in (tuple(TIMES), EVENTS)]
     return [name for name in [*found, *milestones.values()] if name is not None and name in raw.clinical]
 
 
-def further(
+def find_further(
     raw: Raw,
     endpoints: list[str],
     milestones: Mapping[str, str],
@@ -274,8 +274,8 @@ def further(
     return found, reasons
 
 
-def restated(raw: Raw, used: Mapping[str, str], table: pd.DataFrame) -> dict[str, str]:
-    """Columns that say the outcome in other words, by their name or because they agree with it, with the reason."""
+def find_restated(raw: Raw, used: Mapping[str, str], table: pd.DataFrame) -> dict[str, str]:
+    """Columns that repeat the outcome, by their name or because they agree with it, with the reason."""
     found = {}
     for name in map(str, raw.clinical.columns):
         if name in used:
@@ -283,7 +283,7 @@ def restated(raw: Raw, used: Mapping[str, str], table: pd.DataFrame) -> dict[str
         text = raw.clinical[name]
         spelt = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
         levels = set(text.dropna().str.lower().unique())
-        if words_in(RESTATED, spelt):
+        if find_words(RESTATED, spelt):
             found[name] = "the outcome in other words: its name speaks of death, follow-up, or a time until an event"
         elif len(levels) <= 6 and levels & DEAD_OR_ALIVE:
             found[name] = "the outcome in other words: it says who died"
@@ -318,7 +318,7 @@ def _agrees(text: pd.Series, table: pd.DataFrame) -> str | None:
     return None
 
 
-def unlisted(raw: Raw, used: Mapping[str, str]) -> dict[str, str]:
+def find_unlisted(raw: Raw, used: Mapping[str, str]) -> dict[str, str]:
     """Columns that look like follow-up but belong to no endpoint of the study, with the reason to leave them out."""
     found = {}
     for name in map(str, raw.clinical.columns):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from haemosynth.core.errors import InputError, Mistakes
 from haemosynth.modalities.genomic.ingest.mutations import read_maf, read_matrix
-from haemosynth.reading.source import ENDINGS, Raw, Table, keyed, read, rows_of, suggestion
+from haemosynth.reading.source import ENDINGS, Raw, Table, find_rows, keyed, read, suggestion
 
 NAMES = {"clinical": ("clinical",), "mutations": ("mutations",), "matrix": ("alterations", "matrix")}
 ID = "patient_id"
@@ -56,7 +56,7 @@ def _id(table: Table, source: Mapping[str, Any]) -> str:
 
 
 def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
-    """Read the tables of a folder, or one clinical file. Mistakes in mutations and matrix stand in the result.
+    """Read the tables of a folder, or one clinical file. Mistakes in mutations and matrix are kept in the result.
 
     Args:
         genomic: whether mutations are read; None reads them where there are some.
@@ -94,7 +94,7 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     if clinical.empty:
         at_first.tell()
     columns = dict.fromkeys(map(str, clinical.columns), paths["clinical"])
-    rows = {paths["clinical"]: rows_of(found["clinical"], id_column)}
+    rows = {paths["clinical"]: find_rows(found["clinical"], id_column)}
     return Raw(
         clinical,
         columns,

@@ -36,7 +36,13 @@ from haemosynth.core.derive import derive
 from haemosynth.core.errors import InputError
 from haemosynth.core.files import read_table
 from haemosynth.core.schema import Column, Schema
-from haemosynth.modalities.clinical.simulate.truth import INSTABILITY, Array, EventModel, event_model, pair_truth
+from haemosynth.modalities.clinical.simulate.truth import (
+    INSTABILITY,
+    Array,
+    EventModel,
+    describe_pairs,
+    solve_event_model,
+)
 
 BURDEN = "tumour burden"
 TABLES = {
@@ -84,7 +90,7 @@ class Aggregates:
         return self.tables[table]
 
     def rows(self, table: str, column: str) -> pd.DataFrame:
-        """The rows of a table that speak of this clinical column."""
+        """The rows of a table that are about this clinical column."""
         whole = self.tables[table]
         return whole[whole["column"] == column]
 
@@ -123,9 +129,9 @@ def simulate(
     folder: Path,
     rng: np.random.Generator,
 ) -> tuple[Cohort, dict[str, Any]]:
-    """Simulate a cohort of newly diagnosed myeloma and tell its truth; see `simulate_cohort`."""
+    """Simulate a cohort of newly diagnosed myeloma, and return the truth behind it; see `simulate_cohort`."""
     known = read_aggregates(folder)
-    model = event_model(known["alterations"], known["pairs"], known.numbers[INSTABILITY])
+    model = solve_event_model(known["alterations"], known["pairs"], known.numbers[INSTABILITY])
     state, drawn = model.sample(patients, rng)
     index = pd.Index([f"MM{i:05d}" for i in range(1, patients + 1)], name="patient_id")
     events = pd.DataFrame(drawn, index=index, columns=list(model.events))
@@ -169,7 +175,7 @@ def simulate(
             "frequency": dict(zip(model.events, model.frequencies.tolist(), strict=True)),
             "conditional_log_odds": known["pairs"][["first", "second", "log_odds"]].to_dict("records"),
             "intercepts": {e: float(a) for e, a in zip(model.events, model.intercepts, strict=True) if np.isfinite(a)},
-            "pairs": pair_truth(model, known["pairs"]),
+            "pairs": describe_pairs(model, known["pairs"]),
         },
         "clinical": {
             "dependence": known["dependence"][["column", "parent", "coefficient"]].to_dict("records"),
@@ -403,7 +409,7 @@ def _design(known: Aggregates, clinical: pd.DataFrame, events: pd.DataFrame) -> 
     return pd.DataFrame({covariate: design[covariate].astype(float) for covariate in wanted})
 
 
-def log_hazard_ratios(known: Aggregates) -> pd.DataFrame:
+def compute_log_hazard_ratios(known: Aggregates) -> pd.DataFrame:
     """Conditional log hazard ratios: rows covariates, columns OS and PFS."""
     table = known["hazard_ratios"]
     columns = {}
@@ -416,7 +422,7 @@ def log_hazard_ratios(known: Aggregates) -> pd.DataFrame:
 def _survival(known: Aggregates, design: pd.DataFrame, rng: np.random.Generator) -> tuple[pd.DataFrame, dict[str, Any]]:
     """OS and PFS in months, censored; and what generated them."""
     n, numbers = len(design), known.numbers
-    effects = log_hazard_ratios(known)
+    effects = compute_log_hazard_ratios(known)
     shape, frailty_index = numbers["survival shape"], numbers["frailty index"]
     # Cumulative hazards at 60 months, marginal over the frailty: exactly the published proportional hazards.
     hazard = {

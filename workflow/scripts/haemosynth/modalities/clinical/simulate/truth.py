@@ -78,14 +78,14 @@ class EventModel:
         return state, drawn
 
 
-def event_model(alterations: pd.DataFrame, pairs: pd.DataFrame, instability: float) -> EventModel:
+def solve_event_model(alterations: pd.DataFrame, pairs: pd.DataFrame, instability: float) -> EventModel:
     """Solve the planted model.
 
     alterations: `alteration`, `kind` (primary, cytogenetic, gene), `frequency`; pairs: `first`, `second`, `log_odds` of
     the second event given the first. instability: share of patients with genomic instability.
 
     Raises:
-        InputError: primary events are more frequent than all patients, a pair names an unknown event or one that stands
+        InputError: primary events are more frequent than all patients, a pair names an unknown event or one that comes
             later in the table, or too many events are linked to be enumerated.
     """
     events = tuple(alterations["alteration"])
@@ -154,7 +154,7 @@ def _intercept(frequency: float, mass: Array, logit: Array) -> float:
     return float(brentq(lambda a: float((mass * expit(a + logit)).sum()) - frequency, -40.0, 40.0, xtol=1e-12))
 
 
-def pair_truth(model: EventModel, pairs: pd.DataFrame) -> list[dict[str, Any]]:
+def describe_pairs(model: EventModel, pairs: pd.DataFrame) -> list[dict[str, Any]]:
     """Every pair of events as plain data: probability of both, marginal odds ratio, its logarithm, whether planted.
 
     The logarithm is None where the events exclude each other.

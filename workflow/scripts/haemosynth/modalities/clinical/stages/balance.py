@@ -27,9 +27,9 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import BLACK, BLUE, GREEN, NEUTRAL, ORANGE, SYNTHETIC, new_figure
 from haemosynth.encode.baseline import Design, baseline_design, follow_up
 from haemosynth.generate.balance import Class, Quotas, enlarged, read_quotas
-from haemosynth.modalities.clinical.stages.enlarging import by_smote, repeated
+from haemosynth.modalities.clinical.stages.enlarging import draw_by_smote, repeat_members
 from haemosynth.stats.cox import concordance, curve_distance, fit_cox, kaplan_meier
-from haemosynth.stats.learners import fit_logistic, stratified_parts
+from haemosynth.stats.learners import divide_stratified, fit_logistic
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -155,7 +155,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
 
 
 def _others(design: Design, one: Class, quotas: Quotas) -> NDArray[np.bool_]:
-    """(covariates,) which do not name the class: a column or alteration that it is made of would tell it."""
+    """(covariates,) which do not name the class: a column or alteration that defines the class would give it away."""
     parts = [quotas.of[i] for i, _ in one.where]
     words = {quota.key for quota in parts}
     for quota in parts:
@@ -183,11 +183,11 @@ def learn(
     if extra > 0 and member.sum() > 1:
         synthetic = np.flatnonzero(one.members(candidate))
         if len(synthetic):
-            taken = candidate.take(repeated(len(synthetic), extra, rng, synthetic))
+            taken = candidate.take(repeat_members(len(synthetic), extra, rng, synthetic))
             added["synthetic"] = _coded(taken, design, keep, np.ones(extra))
         members = np.flatnonzero(member)
         added["bootstrap"] = base[members[rng.integers(len(members), size=extra)]]
-        added["smote"] = by_smote(base, design, keep, members, extra, rng)
+        added["smote"] = draw_by_smote(base, design, keep, members, extra, rng)
     ridge = float(settings["ridge"])
     endpoint = train.schema.endpoints[0] if train.schema.endpoints else None
     for arm, more in [*added.items(), ("weights", base[:0])]:
@@ -200,7 +200,9 @@ def learn(
         classifier[arm] = np.append(model.intercept, model.log_odds)
         if arm == "weights":
             # A whole number of repetitions for each member, so that they weigh as much as the quota says.
-            table = np.vstack([base, base[repeated(int(member.sum()), max(extra, 0), rng, np.flatnonzero(member))]])
+            table = np.vstack(
+                [base, base[repeat_members(int(member.sum()), max(extra, 0), rng, np.flatnonzero(member))]]
+            )
         followed = np.isfinite(table[:, -2:]).all(axis=1)
         if endpoint is not None and table[followed, -1].sum() >= settings["events"]:
             whole = table[followed]
@@ -264,8 +266,8 @@ def _kept(
         for side, own in zip((comparison.real, comparison.candidate), rows, strict=True)
     )
     found = {
-        "class_margin_distance": margin_distance(real, candidate),
-        "class_separation": separation(real, candidate, prepared.design, float(settings["ridge"]), rng),
+        "class_margin_distance": measure_margin_distance(real, candidate),
+        "class_separation": measure_separation(real, candidate, prepared.design, float(settings["ridge"]), rng),
     }
     if real.schema.endpoints:
         sides = [follow_up(side, real.schema.endpoints[0])[1:] for side in (real, candidate)]
@@ -278,7 +280,7 @@ def _kept(
     return found, n, ""
 
 
-def margin_distance(first: Cohort, second: Cohort) -> float:
+def measure_margin_distance(first: Cohort, second: Cohort) -> float:
     """Mean over columns that are not derived of the distance of their margins; missing is a level of its own."""
     from scipy.stats import ks_2samp
 
@@ -299,13 +301,13 @@ def margin_distance(first: Cohort, second: Cohort) -> float:
     return float(np.mean(found))
 
 
-def separation(first: Cohort, second: Cohort, design: Design, ridge: float, rng: np.random.Generator) -> float:
-    """2 |A - 1/2| of a cross-validated ridge classifier that tells two groups apart by their baseline."""
+def measure_separation(first: Cohort, second: Cohort, design: Design, ridge: float, rng: np.random.Generator) -> float:
+    """2 |A - 1/2| of a cross-validated ridge classifier that distinguishes two groups by their baseline."""
     from sklearn.metrics import roc_auc_score
 
     x = np.vstack([design.matrix(side) for side in (first, second)])
     answer = np.repeat([0.0, 1.0], [len(first), len(second)])
-    part = stratified_parts(answer, np.ones(len(answer)), rng, 4)
+    part = divide_stratified(answer, np.ones(len(answer)), rng, 4)
     score = np.zeros(len(answer))
     for fold in range(4):
         held = part == fold
@@ -360,7 +362,7 @@ def _scores(
     return found
 
 
-def verdict(low: float, high: float) -> str:
+def describe_gain(low: float, high: float) -> str:
     """What an interval of a gain says in words; `no gain` where it holds zero."""
     return "gain" if low > 0 else "loss" if high < 0 else NO_GAIN
 
@@ -414,7 +416,7 @@ def _draw_gains(axis: Any, measure_: str, shown: Sequence[str], values: pd.DataF
                 row = rows.iloc[0]
                 axis.hlines(place, row["low"], row["high"], color=colours[arm], lw=1.6)
                 axis.plot(row["value"], place, "o", color=colours[arm], ms=5)
-                text = verdict(row["low"], row["high"])
+                text = describe_gain(row["low"], row["high"])
                 axis.annotate(text, (1, place), (4, 0), xycoords=("axes fraction", "data"),
                               textcoords="offset points", va="center", fontsize=7)  # fmt: skip
             place += 1

@@ -22,7 +22,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.encode.baseline import Design, baseline_design, follow_up
 from haemosynth.stats.association import weighted_concordance, weighted_error
-from haemosynth.stats.bayesian_hazards import Posterior, Prior, laplace, normal_overlap, nuts, predicted_survival
+from haemosynth.stats.bayesian_hazards import Posterior, Prior, laplace, normal_overlap, nuts, predict_survival
 from haemosynth.stats.cox import fit_cox
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
@@ -160,11 +160,11 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     n = min(len(time) for _, time, _ in sides)
     p = real.covariates
     x, y, v = real.mean, candidate.mean, 1 / (real.deviation**2 + candidate.deviation**2)
-    overlap, same, certainty = beliefs(real, candidate)
+    overlap, same, certainty = compare_beliefs(real, candidate)
     end = float(np.quantile(sides[0][1], FOLLOW_UP_QUANTILE))
     grid = (np.arange(GRID) + 0.5) * end / GRID
     curves = [
-        predicted_survival(side, sides[0][0], prior, grid, side.draws(int(settings["draws"]) // 4, rng)).mean(axis=0)
+        predict_survival(side, sides[0][0], prior, grid, side.draws(int(settings["draws"]) // 4, rng)).mean(axis=0)
         for side in (real, candidate)
     ]
     medians = [_median(grid, curve) for curve in curves]
@@ -182,7 +182,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     return values
 
 
-def beliefs(real: Posterior, candidate: Posterior) -> tuple[Vector, Vector, Vector]:
+def compare_beliefs(real: Posterior, candidate: Posterior) -> tuple[Vector, Vector, Vector]:
     """Of each log hazard ratio: overlap, probability of the real sign in the candidate, certainty in real patients."""
     from scipy.special import ndtr
 
@@ -226,7 +226,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         ("real, held out", label), (REAL, SYNTHETIC), posteriors, sides, strict=True
     ):
         draws = posterior.draws(int(settings["draws"]), rng)
-        survival = predicted_survival(posterior, sides[0][0], prior, grid, draws)
+        survival = predict_survival(posterior, sides[0][0], prior, grid, draws)
         text = f"{name} (n = {len(time):,}, {int(event.sum()):,} events)"
         right.plot(grid, survival.mean(axis=0), color=colour, lw=1.6, label=text)
         right.fill_between(grid, *np.quantile(survival, [0.025, 0.975], axis=0), color=colour, alpha=0.15, lw=0)

@@ -1,9 +1,9 @@
 """Competing risks: do remission, relapse, progression and transplant occur as often, as early and as fatally?
 
 Endpoints that patients survive compete with death: they are compared by cumulative incidence (Aalen-Johansen), not by
-one minus Kaplan-Meier. The primary endpoint is taken for death. Beside the curves stand the states in which patients
-are at clinical horizons, and the transitions between event and death: whether patients die sooner after a relapse, or
-later after a remission, is lost where each endpoint is right alone.
+one minus Kaplan-Meier. The primary endpoint is taken as death. In addition to the curves the stage compares the states
+in which patients are at clinical horizons, and the transitions between event and death: whether patients die sooner
+after a relapse, or later after a remission, is lost where each endpoint is right alone.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from haemosynth.stats.competing_risks import (
     EVENT,
     Course,
     aalen_johansen,
+    find_states,
     incidence_distance,
     state_shares,
-    states_at,
 )
 from haemosynth.stats.curves import Curve, draw_at_risk, draw_curve, incidence_curve
-from haemosynth.stats.estimates import estimated_incidence
+from haemosynth.stats.estimates import estimate_incidence
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -82,7 +82,7 @@ METRICS = (
 )  # fmt: skip
 
 
-def courses(cohort: Cohort) -> tuple[dict[str, Course], NDArray[np.bool_]]:
+def collect_courses(cohort: Cohort) -> tuple[dict[str, Course], NDArray[np.bool_]]:
     """Each endpoint beside death, and which patients have all of them known; all patients are in every course."""
     death, *others = cohort.schema.endpoints
 
@@ -110,7 +110,10 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     if len(endpoints) < 2:
         reason = "the cohort has no endpoint other than death"
         return [Value(metric.name, np.nan, reason=reason) for metric in METRICS]
-    (real, real_complete), (candidate, candidate_complete) = courses(comparison.real), courses(comparison.candidate)
+    (real, real_complete), (candidate, candidate_complete) = (
+        collect_courses(comparison.real),
+        collect_courses(comparison.candidate),
+    )
     end = _end(comparison.real, settings)
     values: list[Value] = []
     means: dict[str, list[float]] = {metric.name: [] for metric in METRICS}
@@ -128,7 +131,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
                 if metric.name != "state_distance":
                     add(metric.name, np.nan, endpoint, n, few)
             continue
-        estimate = aalen_johansen if comparison.resampled else estimated_incidence
+        estimate = aalen_johansen if comparison.resampled else estimate_incidence
         distance = incidence_distance(estimate(*ours.first()), estimate(*theirs.first()), end)
         add("incidence_distance", float(distance.mean()), endpoint, n)
         rates = [course.transitions(end) for course in (ours, theirs)]
@@ -173,7 +176,7 @@ def _horizons(train: Cohort, settings: Mapping[str, Any]) -> list[float]:
 
 def _shares(found: dict[str, Course], complete: NDArray[np.bool_], horizon: float) -> tuple[Vector, Vector]:
     """(states,) share of patients in each state at a time, and how many were seen in it."""
-    code, weight = states_at([_of(course, complete) for course in found.values()], horizon)
+    code, weight = find_states([_of(course, complete) for course in found.values()], horizon)
     states = 2 ** (len(found) + 1)
     return state_shares(code, weight, states), np.bincount(code[weight > 0], minlength=states).astype(float)
 
@@ -193,7 +196,10 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         3.4 * columns + 5.4, 4.5 * rows, nrows=2 * rows, ncols=columns + 1, squeeze=False,
         gridspec_kw={"width_ratios": [1.0] * columns + [1.35], "height_ratios": [5, 0.8] * rows},
     )  # fmt: skip
-    (real, real_complete), (candidate, candidate_complete) = courses(comparison.real), courses(comparison.candidate)
+    (real, real_complete), (candidate, candidate_complete) = (
+        collect_courses(comparison.real),
+        collect_courses(comparison.candidate),
+    )
     end = _end(comparison.real, settings)
     scores = values[values["status"] == "ok"].set_index(["metric", "target"])["value"]
     panels, tables = list(axes[::2, :columns].flat), list(axes[1::2, :columns].flat)
@@ -245,7 +251,7 @@ def _draw_states(
     names = list(real[0])
     states = [[_shares(*side, horizon) for horizon in horizons] for side in (real, candidate)]
     ours, theirs = (np.array([share for share, _ in side]) for side in states)
-    # A state that fewer than five real patients were seen in at any horizon stands among the others.
+    # A state that fewer than five real patients were seen in at any horizon is counted among the others.
     seen = np.min([np.where(count > 0, count, np.inf) for _, count in states[0]], axis=0)
     shown = (seen >= MIN_CELL_COUNT) & np.isfinite(seen)
     sets = 1 << len(names)

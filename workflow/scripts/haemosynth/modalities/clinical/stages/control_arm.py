@@ -40,9 +40,9 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.core.streams import stream
 from haemosynth.encode.baseline import Design, baseline_design, follow_up
-from haemosynth.modalities.clinical.stages.trials import Matrix, log_hazard_ratios, thinned
+from haemosynth.modalities.clinical.stages.trials import Matrix, estimate_log_hazard_ratios, thin_events
 from haemosynth.stats.cox import Vector, fit_cox
-from haemosynth.stats.curves import draw_at_risk, draw_curves, survival_curve, told_p
+from haemosynth.stats.curves import draw_at_risk, draw_curves, format_p, survival_curve
 from haemosynth.stats.estimates import log_rank_p
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
@@ -151,7 +151,9 @@ class Estimates:
     patients: int  # real patients that were randomised
 
 
-def combined(estimates: Matrix, variances: Matrix, control: Matrix, c: int, k: int, n: int) -> tuple[Vector, Vector]:
+def combine_estimates(
+    estimates: Matrix, variances: Matrix, control: Matrix, c: int, k: int, n: int
+) -> tuple[Vector, Vector]:
     """One estimate and its variance from several sets of synthetic controls (see the head of this file).
 
     Args:
@@ -183,14 +185,14 @@ def emulate(
     both = [tuple(np.hstack(pair) for pair in zip(controls, side, strict=True)) for side in synthetic]
     found: dict[tuple[str, bool], tuple[Vector, Vector]] = {}
     for planted in (False, True):
-        event = thinned(treated[1], np.log(settings["hazard_ratio"]), rng) if planted else treated[1]
+        event = thin_events(treated[1], np.log(settings["hazard_ratio"]), rng) if planted else treated[1]
         arm = treated[0], event, treated[2]
         n = max(1, risk.known[trial])
         controlled = {"real": ([controls], size, 0), "replaced": (synthetic, 0, k), "enlarged": (both, size, k)}
         for name, (groups, true, made) in controlled.items():
             parts = [_estimated(arm, group, trial == ADJUSTED) for group in groups]
             estimates, variances, control = (np.stack(part) for part in zip(*parts, strict=True))
-            found[name, planted] = combined(estimates, variances, control, true, made, n)
+            found[name, planted] = combine_estimates(estimates, variances, control, true, made, n)
             if name == "replaced":
                 naive = (variances * (1 - control + control / sets)).mean(axis=0)
                 found["naive", planted] = estimates.mean(axis=0), naive
@@ -210,12 +212,12 @@ def _estimated(treated: tuple[Matrix, ...], control: tuple[Matrix, ...], stratif
     time, event, stratum = (np.hstack(pair) for pair in zip(treated, control, strict=True))
     arm = np.zeros_like(time)
     arm[:, : treated[0].shape[1]] = 1
-    estimate, variance = log_hazard_ratios(time, event, arm, stratum if stratified else None)
+    estimate, variance = estimate_log_hazard_ratios(time, event, arm, stratum if stratified else None)
     dead, dead_controls = treated[1].sum(axis=1), control[1].sum(axis=1)
     return estimate, variance, dead / np.maximum(dead + dead_controls, 1)
 
 
-def summary(estimates: Estimates, effect: float) -> dict[str, float]:
+def summarise_trials(estimates: Estimates, effect: float) -> dict[str, float]:
     """Every metric of trials of one kind with a planted log hazard ratio of `effect`."""
     found: dict[str, float] = {}
     for arm in (*ARMS, "naive"):
@@ -247,7 +249,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             values += [Value(metric.name, np.nan, trial, n=n, reason=estimates) for metric in METRICS]
             failed = estimates if trial in SCORED else failed
             continue
-        found = summary(estimates, effect)
+        found = summarise_trials(estimates, effect)
         values += [Value(name, value, trial, n=estimates.patients) for name, value in found.items()]
         if trial in SCORED:
             scored.append(found)
@@ -340,4 +342,4 @@ def _draw_controls(axis: Any, table: Any, comparison: Comparison, risk: Risk, tr
     axis.set(xlabel="months", ylabel=f"{comparison.real.schema.endpoints[0]}, patients of {trial}")
     axis.legend(loc="lower left", fontsize=8)
     p = log_rank_p([(time, event) for time, event, _ in sides])
-    axis.set_title(f"Those who may be controls, {trial}: log-rank {told_p(p)}", loc="left", fontsize=9)
+    axis.set_title(f"Those who may be controls, {trial}: log-rank {format_p(p)}", loc="left", fontsize=9)

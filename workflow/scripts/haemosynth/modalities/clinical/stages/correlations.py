@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import DIVERGING, new_figure
-from haemosynth.encode.design import Design, coded, indicators
+from haemosynth.encode.design import Design, code_levels, make_indicators
 from haemosynth.modalities.clinical.stages.spread import brown_forsythe, brown_forsythe_p
 from haemosynth.stats.association import (
     Matrix,
     association_matrix,
     cross_correlation,
     kendall_tau,
-    ranked,
+    rank_columns,
     weighted_concordance,
     weighted_error,
 )
@@ -111,14 +111,14 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     association: it counts as 0. Needs `comparison.prepared`. `rng` chooses patients for Kendall's tau.
     """
     n = len(comparison.real)
-    design = coded(comparison.real.schema, comparison.real.clinical, comparison.candidate.clinical)
+    design = code_levels(comparison.real.schema, comparison.real.clinical, comparison.candidate.clinical)
     real, candidate = (association_matrix(matrix, design.nominal) for matrix in design.matrices)
     read = np.triu(~np.isnan(real), 1)
     values = _summary(real[read], np.nan_to_num(candidate[read]), "clinical", n)
     for i, j in zip(*np.nonzero(read & ~np.isnan(candidate)), strict=True):
         pair = f"{design.columns[i]}~{design.columns[j]}"
         values.append(Value("association_difference", float(candidate[i, j] - real[i, j]), pair, n=n))
-    found = coefficients(design, comparison, int(settings["kendall_rows"]), rng, (real, candidate))
+    found = compute_coefficients(design, comparison, int(settings["kendall_rows"]), rng, (real, candidate))
     for name, (real, candidate) in found.items():
         read = np.triu(~np.isnan(real), 1)
         values += _summary(real[read], np.nan_to_num(candidate[read]), "clinical", n, (f"{name}_error",))
@@ -152,7 +152,7 @@ def _summary(
     ]
 
 
-def coefficients(
+def compute_coefficients(
     design: Design, comparison: Comparison, most: int, rng: np.random.Generator, associations: tuple[Matrix, Matrix]
 ) -> dict[str, tuple[Matrix, Matrix]]:
     """Pearson's, Spearman's and Kendall's coefficients of all numbers that are not events, in real and candidate.
@@ -249,13 +249,13 @@ def clinical_by_alteration(design: Design, side: int, cohort: Cohort, events: li
     """
     if cohort.alterations is None:
         raise ValueError("the cohort has no genomic modality")
-    _, values = indicators(design, side)
-    return cross_correlation(ranked(values), cohort.alterations[events].to_numpy(np.float64))
+    _, values = make_indicators(design, side)
+    return cross_correlation(rank_columns(values), cohort.alterations[events].to_numpy(np.float64))
 
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
     """Associations of all clinical columns: real, candidate, and candidate minus real."""
-    design = coded(comparison.real.schema, comparison.real.clinical, comparison.candidate.clinical)
+    design = code_levels(comparison.real.schema, comparison.real.clinical, comparison.candidate.clinical)
     real, candidate = (association_matrix(matrix, design.nominal) for matrix in design.matrices)
     names = [name if len(name) <= 22 else f"{name[:21]}…" for name in design.columns]
     side = max(3.4, 0.17 * len(names))

@@ -12,14 +12,14 @@ NEIGHBOURS = 5  # of SMOTE-NC, or as many as there are
 Rows = NDArray[np.intp]
 
 
-def repeated(members: int, wanted: int, rng: np.random.Generator, rows: Rows | None = None) -> Rows:
+def repeat_members(members: int, wanted: int, rng: np.random.Generator, rows: Rows | None = None) -> Rows:
     """(wanted,) members as often as one another, to one: as an integer weight would repeat them."""
     order = rng.permutation(members)
     found = order[np.arange(wanted) % members] if members else order
     return np.asarray(found if rows is None else rows[found], dtype=np.intp)
 
 
-def by_smote(
+def draw_by_smote(
     table: Matrix, design: Design, keep: NDArray[np.bool_], members: Rows, wanted: int, rng: np.random.Generator
 ) -> Matrix:
     """(wanted, columns) further members by SMOTE-NC (Chawla et al., J Artif Intell Res 2002;16:321; imbalanced-learn).

@@ -132,7 +132,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         natural = at_real_prevalence(comparison.pool, quotas, train)
         sides["synthetic"] = natural.take(np.arange(min(len(natural), len(candidate))))
         sides["balanced"] = candidate
-    _, answer = outcome(train, settings)
+    _, answer = find_outcome(train, settings)
     models = {name: _learn(side, design, settings) for name, side in sides.items()}
     return Prepared(design, models, _groups(train, settings), float(answer.mean()) if len(answer) else np.nan)
 
@@ -153,7 +153,7 @@ def _groups(train: Cohort, settings: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in found if name is not None)
 
 
-def outcome(cohort: Cohort, settings: Mapping[str, Any]) -> tuple[NDArray[np.intp], Vector]:
+def find_outcome(cohort: Cohort, settings: Mapping[str, Any]) -> tuple[NDArray[np.intp], Vector]:
     """(positions of patients in whom the outcome is known, 1 where they have it)
 
     Raises:
@@ -184,13 +184,13 @@ def _learn(side: Cohort, design: Design, settings: Mapping[str, Any]) -> Models:
         known, time, event = follow_up(side, side.schema.endpoints[0])
         if event.sum() >= 5:
             log_hazard = fit_cox(x[known], time, event, ridge).log_hazard
-    told, answer = outcome(side, settings)
+    told, answer = find_outcome(side, settings)
     if 5 <= answer.sum() <= len(answer) - 5:
         classifier = fit_logistic(x[told], answer, np.ones(len(told)), ridge)
     return Models(log_hazard, classifier)
 
 
-def group_labels(cohort: Cohort, column: str, settings: Mapping[str, Any]) -> pd.Series:
+def label_groups(cohort: Cohort, column: str, settings: Mapping[str, Any]) -> pd.Series:
     """(patients,) the group of each patient, missing where it is not known: a level, or a band of numbers."""
     values = cohort.clinical[column]
     if not cohort.schema.columns[column].numeric:
@@ -209,7 +209,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     prepared: Prepared = comparison.prepared or prepare(comparison, settings, rng)
     real = comparison.real
     x = prepared.design.matrix(real)
-    told, answer = outcome(real, settings)
+    told, answer = find_outcome(real, settings)
     values, worth = [], {}
     for origin in SOURCES:
         models = prepared.models.get(origin)
@@ -217,7 +217,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         why = "the study has no quotas" if models is None else "too few events, or groups of enough held-out patients"
         scores = _scores(models, x) if models else (None, None)
         for column in prepared.groups:
-            labels = group_labels(real, column, settings).to_numpy()
+            labels = label_groups(real, column, settings).to_numpy()
             gaps = _gaps(real, labels, scores, told, answer, prepared.threshold, int(settings["members"]))
             for name, number in gaps.items():
                 values.append(Value(f"{name}_{origin}", number, column, n=len(real),

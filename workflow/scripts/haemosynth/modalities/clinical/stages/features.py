@@ -135,7 +135,7 @@ def _space(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator)
     encoder = fit_encoder(train)
     points = encoder.points(train)
     centre = points.mean(axis=0)
-    variances, axes = principal_axes(points)
+    variances, axes = find_principal_axes(points)
     kept = variances[: int(settings["components"])] > 1e-9
     variances_kept, axes = variances[: len(kept)][kept], axes[:, : len(kept)][:, kept]
     directions = rng.standard_normal((len(variances_kept), int(settings["directions"])))
@@ -154,7 +154,7 @@ def _space(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator)
     )
 
 
-def principal_axes(points: Matrix) -> tuple[Vector, Matrix]:
+def find_principal_axes(points: Matrix) -> tuple[Vector, Matrix]:
     """Variances along the principal axes, descending, and the axes.
 
     (patients, columns) -> (columns,), (columns, columns). The sign of an axis makes its largest entry positive.
@@ -219,7 +219,7 @@ def _components(
         side[np.sort(rng.permutation(len(side))[:most])] if len(side) > most else side for side in (real, candidate)
     ]
     energy, discrepancy = sample_distances(some[0], some[1], space.width)
-    (first, first_axes), (second, second_axes) = (principal_axes(side) for side in points)
+    (first, first_axes), (second, second_axes) = (find_principal_axes(side) for side in points)
     total = float((first + second).sum())
     kept = len(space.deviation)
     angles = first_axes[:, :kept].T @ second_axes[:, :kept]
@@ -252,7 +252,7 @@ def sample_distances(first: Matrix, second: Matrix, width: float) -> tuple[float
     return float(np.clip(energy, 0, 1)), float(kernel[1] + kernel[2] - 2 * kernel[0])
 
 
-def scores(cohort: Cohort, index: Index) -> dict[str, Vector]:
+def compute_scores(cohort: Cohort, index: Index) -> dict[str, Vector]:
     """Every score of the patients in whom it is known. Levels are positions in the schema's order, from 0."""
     found: dict[str, Vector] = {}
     for name, column in cohort.schema.columns.items():
@@ -271,20 +271,22 @@ def scores(cohort: Cohort, index: Index) -> dict[str, Vector]:
     return found
 
 
-def nominal(cohort: Cohort, score: str) -> bool:
+def find_nominal(cohort: Cohort, score: str) -> bool:
     """Whether the order of a score's levels means nothing."""
     column = cohort.schema.columns.get(score)
     return column is not None and column.kind == "categorical" and len(column.categories) > 2
 
 
 def _scores(comparison: Comparison, modality: str, n: int) -> list[Value]:
-    real, candidate = (scores(cohort, comparison.prepared.index) for cohort in (comparison.real, comparison.candidate))
+    real, candidate = (
+        compute_scores(cohort, comparison.prepared.index) for cohort in (comparison.real, comparison.candidate)
+    )
     values = []
     for name, known in real.items():
         other, reason, distance = candidate.get(name, np.empty(0)), "", np.nan
         if not len(known) or not len(other):
             reason = "the score is known in nobody on one side"
-        elif nominal(comparison.real, name):
+        elif find_nominal(comparison.real, name):
             count = len(comparison.real.schema.columns[name].categories)
             distance = total_variation(level_shares(known, count), level_shares(other, count))
         elif np.ptp(known) == 0:
@@ -303,7 +305,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     """Density of the first two components, variance along the components, and the distribution of every score."""
     prepared: Prepared = comparison.prepared
     cohorts = comparison.real, comparison.candidate
-    found = [scores(cohort, prepared.index) for cohort in cohorts]
+    found = [compute_scores(cohort, prepared.index) for cohort in cohorts]
     names = [name for name in found[0] if len(found[0][name]) and len(found[1].get(name, ()))]
     across = 4
     down = max(1, -(-len(names) // across))
@@ -320,7 +322,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         _draw_score(axis, comparison.real, name, found[0][name], found[1][name])
         axis.set_title(name if len(name) <= 24 else f"{name[:23]}…", fontsize=9, loc="left", pad=14)
         if name in shown:
-            short = "TV" if nominal(comparison.real, name) else "W"
+            short = "TV" if find_nominal(comparison.real, name) else "W"
             axis.text(0, 1.02, f"{short} {shown[name]:.2f}", transform=axis.transAxes, fontsize=7.5, va="bottom")
         axis.tick_params(labelsize=7.5)
     handles = [
@@ -338,7 +340,7 @@ def _swatch(colour: str, text: str) -> Any:
 
 
 def _draw_density(axis: Any, space: Space, points: list[Matrix]) -> None:
-    """Contours that hold 25, 50 and 75 % of the patients: no contour stands around a single one."""
+    """Contours that hold 25, 50 and 75 % of the patients: no contour surrounds a single one."""
     from scipy.stats import gaussian_kde
 
     axis.set_title("first two principal components")
@@ -370,7 +372,7 @@ def _draw_spectrum(axis: Any, space: Space, points: list[Matrix]) -> None:
     for side, colour, marker in zip(points, (REAL, SYNTHETIC), ("o", "s"), strict=True):
         if len(side) < 3:
             continue
-        variances = principal_axes(side)[0]
+        variances = find_principal_axes(side)[0]
         along = space.scores(side).var(axis=0, ddof=1)
         place = np.arange(1, kept + 1)
         axis.plot(place, variances[:kept], color=colour, marker=marker, ms=4, lw=1.3, label="own components")

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import REAL, SYNTHETIC, new_figure
-from haemosynth.encode.design import Design, coded
+from haemosynth.encode.design import Design, code_levels
 from haemosynth.stats.distributions import (
     distances,
+    find_point_masses,
     hellinger,
     jensen_shannon,
     kullback_leibler,
     level_shares,
     mixed_distance,
-    point_masses,
     spread,
     total_variation,
 )
@@ -103,13 +103,13 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             known = comparison.train.clinical[name].dropna().to_numpy(np.float64)
             parts = np.linspace(0, 1, int(settings["bins"]) + 1)[1:-1]
             cuts = np.unique(np.quantile(known, parts, method="inverted_cdf")) if len(known) else known
-            found[name] = Marks(cuts, point_masses(known, float(settings["point_mass"])))
+            found[name] = Marks(cuts, find_point_masses(known, float(settings["point_mass"])))
     return found
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
     """Every metric for each column it applies to, and `all`, the mean over columns. Needs `comparison.prepared`."""
-    design = coded(comparison.real.schema, comparison.real.clinical, comparison.candidate.clinical)
+    design = code_levels(comparison.real.schema, comparison.real.clinical, comparison.candidate.clinical)
     values: list[Value] = []
     for i, name in enumerate(design.columns):
         real, candidate = (matrix[:, i] for matrix in design.matrices)
@@ -159,7 +159,7 @@ def _levelled(comparison: Comparison, name: str) -> bool:
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
     """One panel for each column: histograms of numbers, bars of levels, real beside candidate."""
     schema = comparison.real.schema
-    design = coded(schema, comparison.real.clinical, comparison.candidate.clinical)
+    design = code_levels(schema, comparison.real.clinical, comparison.candidate.clinical)
     across = min(5, max(1, len(design.columns)))
     down = -(-len(design.columns) // across)
     fig, axes = new_figure(2.5 * across, 2.05 * down + 0.5, nrows=down, ncols=across, squeeze=False)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import DIVERGING, REAL, SYNTHETIC, new_figure
-from haemosynth.encode.design import Design, coded, indicators
-from haemosynth.stats.association import Matrix, cross_correlation, ranked, weighted_concordance, weighted_error
+from haemosynth.encode.design import Design, code_levels, make_indicators
+from haemosynth.stats.association import Matrix, cross_correlation, rank_columns, weighted_concordance, weighted_error
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
 
@@ -68,12 +68,12 @@ class Missing:
     values: Matrix
 
 
-def missing_clinical(design: Design, side: int) -> Missing:
+def find_missing_clinical(design: Design, side: int) -> Missing:
     """One indicator for each clinical column."""
     return Missing(list(design.columns), np.isnan(design.matrices[side]).astype(np.float64))
 
 
-def missing_genomic(cohort: Cohort, genes: list[str], cytogenetic: list[str]) -> Missing:
+def find_missing_genomic(cohort: Cohort, genes: list[str], cytogenetic: list[str]) -> Missing:
     """One indicator of not being sequenced, if there are genes, and one for each cytogenetic event."""
     if cohort.alterations is None or cohort.sequenced is None:
         raise ValueError("the cohort has no genomic modality")
@@ -85,14 +85,14 @@ def missing_genomic(cohort: Cohort, genes: list[str], cytogenetic: list[str]) ->
 
 def _both(comparison: Comparison) -> tuple[Design, dict[str, tuple[Missing, Missing]]]:
     schema = comparison.real.schema
-    design = coded(schema, comparison.real.clinical, comparison.candidate.clinical)
-    sides = {"clinical": (missing_clinical(design, 0), missing_clinical(design, 1))}
+    design = code_levels(schema, comparison.real.clinical, comparison.candidate.clinical)
+    sides = {"clinical": (find_missing_clinical(design, 0), find_missing_clinical(design, 1))}
     if comparison.real.alterations is not None and comparison.candidate.alterations is not None:
         genes = schema.genes
         cytogenetic = [name for name, kind in schema.alterations.items() if kind != "gene"]
         sides["genomic"] = (
-            missing_genomic(comparison.real, genes, cytogenetic),
-            missing_genomic(comparison.candidate, genes, cytogenetic),
+            find_missing_genomic(comparison.real, genes, cytogenetic),
+            find_missing_genomic(comparison.candidate, genes, cytogenetic),
         )
     return design, sides
 
@@ -106,7 +106,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     """
     n = len(comparison.real)
     design, sides = _both(comparison)
-    recorded = [indicators(design, side) for side in (0, 1)]
+    recorded = [make_indicators(design, side) for side in (0, 1)]
     values: list[Value] = []
     for modality, (real, candidate) in sides.items():
         rates = np.abs(real.values.mean(axis=0) - candidate.values.mean(axis=0))
@@ -127,7 +127,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         values += _joint("missing_together", x[read], y[read], modality, n)
 
         x, y = (
-            cross_correlation(side.values[:, varies], ranked(table))
+            cross_correlation(side.values[:, varies], rank_columns(table))
             for side, (_, table) in zip((real, candidate), recorded, strict=True)
         )
         # A column says nothing about its own missingness: it is known wherever the indicator could vary.

@@ -34,7 +34,7 @@ from haemosynth.stats.cox import (
     log_rank,
 )
 from haemosynth.stats.curves import draw_at_risk, draw_curves, survival_curve
-from haemosynth.stats.estimates import c_index, estimated_survival, restricted_mean
+from haemosynth.stats.estimates import c_index, estimate_survival, restricted_mean
 from haemosynth.stats.prognosis import (
     calibration_slope,
     dynamic_auc,
@@ -204,7 +204,7 @@ def _curves(comparison: Comparison, endpoint: str, settings: Mapping[str, Any], 
         return [(name, endpoint, np.nan, n, reason) for name in CURVES]
     end = float(np.quantile(time, FOLLOW_UP_QUANTILE))
     horizon = end if settings["horizon"] is None else float(settings["horizon"])
-    estimate = kaplan_meier if comparison.resampled else estimated_survival
+    estimate = kaplan_meier if comparison.resampled else estimate_survival
     real, candidate = estimate(time, event), estimate(candidate_time, candidate_event)
     censored, candidate_censored = estimate(time, 1 - event), estimate(candidate_time, 1 - candidate_event)
     untils = [horizon, *horizons]
@@ -237,7 +237,7 @@ def _models(
     real: Matrix,
     candidate: Matrix,
 ) -> tuple[list[Found], Vector, Vector]:
-    """What Cox models of both sides tell, candidate minus real log hazards, and how far their changes over time differ
+    """What Cox models of both sides find, candidate minus real log hazards, and how far their changes over time differ
     (both empty where there is no model)."""
     known, time, event = follow_up(comparison.real, endpoint)
     candidate_known, candidate_time, candidate_event = follow_up(comparison.candidate, endpoint)
@@ -332,7 +332,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         for cohort, (known, time, event) in ((comparison.real, real), (comparison.candidate, candidate))
     ]
     models = [fit_cox(*side) for side in sides]
-    chosen = strongest(models[0])
+    chosen = find_strongest(models[0])
     _draw_forest(forest, design.names, models[0], models[1], endpoint, chosen)
     _title(forest, scores, {"log_hazard_correlation": "log hazards r {:.2f}", "c_index_tstr": "C-index {:.2f}"})
     _draw_trends(trends, [proportionality(*side) for side in sides], chosen)
@@ -344,7 +344,7 @@ def _title(axis: Any, scores: pd.Series, parts: Mapping[str, str]) -> None:
     axis.set_title(text, loc="left", fontsize=10)
 
 
-def strongest(truth: CoxModel, most: int = 12) -> NDArray[np.intp]:
+def find_strongest(truth: CoxModel, most: int = 12) -> NDArray[np.intp]:
     """Positions of the covariates with the largest Wald statistics, the strongest last."""
     strength = np.abs(truth.log_hazard) / truth.standard_error
     return np.argsort(-strength, kind="stable")[:most][::-1]

@@ -10,7 +10,7 @@ LARGEST = 10.0  # log hazard ratios are held within: an arm without events has n
 STEPS = 30
 
 
-def thinned(event: Matrix, log_hazard_ratio: float, rng: np.random.Generator) -> Matrix:
+def thin_events(event: Matrix, log_hazard_ratio: float, rng: np.random.Generator) -> Matrix:
     """Events of patients under a treatment that multiplies every patient's hazard by exp(log_hazard_ratio).
 
     An event is kept with that probability; otherwise the patient is censored there. Thinning an event process at a
@@ -30,7 +30,7 @@ def thinned(event: Matrix, log_hazard_ratio: float, rng: np.random.Generator) ->
     return kept
 
 
-def log_hazard_ratios(
+def estimate_log_hazard_ratios(
     time: Matrix, event: Matrix, treated: Matrix, stratum: Matrix | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cox log hazard ratio of two arms and its variance, for many trials at once; ties after Breslow.

@@ -22,7 +22,7 @@ from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.expression.generators import owners, scores
 from haemosynth.modalities.expression.part import expression_of
 from haemosynth.modalities.expression.profiles import made
-from haemosynth.stats.regression import factors, number_of_factors, ridge
+from haemosynth.stats.regression import choose_number_of_factors, factors, ridge
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -54,7 +54,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     left = np.sqrt(np.maximum(1 - explained.var(axis=0), LEAST_NOISE))
     rest /= np.maximum(rest.std(axis=0), 1e-6)
     wanted = settings["factors"]
-    number = int(wanted if wanted is not None else number_of_factors(rest, rng, int(settings["most_factors"])))
+    number = int(wanted if wanted is not None else choose_number_of_factors(rest, rng, int(settings["most_factors"])))
     loading, _ = factors(rest, number, seed)
     common = (loading**2).sum(axis=1)
     loading *= np.sqrt(np.minimum(1.0, (1 - LEAST_NOISE) / np.maximum(common, 1e-9)))[:, None]

@@ -32,7 +32,7 @@ from haemosynth.learn.checkpoint import Checkpoint, identity_of
 from haemosynth.modalities.expression.generators import owners, scores
 from haemosynth.modalities.expression.part import expression_of
 from haemosynth.modalities.expression.profiles import dense, made
-from haemosynth.stats.regression import factors, number_of_factors, ridge
+from haemosynth.stats.regression import choose_number_of_factors, factors, ridge
 
 if TYPE_CHECKING:
     import torch
@@ -134,7 +134,7 @@ def _latent_dimensions(level: np.ndarray, features: np.ndarray, rng: np.random.G
     """As many components of what the record leaves as make patients left out most likely, at least one."""
     middle = level.mean(axis=0)
     rest = level - middle - features.astype(np.float32) @ ridge(features, level - middle)
-    return max(1, number_of_factors(rest / np.maximum(rest.std(axis=0), 1e-3), rng, most))
+    return max(1, choose_number_of_factors(rest / np.maximum(rest.std(axis=0), 1e-3), rng, most))
 
 
 def _start(

@@ -16,7 +16,7 @@ from haemosynth.encode.records import Matrix, Vector
 from haemosynth.modalities.expression import subgroups
 from haemosynth.modalities.expression.part import expression_of, find_expression, has_expression
 from haemosynth.modalities.expression.profiles import dense, levels
-from haemosynth.modalities.expression.subgroups import FEWEST, chosen_subgroups, difference, lacking, states
+from haemosynth.modalities.expression.subgroups import FEWEST, choose_subgroups, difference, lacking, states
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
 
@@ -93,7 +93,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     most = int(settings["correlated"])
     variable = np.sort(marked[np.argsort(-spread[marked], kind="stable")[:most]])
     return Prepared(
-        np.maximum(spread, 0.01), variable, _correlations(known[:, variable]) ** 2, chosen_subgroups(train, settings)
+        np.maximum(spread, 0.01), variable, _correlations(known[:, variable]) ** 2, choose_subgroups(train, settings)
     )
 
 

@@ -20,7 +20,7 @@ from haemosynth.encode.records import Matrix, Vector, some_rows
 from haemosynth.modalities.expression import subgroups
 from haemosynth.modalities.expression.components import standard_components
 from haemosynth.modalities.expression.part import expression_of, has_expression
-from haemosynth.modalities.expression.subgroups import chosen_subgroups, lacking, states
+from haemosynth.modalities.expression.subgroups import choose_subgroups, lacking, states
 from haemosynth.stats.learners import LogisticModel, fit_logistic
 from haemosynth.stats.ranking import weighted_auc
 from haemosynth.validate import Stage
@@ -88,7 +88,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     if lacking(comparison) or not has_expression(train):
         return None
     return Prepared(
-        standard_components(int(settings["components"]), expression_of(train)), chosen_subgroups(train, settings)
+        standard_components(int(settings["components"]), expression_of(train)), choose_subgroups(train, settings)
     )
 
 

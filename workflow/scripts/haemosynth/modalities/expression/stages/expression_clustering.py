@@ -20,9 +20,9 @@ from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.encode.records import Matrix, Vector
 from haemosynth.modalities.expression import subgroups
-from haemosynth.modalities.expression.components import component_space
+from haemosynth.modalities.expression.components import fit_component_space
 from haemosynth.modalities.expression.part import expression_of, has_expression
-from haemosynth.modalities.expression.subgroups import chosen_subgroups, lacking, states
+from haemosynth.modalities.expression.subgroups import choose_subgroups, lacking, states
 from haemosynth.stats.distributions import total_variation
 from haemosynth.stats.neighbours import neighbours, squared_distances
 from haemosynth.stats.partitions import adjusted_mutual_information, adjusted_rand
@@ -92,10 +92,10 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     train = comparison.train
     if lacking(comparison) or not has_expression(train):
         return None
-    place = component_space(int(settings["components"]), expression_of(train))
+    place = fit_component_space(int(settings["components"]), expression_of(train))
     points = place(expression_of(train))
-    found = {r: centres(points, labels) for r, labels in leiden(points, settings, rng).items()}
-    return Prepared(place, found, chosen_subgroups(train, settings))
+    found = {r: find_centres(points, labels) for r, labels in leiden(points, settings, rng).items()}
+    return Prepared(place, found, choose_subgroups(train, settings))
 
 
 def leiden(points: Matrix, settings: Mapping[str, Any], rng: np.random.Generator) -> dict[float, Labels]:
@@ -103,7 +103,7 @@ def leiden(points: Matrix, settings: Mapping[str, Any], rng: np.random.Generator
     import anndata
     import scanpy as sc
 
-    graph = neighbour_graph(points, max(1, min(int(settings["neighbours"]), len(points) // 4)))
+    graph = build_neighbour_graph(points, max(1, min(int(settings["neighbours"]), len(points) // 4)))
     patients, seed = anndata.AnnData(points), int(rng.integers(2**31 - 1))
     found = {}
     for resolution in map(float, settings["resolutions"]):
@@ -115,7 +115,7 @@ def leiden(points: Matrix, settings: Mapping[str, Any], rng: np.random.Generator
     return found
 
 
-def neighbour_graph(points: Matrix, count: int) -> csr_matrix:
+def build_neighbour_graph(points: Matrix, count: int) -> csr_matrix:
     """(patients, patients), 1 above the diagonal where one of two patients is among the `count` nearest of the other.
 
     The pairs are those of scanpy's `pp.neighbors`, whose weights are not used: those of UMAP take each job ten seconds
@@ -137,7 +137,7 @@ def _by_size(labels: Labels) -> Labels:
     return np.argsort(order)[labels].astype(np.intp)
 
 
-def centres(points: Matrix, labels: Labels) -> Matrix:
+def find_centres(points: Matrix, labels: Labels) -> Matrix:
     """(clusters, components) means of the clusters."""
     return np.asarray([points[labels == c].mean(axis=0) for c in range(labels.max() + 1)])
 
@@ -173,7 +173,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     kept: dict[tuple[str, str], list[float]] = {}
     for resolution, known in learned.centres.items():
         here, there = (carried(part, known) for part in points)
-        other = carried(points[0], centres(points[1], own[1][resolution]))
+        other = carried(points[0], find_centres(points[1], own[1][resolution]))
         seen = [_visibility(state, labels) for state, labels in zip(carriers, (here, there), strict=True)]
         found = {
             ("leiden_agreement", "all"): adjusted_rand(here, other),

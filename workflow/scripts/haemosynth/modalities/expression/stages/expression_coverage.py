@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, interval_rows, new_figure
 from haemosynth.encode.records import Matrix
-from haemosynth.modalities.expression.components import component_space
+from haemosynth.modalities.expression.components import fit_component_space
 from haemosynth.modalities.expression.part import find_expression
 from haemosynth.modalities.expression.subgroups import lacking
 from haemosynth.stats.neighbours import neighbourhoods
@@ -74,7 +74,7 @@ def prepare(
 ) -> Callable[[AnnData], Matrix] | None:
     """The principal components of training patients; None where expression cannot be read. `rng` is not used."""
     train = find_expression(comparison.train)
-    return None if lacking(comparison) or train is None else component_space(int(settings["components"]), train)
+    return None if lacking(comparison) or train is None else fit_component_space(int(settings["components"]), train)
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:

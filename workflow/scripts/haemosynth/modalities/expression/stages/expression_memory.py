@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth.encode.records import Matrix
-from haemosynth.modalities.expression.components import component_space
+from haemosynth.modalities.expression.components import fit_component_space
 from haemosynth.modalities.expression.part import find_expression
 from haemosynth.modalities.expression.profiles import levels
 from haemosynth.privacy import profile_memory
@@ -36,7 +36,7 @@ CHANCE = "expression_memory_chance"
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Attacked | str:
     """Attack every training and unseen patient once; a reason where there is nothing to attack."""
-    found = profile_memory.attack_sides(comparison, settings, rng, find_expression, component_space, _numbers)
+    found = profile_memory.attack_sides(comparison, settings, rng, find_expression, fit_component_space, _numbers)
     if found is None:
         return f"fewer than {profile_memory.FEWEST} synthetic, training or unseen patients have expression"
     return found[0]

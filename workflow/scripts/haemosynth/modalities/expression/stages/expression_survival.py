@@ -22,7 +22,7 @@ from haemosynth.modalities.expression.components import standard_components
 from haemosynth.modalities.expression.part import expression_of, find_expression
 from haemosynth.modalities.expression.subgroups import lacking, measured
 from haemosynth.stats.cox import concordance, fit_cox
-from haemosynth.stats.curves import draw_at_risk, draw_curves, survival_curve, told_p
+from haemosynth.stats.curves import draw_at_risk, draw_curves, format_p, survival_curve
 from haemosynth.stats.estimates import c_index, log_rank_p
 from haemosynth.stats.prognosis import calibration_slope, hazard_agreement
 from haemosynth.validate import Stage
@@ -151,7 +151,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         p = _draw_groups(axis, table, real[0] @ model.log_hazard, *real[1:])
         score = scores.get(f"signature_c_index_{name}")
         told = "" if score is None else f"C {score:.2f}, "
-        axis.set_title(f"learned from {text}\n{told}log-rank {told_p(p)}", loc="left")
+        axis.set_title(f"learned from {text}\n{told}log-rank {format_p(p)}", loc="left")
         axis.set(xlabel="months", ylabel=f"{endpoints[0]}, held-out real patients", ylim=(0, 1.02))
     axes[0].legend(loc="lower left", fontsize=8)
     rows = np.arange(len(truth.log_hazard))

@@ -1,10 +1,10 @@
 """A Bayesian mutation model over genes and cytogenetic events given the clinical record, declared in Pyro.
 
 Core: a Dirichlet-process mixture of Bernoullis (stick-breaking: Sethuraman, Stat Sin 1994;4:639) in which each event
-has a prior strength of its own, so that the model learns which events define classes; the clinical record tells how
-likely each class is. On top: each event given the class probabilities, the commoner events and the clinical record, a
-logistic regression about the mixture's own log odds, shrunk to it; what the record says of an event has a heavy-tailed
-prior, since a record may name its alterations. `model` declares the core; its partition is
+has a prior strength of its own, so that the model learns which events define classes; the clinical record says how
+likely each class is. In addition, each event has a logistic regression on the class probabilities, the commoner events
+and the clinical record, with the mixture's own log odds as offset, to which it is shrunk; effects of the record have a
+heavy-tailed prior, since a record may name its alterations. `model` declares the core; its partition is
 sampled by collapsed Gibbs (`gibbs.py`), which integrates the same density and mixes far better than variational
 inference at cohort size.
 """
@@ -27,11 +27,11 @@ from haemosynth.generate.rare import without_rare_alterations
 from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
 from haemosynth.modalities.genomic.generators.logistic_chain import (
     Chain,
+    find_kinships,
+    find_normal_karyotypes,
     fit_chain,
-    kinships,
-    normal_karyotypes,
-    order_of,
-    training_events,
+    order_events,
+    read_training_events,
 )
 from haemosynth.modalities.genomic.generators.missingness import fit_missingness
 from haemosynth.modalities.genomic.generators.mixture import Mixture, choose_gate_ridge, fit_mixture
@@ -124,7 +124,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     """
     train = at_most(train, int(settings["patients"]), rng)
     train, left_out = without_rare_alterations(train, int(settings["fewest"]))
-    events = training_events(train)
+    events = read_training_events(train)
     names = list(train.schema.alterations)
     for name, frequency in settings["prior_frequencies"].items():
         if name not in names:
@@ -136,7 +136,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     gibbs = {key: settings[key] for key in ("sweeps", "burn_in", "draws", "max_classes")}
     gibbs["gate_ridge"] = choose_gate_ridge(events, design, rng, settings["gate_ridge"], settings["max_classes"])
     mixture, history = fit_mixture(events, design, rng, **gibbs)
-    kin, normal = kinships(train), normal_karyotypes(train)
+    kin, normal = find_kinships(train), find_normal_karyotypes(train)
     corrected = bool(settings["chain"]) and len(events) >= 4 * settings["folds"]
     if corrected:
         # log odds of each patient under mixtures that have not seen the patient: else the corrections trust them
@@ -145,7 +145,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         odds, expected = np.empty_like(events), np.empty_like(events)
         brief = gibbs | {"sweeps": gibbs["sweeps"] // 2, "burn_in": gibbs["burn_in"] // 2}
         brief["draws"] = max(1, gibbs["draws"] // 3)
-        order = order_of(events, normal)
+        order = order_events(events, normal)
         for f in range(settings["folds"]):
             left = fold == f
             part, _ = fit_mixture(events[~left], design[~left], rng, **brief)
@@ -181,7 +181,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
 def _identity(events: np.ndarray, design: np.ndarray, kin: np.ndarray, normal: np.ndarray) -> Chain:
     """A chain that leaves the mixture as it is."""
     g = events.shape[1]
-    order, nothing = order_of(events, normal), np.zeros((g, design.shape[1]))
+    order, nothing = order_events(events, normal), np.zeros((g, design.shape[1]))
     return Chain(order, np.zeros(g), np.ones(g), np.zeros(g), np.zeros((g, g)), nothing, kin, normal)
 
 
@@ -190,7 +190,7 @@ def _log_odds(weight: np.ndarray, frequency: np.ndarray) -> np.ndarray:
 
 
 def _moved(weight: np.ndarray, frequency: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Class probabilities after one more event was seen; an unknown one moves nothing."""
+    """Class probabilities after one more event was seen; an unknown one changes nothing."""
     start = np.where(value == 1, 0.0, 1.0)  # start + slope * frequency: frequency, 1 - frequency, or 1 where unknown
     slope = np.nan_to_num(2.0 * value - 1.0, nan=0.0)
     weight *= start[:, None] + slope[:, None] * frequency
@@ -233,8 +233,8 @@ def _calibrated(
 ) -> Chain:
     """Intercepts moved so that frequencies meet their Beta posterior under the published prior.
 
-    Published frequency f with strength s is a Beta(s f, s (1 - f)) prior on the frequency of the event, the data
-    speaking through the patients in whom it is known: odds ratios stay those of the data.
+    Published frequency f with strength s is a Beta(s f, s (1 - f)) prior on the frequency of the event, which the
+    patients in whom the event is known update; odds ratios stay those of the data.
     """
     patients = design[rng.integers(len(design), size=CALIBRATION)]
     known = (~np.isnan(events)).sum(axis=0)
@@ -273,7 +273,7 @@ def log_likelihood(fitted: Fitted, cohort: Cohort) -> np.ndarray:
     """
     chain, mixture = Chain.from_arrays(fitted.arrays), Mixture.from_arrays(fitted.arrays, "mixture")
     design = design_matrix(fitted.description["record"], cohort.clinical)
-    events = training_events(cohort)
+    events = read_training_events(cohort)
     expected = np.where(np.isnan(events), mixture.posterior(design, events) @ mixture.frequency, events)
     odds = _sequential_log_odds(mixture, events, design, chain.order)
     total = np.zeros(len(events))

@@ -18,14 +18,15 @@ KNOTS = 41  # points that hold the distribution of a number: finer than any effe
 def describe_record(train: Cohort, bins: int = 5, least: int | None = None) -> Record:
     """What is kept of each usable clinical column: plain data, learned from training patients.
 
-    Unusable are derived columns (they stand empty in a synthetic record) and columns with one value. An endpoint is
+    Derived columns (they are empty in a synthetic record) and columns with one value are not usable. An endpoint is
     one entry, its time and event together.
 
     Args:
         train: training patients.
         bins: quantile bins of a number when it is entered as levels.
-        least: patients that a level, or missingness, needs to be told apart; None: a fifteenth of them, 4 to 10. Of 70
-            patients levels of five told more of held-out alterations (eight splits) than of ten, of 332 no more.
+        least: patients that a level, or missingness, needs to be distinguished; None: a fifteenth of them, 4 to 10.
+            With 70 patients, levels of five predicted held-out alterations better than levels of ten did (eight
+            splits), with 332 they did not.
     """
     least = min(10, max(4, len(train) // 15)) if least is None else least
     entries: Record = []
@@ -74,10 +75,10 @@ def _cumulative_hazard(time: pd.Series, event: pd.Series, at: np.ndarray) -> np.
 def design_matrix(record: Record, clinical: pd.DataFrame) -> np.ndarray:
     """(patients, features): ranks and their squares of numbers, levels, missing indicators, martingale residuals.
 
-    Numbers enter by their rank among training patients, scaled to variance 1; the squares let an effect bend. Levels
-    are indicators less their training share. An endpoint enters as rank of time, event, and its martingale residual
-    (Therneau et al., Biometrika 1990;77:147) under the training patients' common hazard. A missing entry adds nothing
-    but its indicator.
+    Numbers enter by their rank among training patients, scaled to variance 1; the squares allow for curved effects.
+    Levels are indicators less their training share. An endpoint enters as rank of time, event, and its martingale
+    residual (Therneau et al., Biometrika 1990;77:147) under the training patients' common hazard. A missing entry adds
+    nothing but its indicator.
     """
     features: list[np.ndarray] = [np.empty((len(clinical), 0))]
     for entry in record:

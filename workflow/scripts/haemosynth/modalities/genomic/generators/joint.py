@@ -1,4 +1,4 @@
-"""Alterations that were drawn together with the record: taken up, with mutations, reads and allele fractions.
+"""Alterations that were drawn together with the record, completed by mutations, reads and allele fractions.
 
 The clinical method of the recipe has `joint: true`; this one adds what a table of events does not hold, see
 `variant_calls`.
@@ -18,7 +18,11 @@ from haemosynth.core.errors import InputError
 from haemosynth.generate import at_most
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
-from haemosynth.modalities.genomic.generators.logistic_chain import kinships, normal_karyotypes, training_events
+from haemosynth.modalities.genomic.generators.logistic_chain import (
+    find_kinships,
+    find_normal_karyotypes,
+    read_training_events,
+)
 from haemosynth.modalities.genomic.generators.variant_calls import fit_clones, sample_mutations
 
 DEFAULTS: dict[str, Any] = {
@@ -36,10 +40,10 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         InputError: the training patients have no alterations.
     """
     train = at_most(train, int(settings["patients"]), rng)
-    training_events(train)
+    read_training_events(train)
     record = describe_record(train)
     clones, plain = fit_clones(train, design_matrix(record, train.clinical), int(settings["min_carriers"]))
-    arrays = clones | {"kin": kinships(train), "normal": normal_karyotypes(train)}
+    arrays = clones | {"kin": find_kinships(train), "normal": find_normal_karyotypes(train)}
     return Fitted(
         arrays,
         {

@@ -97,7 +97,7 @@ class Chain:
         return np.asarray(p)
 
 
-def kinships(train: Cohort) -> np.ndarray:
+def find_kinships(train: Cohort) -> np.ndarray:
     """(pairs, 2) child, parent: events named after a gene (FLT3_ITD of FLT3), never without it in five carriers."""
     assert train.alterations is not None
     names = list(train.schema.alterations)
@@ -112,7 +112,7 @@ def kinships(train: Cohort) -> np.ndarray:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def normal_karyotypes(train: Cohort) -> np.ndarray:
+def find_normal_karyotypes(train: Cohort) -> np.ndarray:
     """(pairs, 2) cytogenetic event named normal (NORMAL_KARYOTYPE), and each other that none of its carriers has."""
     assert train.alterations is not None
     values = train.alterations.to_numpy()
@@ -126,7 +126,7 @@ def normal_karyotypes(train: Cohort) -> np.ndarray:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def order_of(events: np.ndarray, normal: np.ndarray) -> np.ndarray:
+def order_events(events: np.ndarray, normal: np.ndarray) -> np.ndarray:
     """(events,) commonest first, but a normal karyotype last, since it is the absence of others."""
     known = (~np.isnan(events)).sum(axis=0)
     # an alteration that every patient shows or lacks still gets finite log odds
@@ -135,20 +135,20 @@ def order_of(events: np.ndarray, normal: np.ndarray) -> np.ndarray:
     return np.argsort(-frequency, kind="stable")
 
 
-def ridge_logistic(
+def fit_ridge_logistic(
     features: np.ndarray,
     outcome: np.ndarray,
     offset: np.ndarray,
     precision: np.ndarray,
     scale: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Coefficients of a logistic regression that are likeliest under their priors: normal, or Cauchy.
+    """The most probable coefficients of a logistic regression under normal or Cauchy priors.
 
-    Newton's method with halved steps. A Cauchy prior shrinks small effects as a normal one does and lets large ones
-    stand (Gelman et al., Ann Appl Stat 2008;2:1360); each step replaces it by the normal one that lies above it and
-    touches it (Lange et al., J Comput Graph Stat 2000;9:1), so that the posterior density never falls. The density has
-    several modes then, and from 0 one climbs to that beside 0 even where a level of the record decides the outcome. So
-    one climbs from the mode under wide priors too, and the better of both is taken.
+    Newton's method with halved steps. A Cauchy prior shrinks small effects as a normal one does and leaves large ones
+    as they are (Gelman et al., Ann Appl Stat 2008;2:1360); each step replaces it by the normal one that lies above it
+    and touches it (Lange et al., J Comput Graph Stat 2000;9:1), so that the posterior density never falls. The density
+    then has several modes, and an ascent from 0 ends at the mode next to 0 even where a level of the record decides the
+    outcome. A second ascent therefore starts from the mode under wide priors, and the better mode is taken.
 
     Args:
         features: (patients, features), with a column of ones where an intercept is wanted.
@@ -169,7 +169,7 @@ def _climb(
     features: np.ndarray, outcome: np.ndarray, offset: np.ndarray, precision: np.ndarray, scale: np.ndarray,
     start: np.ndarray,
 ) -> tuple[np.ndarray, float]:  # fmt: skip
-    """The mode of the posterior density of `ridge_logistic` that `start` leads to, and its logarithm."""
+    """The mode of the posterior density of `fit_ridge_logistic` that `start` leads to, and its logarithm."""
     beta, heavy = start, scale > 0
     width = np.where(heavy, scale, 1.0)
     # Under Cauchy priors steps are many and small. The product of the features is the dear part of one: it is taken
@@ -215,14 +215,14 @@ def fit_chain(
     offset: np.ndarray | None = None,
     slope_ridge: float = 10.0,
 ) -> Chain:
-    """Fit the regressions, commonest alteration first (`order_of`).
+    """Fit the regressions, commonest alteration first (`order_events`).
 
     Args:
         events: (patients, events) 0, 1 or NaN: a regression learns from patients in whom its alteration is known.
         expected: (patients, events) the same, unknown entries filled with their expectation.
         design: (patients, features) clinical record.
-        kin: pairs of `kinships`.
-        normal: pairs of `normal_karyotypes`; its regression learns from patients without the others.
+        kin: pairs of `find_kinships`.
+        normal: pairs of `find_normal_karyotypes`; its regression learns from patients without the others.
         event_ridge: prior precision of the effects of alterations.
         record_ridge: prior precision of the effects of the record, where they have normal priors.
         record_scale: scale of Cauchy priors in their place, where above 0.
@@ -233,7 +233,7 @@ def fit_chain(
     known = ~np.isnan(events)
     carriers = np.nansum(events, axis=0)
     frequency = (carriers + 0.5) / (known.sum(axis=0) + 1.0)
-    order = order_of(events, normal)
+    order = order_events(events, normal)
     intercept = np.zeros(n_events)
     slope = np.ones(n_events) if offset is not None else np.zeros(n_events)
     effect = np.zeros((n_events, n_events))
@@ -255,7 +255,7 @@ def fit_chain(
             precision = np.append(precision, slope_ridge)
         scale = np.zeros(len(precision))
         scale[1 + j : 1 + j + design.shape[1]] = record_scale
-        beta = ridge_logistic(np.column_stack(blocks), events[rows, g], base, precision, scale)
+        beta = fit_ridge_logistic(np.column_stack(blocks), events[rows, g], base, precision, scale)
         intercept[g] += beta[0]
         effect[g, before] = beta[1 : j + 1]
         record[g] = beta[j + 1 : j + 1 + design.shape[1]]
@@ -278,10 +278,10 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     """
     train = at_most(train, int(settings["patients"]), rng)
     train, left_out = without_rare_alterations(train, int(settings["fewest"]))
-    events = training_events(train)
+    events = read_training_events(train)
     record = describe_record(train)
     design = design_matrix(record, train.clinical)
-    kin, normal = kinships(train), normal_karyotypes(train)
+    kin, normal = find_kinships(train), find_normal_karyotypes(train)
     expected = fill_with_frequency(events)
     inner = rng.permutation(len(events)) < len(events) // 5
     trials = []
@@ -336,7 +336,7 @@ def log_likelihood(fitted: Fitted, cohort: Cohort) -> np.ndarray:
     """
     chain = Chain.from_arrays(fitted.arrays)
     design = design_matrix(fitted.description["record"], cohort.clinical)
-    events = training_events(cohort)
+    events = read_training_events(cohort)
     return _log_likelihood(chain, events, np.where(np.isnan(events), chain.centre, events), design)
 
 
@@ -348,7 +348,7 @@ def _log_likelihood(chain: Chain, events: np.ndarray, expected: np.ndarray, desi
     return total
 
 
-def training_events(train: Cohort) -> np.ndarray:
+def read_training_events(train: Cohort) -> np.ndarray:
     """(patients, events) alterations as numbers.
 
     Raises:

@@ -72,7 +72,7 @@ class Mixture:
 def choose_gate_ridge(
     events: np.ndarray, design: np.ndarray, rng: np.random.Generator, ridges: Sequence[float], max_classes: int
 ) -> float:
-    """The gate ridge under which a fifth of the patients, kept out of the fit, is likeliest.
+    """The gate ridge under which a fifth of the patients, kept out of the fit, has the highest likelihood.
 
     Args:
         events: (patients, events) 0, 1 or NaN.
@@ -108,7 +108,7 @@ def fit_mixture(
 ) -> tuple[Mixture, pd.DataFrame]:
     """Fit the mixture: partitions by collapsed Gibbs, then the gates of each draw by penalised maximum likelihood.
 
-    The partition is sampled without the gates, which are then fitted given the classes: the record tells how
+    The partition is sampled without the gates, which are then fitted given the classes: the record says how
     likely a class is, never what a class is.
 
     Args:

@@ -29,7 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "delta": 1e-5,  # of the whole release
     "share": 0.4,  # of the release's zCDP budget that this modality spends
     "shares": {"marginals": 0.3, "selection": 0.2, "pairs": 0.4, "fractions": 0.1},  # what it is spent on
-    "parents": None,  # clinical columns that an alteration may hang from; null: see `possible_parents`
+    "parents": None,  # clinical columns that an alteration may hang from; null: see `find_possible_parents`
 }
 PARTS = ("marginals", "selection", "pairs", "fractions")
 FRACTIONS = 16  # cells of the allele fraction, a power of two
@@ -57,7 +57,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             f"cohort {train.schema.cohort}: a private method needs a public panel, and this one was chosen by training "
             f"patients; list the genes: `panel: [{', '.join(train.schema.genes[:2])}, ...]`"
         )
-    parents = possible_parents(train.schema, settings["parents"])
+    parents = find_possible_parents(train.schema, settings["parents"])
     clinical, domains = _record(parents, train.clinical)
     levels = np.column_stack([clinical, _events(train)])
     fractions = _fractions(train)
@@ -124,7 +124,7 @@ def tree_levels(fitted: Fitted, cohort: Cohort) -> np.ndarray:
 # -------------------------------------------------------------------- levels
 
 
-def possible_parents(schema: Schema, chosen: list[str] | None) -> dict[str, tuple[str, ...]]:
+def find_possible_parents(schema: Schema, chosen: list[str] | None) -> dict[str, tuple[str, ...]]:
     """Clinical columns that an alteration may hang from, each with its declared levels.
 
     `chosen` None: levels of demographic and disease columns that were declared, and the primary event. Each costs a

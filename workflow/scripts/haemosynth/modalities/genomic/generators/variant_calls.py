@@ -12,24 +12,24 @@ from scipy.special import expit, logit, ndtr, ndtri
 from haemosynth.core.cohort import MUTATION_COLUMNS, Alterations, Cohort
 from haemosynth.core.streams import one_of_each
 from haemosynth.generate.fitted import Fitted
-from haemosynth.modalities.genomic.cell_fraction import copies, male, x_linked
+from haemosynth.modalities.genomic.cell_fraction import count_copies, is_male, is_x_linked
 from haemosynth.modalities.genomic.generators.missingness import sample_missingness
 from haemosynth.stats.quantiles import LEAST_PIECE, quantiles
 from haemosynth.stats.ranking import ranks_of
 
 LEVELS = np.linspace(0.01, 0.99, 33)  # where quantile functions are held: the extremes stay with their owners
-LEAST_RESIDUAL = 1e-6  # where every patient has values of one size, the factor alone would tell them
+LEAST_RESIDUAL = 1e-6  # where every patient has values of one size, the factor alone would determine them
 PSEUDO = 10.0  # prior observations, from all genes together, behind each gene's distribution
 
 
 def fit_clones(train: Cohort, design: np.ndarray, min_carriers: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Learn the mutations of the carriers of each gene.
 
-    Variants: how many a carrier has; class of each, given the cytogenetic event most telling of it (internal tandem
-    duplications in FLT3, say) and the variant before it in the same patient; a protein change only where at least
-    `min_carriers` training patients share it, else the class alone.
+    Variants: how many a carrier has; class of each, given the cytogenetic event that best predicts it (internal tandem
+    duplications in FLT3, for example) and the variant before it in the same patient; a protein change only where at
+    least `min_carriers` training patients share it, else the class alone.
 
-    Copy number: the recorded value, given the cytogenetic event most telling of it.
+    Copy number: the recorded value, given the cytogenetic event that best predicts it.
 
     Allele fractions: with v the VAF times copies / 2 (half the cancer cell fraction), logit v of gene g in patient i is
     Q_g(Phi(z)), z = loading_g b_i + noise, b_i the patient's purity, linear in the clinical record plus a normal
@@ -56,10 +56,14 @@ def fit_clones(train: Cohort, design: np.ndarray, min_carriers: int) -> tuple[di
     for g, name in enumerate(genes):
         variants = rows[gene == g]
         plain["genes"][name] = _describe_variants(variants, train.alterations, train.schema.alterations, min_carriers)
-    on_x = x_linked(genes, (plain["genes"][name]["chromosome"] for name in genes))
+    on_x = is_x_linked(genes, (plain["genes"][name]["chromosome"] for name in genes))
     reads = (rows["alt_count"] + rows["ref_count"]).to_numpy(dtype=float)
     vaf = np.where(reads > 0, rows["alt_count"].to_numpy(dtype=float) / np.where(reads > 0, reads, 1.0), rows["vaf"])
-    vaf = vaf * copies(rows["copy_number"].to_numpy(dtype=float), on_x[gene] & male(train.clinical)[patient]) / 2.0
+    vaf = (
+        vaf
+        * count_copies(rows["copy_number"].to_numpy(dtype=float), on_x[gene] & is_male(train.clinical)[patient])
+        / 2.0
+    )
     n = len(train)
     known = ~np.isnan(vaf) & (vaf > 0)
     arrays = {"clones.x_linked": on_x.astype(np.uint8)}
@@ -131,7 +135,7 @@ def _describe_variants(
 def _groups(
     label: pd.Series, patient: pd.Series, alterations: pd.DataFrame, kinds: Mapping[str, str]
 ) -> list[tuple[str | None, float | None, np.ndarray]]:
-    """Rows by the state of the event most telling of `label`, then all rows, for any other state."""
+    """Rows by the state of the event that best predicts `label`, then all rows, for any other state."""
     everyone: list[tuple[str | None, float | None, np.ndarray]] = [(None, None, np.ones(len(label), dtype=bool))]
     event = _telling_event(label, patient, alterations, kinds)
     if event is None:
@@ -143,7 +147,7 @@ def _groups(
 def _telling_event(
     label: pd.Series, patient: pd.Series, alterations: pd.DataFrame, kinds: Mapping[str, str]
 ) -> str | None:
-    """The cytogenetic event that tells most about the class of a gene's variants, if it beats its BIC penalty."""
+    """The cytogenetic event that best predicts the class of a gene's variants, if it exceeds its BIC penalty."""
     best, chosen = 0.0, None
     codes = pd.factorize(label, sort=True)[0]
     for name, kind in kinds.items():
@@ -177,7 +181,7 @@ def _fit_effects(
 ) -> dict[str, np.ndarray]:
     """Quantile function of each gene, and one factor over patients on the normal scores, by EM.
 
-    Values that are all the same (a depth of 100 everywhere) are drawn as they are: they tell nothing of a factor.
+    Values that are all the same (a depth of 100 everywhere) are drawn as they are: they say nothing about a factor.
     """
     if value.min() == value.max():
         return {
@@ -328,8 +332,8 @@ def sample_mutations(
     alt, ref, vaf = (np.full(len(who), np.nan) for _ in range(3))
     if len(who) and "clones.vaf.quantile" in arrays:
         fraction = expit(_sample_effects(arrays, "vaf", which, who, design, rng))
-        single = arrays["clones.x_linked"].astype(bool)[which] & male(given.clinical)[who]
-        in_clone = copies(np.array(copy_numbers), single)
+        single = arrays["clones.x_linked"].astype(bool)[which] & is_male(given.clinical)[who]
+        in_clone = count_copies(np.array(copy_numbers), single)
         fraction = np.clip(2.0 * fraction / in_clone, 0.0, 1.0)
         if "clones.depth.quantile" in arrays:
             depth = np.maximum(np.rint(np.exp(_sample_effects(arrays, "depth", which, who, design, rng))), 1).astype(

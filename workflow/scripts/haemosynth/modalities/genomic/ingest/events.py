@@ -10,8 +10,14 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core.errors import InputError
-from haemosynth.modalities.genomic.ingest.mutations import NOT_KEPT, account, other_symbols, patients_of, told
-from haemosynth.reading.genes import approved_names, is_known, no_symbol
+from haemosynth.modalities.genomic.ingest.mutations import (
+    NOT_KEPT,
+    find_patients,
+    make_account,
+    note_left_out,
+    note_other_symbols,
+)
+from haemosynth.reading.genes import is_known, list_approved_names, no_symbol
 from haemosynth.reading.source import FileRead, Table, suggestion
 
 SITES = ("Site1_Hugo_Symbol", "Site2_Hugo_Symbol")
@@ -28,9 +34,9 @@ LISTED = 10  # carriers that an event needs where the panel lists its genes
 
 @dataclass(frozen=True)
 class Profiled:
-    """Who was looked at for structural variants: `patients`, and for some of them which genes.
+    """Who was examined for structural variants: `patients`, and for some of them which genes.
 
-    listed: whether a file of the study says so; else whoever has one was looked at, too.
+    listed: whether a file of the study says so; if none does, whoever has a variant counts as examined, too.
     """
 
     patients: frozenset[str]
@@ -50,7 +56,7 @@ class Events:
 def read_fusions(
     table: Table, patient_of: Mapping[str, str], kept: frozenset[str], patients: pd.Index, profiled: Profiled
 ) -> Events:
-    """Fusions of a table of structural variants: KMT2A::MLLT3, in the order of the sites that is the commoner one.
+    """Fusions of a table of structural variants: KMT2A::MLLT3, in the commoner order of the two sites.
 
     A variant within one gene is KMT2A::intragenic, one whose other site is no gene KMT2A::unknown. Left out, with the
     reason: germline variants, rows of samples that are not kept, rows without a gene, second rows of a fusion.
@@ -61,9 +67,9 @@ def read_fusions(
     sample = _needed(table, "Sample_Id")
     sites = [_needed(table, name) for name in SITES]
     frame = table.frame
-    rows = pd.DataFrame({"patient": patients_of(table, sample, patient_of), "sample": frame[sample]})
+    rows = pd.DataFrame({"patient": find_patients(table, sample, patient_of), "sample": frame[sample]})
     symbols = frame[sites].map(lambda name: name if no_symbol(name) is None else None)
-    names = approved_names(name for site in sites for name in symbols[site].dropna())
+    names = list_approved_names(name for site in sites for name in symbols[site].dropna())
     for i, site in enumerate(sites):
         rows[i] = symbols[site].map(names, na_action="ignore")
     left: dict[str, int] = {}
@@ -87,14 +93,18 @@ def read_fusions(
             f"variant, but no case list or gene panel says that its sample was looked at "
             f"({rows.loc[strange, 'patient'].nunique()} such patients); mend one of the two"
         )
-    notes = other_symbols(table, names)
+    notes = note_other_symbols(table, names)
     matrix, looked_at = {}, profiled.patients | set(rows["patient"])
     for event in sorted(rows["event"].unique()):
         carrier = patients.isin(list(rows.loc[rows["event"] == event, "patient"]))
         genes = frozenset(event.split("::"))
         known = [p in looked_at and (p not in profiled.panels or bool(genes & profiled.panels[p])) for p in patients]
         matrix[event] = np.where(carrier, 1.0, np.where(known, 0.0, np.nan))
-    return Events(pd.DataFrame(matrix, index=patients), [*notes, *told(table, left)], account(table, len(rows), left))
+    return Events(
+        pd.DataFrame(matrix, index=patients),
+        [*notes, *note_left_out(table, left)],
+        make_account(table, len(rows), left),
+    )
 
 
 def _fusion_names(rows: pd.DataFrame) -> pd.Series:
@@ -131,16 +141,16 @@ def read_copy_number(
     left: dict[str, int] = {}
     frame = table.frame
     reasons = frame[gene].map({name: no_symbol(name) for name in frame[gene].unique()})
-    names = approved_names(frame.loc[reasons.isna(), gene].str.split("|").str[0])
+    names = list_approved_names(frame.loc[reasons.isna(), gene].str.split("|").str[0])
     for reason, count in reasons.value_counts().sort_index().items():
         left[str(reason)] = int(count)
-    notes = other_symbols(table, names)
+    notes = note_other_symbols(table, names)
     frame = frame[reasons.isna()].assign(gene=lambda t: t[gene].str.split("|").str[0].map(names))
     long = table.column("Sample_Id"), table.column("Value")
     if long[0] and long[1]:
         part = Table(frame, table.path, table.rows, table.reading)
         _check_states(part, frame[[long[1]]])
-        patients_of(table, long[0], patient_of)
+        find_patients(table, long[0], patient_of)
         frame = frame[frame[long[0]].isin(list(kept))]
         if reasons.isna().sum() - len(frame):
             left[NOT_KEPT] = int(reasons.isna().sum() - len(frame))
@@ -173,8 +183,8 @@ def read_copy_number(
             f"events of them"
         )
     events = pd.DataFrame(matrix, index=patients)
-    notes += told(table, left)
-    return Events(events, notes, account(table, len(frame) - int(second.sum()), left))
+    notes += note_left_out(table, left)
+    return Events(events, notes, make_account(table, len(frame) - int(second.sum()), left))
 
 
 def _check_states(table: Table, states: pd.DataFrame) -> None:
@@ -197,10 +207,10 @@ def _needed(table: Table, name: str) -> str:
     return found
 
 
-def recurrent(events: Events, least: int, listed: frozenset[str]) -> tuple[pd.DataFrame, list[str]]:
+def select_recurrent(events: Events, least: int, listed: frozenset[str]) -> tuple[pd.DataFrame, list[str]]:
     """The events with at least `least` carriers, or that the panel lists, with notes.
 
-    Of events with the same carriers one stands for all: one that the panel lists, else one of a gene of
+    Of events with the same carriers one is kept: one that the panel lists, else one of a gene of
     `resources/genes/symbols.tsv`, else the first.
     """
     matrix, file = events.matrix, events.reading.file

@@ -12,8 +12,8 @@ import pandas as pd
 
 from haemosynth.core.cohort import MUTATION_COLUMNS
 from haemosynth.core.errors import InputError, Mistakes
-from haemosynth.core.panel import min_carriers
-from haemosynth.reading.genes import approved, approved_names, is_known, no_symbol, renamed
+from haemosynth.core.panel import read_min_carriers
+from haemosynth.reading.genes import approved, is_known, list_approved_names, no_symbol, rename_genes
 from haemosynth.reading.numbers import numbers
 from haemosynth.reading.raw_tables import check_account
 from haemosynth.reading.source import FileRead, Table, keyed, suggestion
@@ -84,7 +84,7 @@ def read_maf(
     Left out, each with its reason: rows without a gene, rows of samples that are not `kept`, rows that say that nothing
     is mutated, classes that change no protein (5'Flank of TERT, its promoter, stays), and second calls of the same
     variant in a patient (the call of greatest depth stays; rows without position are never taken for the same variant).
-    A gene has one name: other cases and earlier symbols are told in a note.
+    A gene has one name: other spellings and earlier symbols are reported in a note.
 
     Args:
         patient_of: sample (or patient) -> patient, of all samples of the clinical files.
@@ -106,7 +106,7 @@ def read_maf(
     mistakes = Mistakes()
     rows["patient_id"] = rows["sample"]
     with mistakes.kept():
-        rows["patient_id"] = patients_of(table, str(columns["sample"]), patient_of)
+        rows["patient_id"] = find_patients(table, str(columns["sample"]), patient_of)
     left: dict[str, int] = {}
     notes: list[str] = []
     with mistakes.kept():
@@ -123,23 +123,23 @@ def read_maf(
     rows["copy_number"] = numbers(rows["copy_number"])
     rows["hgvsp"] = rows["hgvsp"].mask(rows["hgvsp"].eq("MUTATED"), None)  # cBioPortal's word for a change not given
     rows = _thinned(rows, kept, left)
-    return rows, [*notes, *told(table, left)], account(table, len(rows), left)
+    return rows, [*notes, *note_left_out(table, left)], make_account(table, len(rows), left)
 
 
-def account(table: Table, read: int, left: Mapping[str, int]) -> FileRead:
+def make_account(table: Table, read: int, left: Mapping[str, int]) -> FileRead:
     """The account of a file of which `read` records were taken and the others left out, by reason."""
     reading = replace(table.reading, read=read, left={**table.reading.left, **left})
     check_account(reading, table.path)
     return reading
 
 
-def other_symbols(table: Table, names: Mapping[str, str]) -> list[str]:
-    """A note where genes stood under another symbol than their own."""
-    changes = renamed(names)
+def note_other_symbols(table: Table, names: Mapping[str, str]) -> list[str]:
+    """A note where genes were listed under another symbol than their own."""
+    changes = rename_genes(names)
     return [f"{table.path.name}: genes under another symbol: {changes}"] if changes else []
 
 
-def told(table: Table, left: Mapping[str, int]) -> list[str]:
+def note_left_out(table: Table, left: Mapping[str, int]) -> list[str]:
     """A note for every reason for which records were left out."""
     return [
         f"{table.path.name}: {count} row{'' if count == 1 else 's'} left out: {reason}"
@@ -147,7 +147,7 @@ def told(table: Table, left: Mapping[str, int]) -> list[str]:
     ]
 
 
-def patients_of(table: Table, column: str, patient_of: Mapping[str, str]) -> pd.Series:
+def find_patients(table: Table, column: str, patient_of: Mapping[str, str]) -> pd.Series:
     """The patient of each row, by its sample.
 
     Raises:
@@ -179,8 +179,8 @@ def _with_genes(table: Table, rows: pd.DataFrame, column: str, left: dict[str, i
             f"expected symbols such as NPM1"
         )
     rows = rows[reasons.isna()]
-    names = approved_names(rows["gene"])
-    return rows.assign(gene=rows["gene"].map(names)), other_symbols(table, names)
+    names = list_approved_names(rows["gene"])
+    return rows.assign(gene=rows["gene"].map(names)), note_other_symbols(table, names)
 
 
 def _count(table: Table, rows: pd.DataFrame, columns: Mapping[str, str | None], title: str) -> pd.Series:
@@ -276,7 +276,7 @@ def name_variants(mutations: pd.DataFrame, variants: Mapping[str, Any], where: s
     return mutations.assign(gene=gene), list(dict.fromkeys(notes))
 
 
-def carriers(
+def find_carriers(
     mutations: pd.DataFrame,
     patients: pd.Index,
     sequenced: pd.Series,
@@ -332,7 +332,7 @@ def select_panel(genes: pd.DataFrame, panel: Any, where: str) -> tuple[pd.DataFr
     Raises:
         InputError: a listed gene has no carrier, or no gene is recurrent.
     """
-    counts, least = genes.sum(), min_carriers(panel, where)
+    counts, least = genes.sum(), read_min_carriers(panel, where)
     if least is None:
         panel = [gene if counts.get(gene, 0) else approved(gene) for gene in panel]
         for gene in panel:
@@ -373,7 +373,7 @@ def read_matrix(
     lost = {str(name): why for name in frame.columns if (why := no_symbol(str(name))) is not None}
     notes = [f"{table.path.name}: column {name} left out: {why}" for name, why in lost.items()]
     frame = frame.drop(columns=list(lost))
-    matrix = pd.DataFrame({name: yes_no(frame[name]) for name in frame.columns}, index=frame.index)
+    matrix = pd.DataFrame({name: read_yes_no(frame[name]) for name in frame.columns}, index=frame.index)
     mistakes = Mistakes()
     for name in frame.columns:
         wrong = frame[name].notna() & matrix[name].isna()
@@ -390,7 +390,7 @@ def read_matrix(
     matrix = matrix.reindex(patients)
     if len(frame) < len(patients):
         notes.append(f"alterations: {len(patients) - len(frame)} patients without a row in {table.path.name}, unknown")
-    reading = account(table, len(frame), {})
+    reading = make_account(table, len(frame), {})
     if column is not None and column in matrix:
         return matrix.drop(columns=column), matrix[column].eq(1), notes, reading
     genes = [name for name in matrix.columns if not is_cytogenetic(str(name))]
@@ -400,7 +400,7 @@ def read_matrix(
 def _one_column_each(matrix: pd.DataFrame, table: Table) -> tuple[pd.DataFrame, list[str]]:
     """Columns of one gene under several names as one: present or absent where any of them says so."""
     names = {name: name for name in map(str, matrix.columns)}
-    names |= approved_names(name for name in names if is_known(name))
+    names |= list_approved_names(name for name in names if is_known(name))
     same: dict[str, list[str]] = {}
     for name in names:
         same.setdefault(names[name].upper() if is_known(name) else names[name], []).append(name)
@@ -414,7 +414,7 @@ def _one_column_each(matrix: pd.DataFrame, table: Table) -> tuple[pd.DataFrame, 
                 f"{table.row(int(contrary.argmax()))}, patient {contrary.idxmax()}: columns {' and '.join(several)} "
                 f"are of one gene, {one}, but differ ({int(contrary.sum())} such patients); remove or rename one"
             )
-    return pd.DataFrame(columns, index=matrix.index), other_symbols(table, names)
+    return pd.DataFrame(columns, index=matrix.index), note_other_symbols(table, names)
 
 
 YES_NO = {
@@ -424,6 +424,6 @@ YES_NO = {
 }  # fmt: skip
 
 
-def yes_no(text: pd.Series) -> pd.Series:
+def read_yes_no(text: pd.Series) -> pd.Series:
     """Words of presence as 1 and 0; NaN for missing values and for other words."""
     return text.map(lambda value: YES_NO.get(value.lower(), np.nan), na_action="ignore").astype("float64")

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
-from haemosynth.modalities.genomic.precedence import CellFractions, Precedence, cell_fractions, precedence
+from haemosynth.modalities.genomic.precedence import CellFractions, Precedence, compute_cell_fractions, find_precedence
 from haemosynth.stats.association import weighted_correlation
 from haemosynth.stats.bradley_terry import BradleyTerry, Flags, Vector, fit_bradley_terry
 from haemosynth.validate import Stage
@@ -100,8 +100,8 @@ def _sides(comparison: Comparison, settings: Mapping[str, Any]) -> tuple[list[in
     """Positions of the ranked genes, and both sides."""
     genes = comparison.real.schema.genes
     unreliable, significance = settings["unreliable"], float(settings["significance"])
-    mutations = [cell_fractions(side, genes, unreliable) for side in (comparison.real, comparison.candidate)]
-    orders = [precedence(side, len(genes), significance) for side in mutations]
+    mutations = [compute_cell_fractions(side, genes, unreliable) for side in (comparison.real, comparison.candidate)]
+    orders = [find_precedence(side, len(genes), significance) for side in mutations]
     ranked = np.flatnonzero(orders[0].cases > settings["more_than_cases"])
     ridge = float(settings["ridge"])
     models = [fit_bradley_terry(order.wins[np.ix_(ranked, ranked)], ridge) for order in orders]

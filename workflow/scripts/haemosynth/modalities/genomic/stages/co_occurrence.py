@@ -1,8 +1,8 @@
 """Co-occurrence: do alterations occur together in one patient as often as in real patients?
 
-All pairs of alterations, on the patients in whom both are known, by two readings: log odds ratios, and the overlap
-beside what frequency of events and burden of patients alone would give (upper tail of a load-matched test). Patients
-with many alterations make odds ratios lean to co-occurrence, the load-matched test does not.
+All pairs of alterations are compared on the patients in whom both are known, in two ways: by log odds ratios, and by
+the overlap beyond what frequency of events and burden of patients alone would give (upper tail of a load-matched test).
+Patients with many alterations bias odds ratios towards co-occurrence; the load-matched test corrects for this.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from matplotlib.figure import Figure
 
 from haemosynth.core.figures import DIVERGING, NEUTRAL, new_figure
 from haemosynth.modalities.genomic.interactions import DEFAULTS as DEFAULTS
-from haemosynth.modalities.genomic.interactions import compared_odds, matrix, measure_tail, metrics, testable
+from haemosynth.modalities.genomic.interactions import (
+    compare_odds,
+    declare_metrics,
+    find_testable,
+    make_matrix,
+    measure_tail,
+)
 from haemosynth.stats.pairs import (
     Matrix,
     discoveries,
@@ -30,7 +36,7 @@ from haemosynth.validate import Stage
 from haemosynth.validate.stage import Comparison, Value
 
 STAGE = Stage("fidelity", needs=("genomic",), memory=2000, runtime=30)
-METRICS = metrics("all pairs", "all pairs frequent enough to be tested", "co-occurring")
+METRICS = declare_metrics("all pairs", "all pairs frequent enough to be tested", "co-occurring")
 SHOWN = 25  # alterations of the figure
 LIMIT = 4.0  # log2 odds ratio at which the colours end
 
@@ -43,13 +49,15 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
     """Log2 odds ratios of the most frequent alterations, real and candidate, and all pairs against each other."""
     everything = list(comparison.real.schema.alterations)
-    real = matrix(comparison.real, everything)
+    real = make_matrix(comparison.real, everything)
     order = np.argsort(-np.nan_to_num(np.nanmean(real, axis=0)), kind="stable")[:SHOWN]
     events = [everything[i] for i in order]
     fig, axes = new_figure(14.2, 5.4, ncols=3, gridspec_kw={"width_ratios": [1.12, 1.12, 0.86]})
     image = None
     for axis, cohort, title in ((axes[0], comparison.real, "real"), (axes[1], comparison.candidate, label)):
-        image = _matrix_panel(axis, matrix(cohort, everything), order, f"{title} (n = {len(cohort)})", events, settings)
+        image = _matrix_panel(
+            axis, make_matrix(cohort, everything), order, f"{title} (n = {len(cohort)})", events, settings
+        )
     if image is not None:
         bar = fig.colorbar(image, ax=axes[1], shrink=0.6, pad=0.02, extend="both")
         bar.set_label("log2 odds ratio")
@@ -64,8 +72,8 @@ def _matrix_panel(
     odds = log_odds_ratios(counts)[0] / np.log(2)
     rate, significance = settings["false_discovery_rate"], settings["significance"]
     test = load_matched(alterations)
-    matched = load_matched_discoveries(test, "upper", testable(test, "upper", significance), rate)
-    matched |= load_matched_discoveries(test, "lower", testable(test, "lower", significance), rate)
+    matched = load_matched_discoveries(test, "upper", find_testable(test, "upper", significance), rate)
+    matched |= load_matched_discoveries(test, "lower", find_testable(test, "lower", significance), rate)
     carried = np.diag(counts.both) > 0
     fisher = discoveries(
         fisher_exact(counts), np.asarray(carried[:, None] & carried & ~np.eye(len(odds), dtype=bool)), rate
@@ -104,8 +112,8 @@ def _matrix_panel(
 def _scatter(
     axis: Any, comparison: Comparison, values: pd.DataFrame, events: list[str], min_expected: float, label: str
 ) -> None:
-    real, candidate = (pair_counts(matrix(cohort, events)) for cohort in (comparison.real, comparison.candidate))
-    x, y, precision, read = compared_odds(real, candidate, min_expected)
+    real, candidate = (pair_counts(make_matrix(cohort, events)) for cohort in (comparison.real, comparison.candidate))
+    x, y, precision, read = compare_odds(real, candidate, min_expected)
     x, y, size = x[read] / np.log(2), y[read] / np.log(2), precision[read]
     # Odds ratios beyond 2^-7 and 2^7 rest on a cell of 0; they are drawn at the edge.
     x, y = np.clip(x, -7, 7), np.clip(y, -7, 7)

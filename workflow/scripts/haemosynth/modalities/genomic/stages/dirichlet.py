@@ -25,10 +25,17 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.encode.records import some_rows
-from haemosynth.modalities.genomic.stages.mutation_classes import Classes, Matrix, Vector, cosine, fit_classes, named
+from haemosynth.modalities.genomic.stages.mutation_classes import (
+    Classes,
+    Matrix,
+    Vector,
+    cosine,
+    fit_classes,
+    name_classes,
+)
 from haemosynth.stats.cox import curve_distance, kaplan_meier
 from haemosynth.stats.distributions import total_variation
-from haemosynth.stats.partitions import adjusted_rand, matched
+from haemosynth.stats.partitions import adjusted_rand, match_clusters
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
 
@@ -99,7 +106,7 @@ NO_CLASS = "no class"
 
 @dataclass(frozen=True)
 class Learned:
-    """What training patients tell: their classes, the names of these, or why there are none."""
+    """What training patients give: their classes, the names of these, or why there are none."""
 
     classes: Classes | None
     names: tuple[str, ...] = ()
@@ -122,7 +129,7 @@ class Side:
         return np.asarray(self.posterior.argmax(axis=1))
 
 
-def with_known(cohort: Cohort) -> tuple[Cohort, Matrix]:
+def select_known(cohort: Cohort) -> tuple[Cohort, Matrix]:
     """The patients in whom an alteration is known, and their alterations (patients, events)."""
     assert cohort.alterations is not None
     events = cohort.alterations.to_numpy(float)
@@ -141,16 +148,16 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     """Learn the classes of the training patients. Settings: see DEFAULTS."""
     if any(not side.schema.alterations for side in (comparison.train, comparison.real, comparison.candidate)):
         return Learned(None, reason="no alterations in real or in candidate patients")
-    train, events = with_known(some_rows(comparison.train, int(settings["most"]), rng))
+    train, events = select_known(some_rows(comparison.train, int(settings["most"]), rng))
     if len(train) < 2 * int(settings["smallest"]):
         return Learned(None, reason=f"fewer than {2 * settings['smallest']} training patients with known alterations")
     classes = _fit(events, settings, rng)
-    return Learned(classes, tuple(named(classes, list(train.schema.alterations))))
+    return Learned(classes, tuple(name_classes(classes, list(train.schema.alterations))))
 
 
-def side_of(cohort: Cohort, classes: Classes) -> Side:
+def assign_side(cohort: Cohort, classes: Classes) -> Side:
     """The patients of a cohort, assigned to classes."""
-    kept, events = with_known(cohort)
+    kept, events = select_known(cohort)
     return Side(kept, events, classes.posterior(events), 1 - len(kept) / max(1, len(cohort)))
 
 
@@ -161,7 +168,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     if learned.classes is None:
         return [Value(m.name, np.nan, modality=modality[m.name], reason=learned.reason) for m in METRICS]
     classes, names = learned.classes, learned.names
-    real, candidate = side_of(comparison.real, classes), side_of(comparison.candidate, classes)
+    real, candidate = assign_side(comparison.real, classes), assign_side(comparison.candidate, classes)
     n = min(len(real.events), len(candidate.events))
     values = [
         Value("classes_found", float(classes.count), "training", "genomic", int(classes.sizes.sum())),
@@ -185,7 +192,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     return values + _reclustered(classes, real, candidate, settings, rng)
 
 
-def profiles(side: Side, base: Vector) -> Matrix:
+def compute_profiles(side: Side, base: Vector) -> Matrix:
     """Frequency of each alteration in each class, one patient of frequency `base` added.  (classes, events)"""
     member = side.posterior[:, :-1].T
     return np.asarray((member @ (side.events == 1) + base) / (member @ ~np.isnan(side.events) + 1.0))
@@ -195,7 +202,7 @@ def _concordance(classes: Classes, real: Side, candidate: Side, n: int) -> Value
     base = classes.frequency[-1]
     x, y = (
         (np.log(p / (1 - p)) - np.log(base / (1 - base))).ravel()
-        for p in (profiles(s, base) for s in (real, candidate))
+        for p in (compute_profiles(s, base) for s in (real, candidate))
     )
     weight = np.outer(classes.sizes, base * (1 - base)).ravel()
     weight = weight / weight.sum()
@@ -214,7 +221,7 @@ def _certainty(real: Side, candidate: Side) -> float:
     return float(wasserstein_distance(real.posterior.max(axis=1), candidate.posterior.max(axis=1)))
 
 
-def class_follow_up(side: Side) -> tuple[NDArray[np.intp], Vector, Vector]:
+def read_class_follow_up(side: Side) -> tuple[NDArray[np.intp], Vector, Vector]:
     """(class, months, event) of the patients whose follow-up for the primary endpoint is known."""
     endpoint = side.cohort.schema.endpoints[0]
     time = side.cohort.clinical[f"{endpoint}_time"].to_numpy(float)
@@ -227,8 +234,8 @@ def _survival(classes: Classes, names: tuple[str, ...], real: Side, candidate: S
     """Distance of the curves by class, and their mean."""
     if not real.cohort.schema.endpoints:
         return [Value(SURVIVAL, np.nan, modality="joint", reason="the cohort has no survival endpoint")]
-    of, time, event = class_follow_up(real)
-    candidate_of, candidate_time, candidate_event = class_follow_up(candidate)
+    of, time, event = read_class_follow_up(real)
+    candidate_of, candidate_time, candidate_event = read_class_follow_up(candidate)
     end = float(np.quantile(time, FOLLOW_UP_QUANTILE)) if len(time) else 0.0
     values, distances = [], np.full(classes.count, np.nan)
     for k, name in enumerate(names):
@@ -263,7 +270,7 @@ def _reclustered(
     similar = np.clip(cosine(*(part.frequency[:-1] - part.frequency[-1] for part in (classes, own))), 0, 1)
     weighted = similar * (classes.sizes / classes.sizes.sum())[:, None]
     # A single class has the profile of all patients and so resembles none.
-    alike = float(weighted[matched(weighted)].sum()) if own.count > 1 else 0.0
+    alike = float(weighted[match_clusters(weighted)].sum()) if own.count > 1 else 0.0
     return [
         found,
         Value("reclustered_profiles", alike, modality="genomic", n=n),
@@ -280,7 +287,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         axis.text(0.5, 0.5, learned.reason or "no patients", ha="center", va="center", color=NEUTRAL)
         return drawn
     classes = learned.classes
-    real, candidate = side_of(comparison.real, classes), side_of(comparison.candidate, classes)
+    real, candidate = assign_side(comparison.real, classes), assign_side(comparison.candidate, classes)
     rows = classes.count
     drawn, axes = new_figure(
         15.5, 1.9 + 0.34 * max(rows, 6), ncols=4, gridspec_kw={"width_ratios": [0.85, 1.35, 1.35, 0.85]}, sharey=True
@@ -353,7 +360,7 @@ def _draw_profiles(axis: Any, side: Side, events: list[int], rows: int) -> Any:
 def _draw_survival(axis: Any, real: Side, candidate: Side, rows: int) -> None:
     """Kaplan-Meier estimates of each class at one time, where five patients of the class are still at risk."""
     endpoints = real.cohort.schema.endpoints
-    followed = [class_follow_up(side) for side in (real, candidate)] if endpoints else []
+    followed = [read_class_follow_up(side) for side in (real, candidate)] if endpoints else []
     if not followed or not min(len(time) for _, time, _ in followed):
         axis.text(0.5, 0.5, "no survival endpoint", ha="center", transform=axis.transAxes, color=NEUTRAL)
         axis.set_xticks([])

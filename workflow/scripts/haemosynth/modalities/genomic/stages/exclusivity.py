@@ -1,7 +1,7 @@
 """Mutual exclusivity: are alterations that exclude each other in real patients exclusive here?
 
-The same two readings as co-occurrence, of the other side: negative log odds ratios, and overlaps below what frequency
-of events and burden of patients alone would give (lower tail of a load-matched test).
+The same two comparisons as in co-occurrence, on the other side: negative log odds ratios, and overlaps below what
+frequency of events and burden of patients alone would give (lower tail of a load-matched test).
 """
 
 from __future__ import annotations
@@ -16,13 +16,19 @@ from matplotlib.figure import Figure
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.modalities.genomic.interactions import DEFAULTS as DEFAULTS
-from haemosynth.modalities.genomic.interactions import compared_odds, matrix, measure_tail, metrics, testable
+from haemosynth.modalities.genomic.interactions import (
+    compare_odds,
+    declare_metrics,
+    find_testable,
+    make_matrix,
+    measure_tail,
+)
 from haemosynth.stats.pairs import load_matched, load_matched_discoveries, pair_counts
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import Comparison, Value
 
 STAGE = Stage("fidelity", needs=("genomic",), memory=2000, runtime=30)
-METRICS = metrics(
+METRICS = declare_metrics(
     "pairs with negative log odds in real patients",
     "pairs frequent enough to be tested that real patients carry together less often than expected",
     "mutually exclusive",
@@ -38,9 +44,9 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
     """The most exclusive pairs of real patients, observed and expected overlap on both sides; negative odds ratios."""
     events = list(comparison.real.schema.alterations)
-    sides = [matrix(cohort, events) for cohort in (comparison.real, comparison.candidate)]
+    sides = [make_matrix(cohort, events) for cohort in (comparison.real, comparison.candidate)]
     test, other = (load_matched(side) for side in sides)
-    tested = testable(test, "lower", settings["significance"])
+    tested = find_testable(test, "lower", settings["significance"])
     significant = load_matched_discoveries(test, "lower", tested, settings["false_discovery_rate"])
     rows, columns = np.nonzero(np.triu(tested, 1))
     order = np.argsort(test.lower[rows, columns], kind="stable")[:SHOWN]
@@ -74,7 +80,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     else:
         left.text(0.5, 0.5, "no pair is frequent enough", ha="center", transform=left.transAxes)
 
-    x, y_odds, precision, read = compared_odds(pair_counts(sides[0]), pair_counts(sides[1]), settings["min_expected"])
+    x, y_odds, precision, read = compare_odds(pair_counts(sides[0]), pair_counts(sides[1]), settings["min_expected"])
     read = read & (x < 0)
     if read.any():
         weight = precision[read] / precision[read].max()

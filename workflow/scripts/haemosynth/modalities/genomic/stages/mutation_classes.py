@@ -21,7 +21,7 @@ DRAWS = 16  # partitions kept of each chain
 
 @dataclass(frozen=True)
 class Classes:
-    """Classes learned from patients, largest first; behind them stands the class that nobody opened yet.
+    """Classes learned from patients, largest first, and last the class that no patient has opened yet.
 
     frequency: (classes + 1, events) posterior mean; the last row is that of all patients, for who is like no class.
     weight: (classes + 1,) prior probability of a class. sizes: (classes,) patients learned from.
@@ -90,7 +90,7 @@ def fit_classes(
         )
         for _ in range(chains)
     ]  # fmt: skip
-    partition = consensus(np.concatenate([part.assignment for part in found]))
+    partition = find_consensus(np.concatenate([part.assignment for part in found]))
     strength = np.exp(np.mean([np.log(part.strength).mean(axis=0) for part in found], axis=0))
     partition = _merged(partition, events, base, strength, merge)
     sizes = np.bincount(partition)
@@ -127,7 +127,7 @@ def _summary(partition: Labels, events: Matrix, base: Vector, strength: Vector, 
     return Classes(frequency, weight / weight.sum(), sizes[order], tiny)
 
 
-def consensus(draws: NDArray[np.integer]) -> Labels:
+def find_consensus(draws: NDArray[np.integer]) -> Labels:
     """The partition at the centre of posterior draws: (draws, patients) labels -> (patients,) labels from 0.
 
     Candidates are all cuts of an average-linkage tree of 1 - co-clustering probability into at most `MOST_CLASSES`.
@@ -175,8 +175,8 @@ def cosine(profiles: Matrix, others: Matrix) -> Matrix:
     return np.asarray(np.divide(profiles @ others.T, norms, out=np.zeros_like(norms), where=norms > 0))
 
 
-def named(classes: Classes, events: Sequence[str]) -> list[str]:
-    """A name for each class: the events that most set it apart from all patients, by expected log likelihood ratio."""
+def name_classes(classes: Classes, events: Sequence[str]) -> list[str]:
+    """A name for each class: the events that best distinguish it from all patients (expected log likelihood ratio)."""
     names = []
     for profile in classes.frequency[:-1]:
         base = classes.frequency[-1]

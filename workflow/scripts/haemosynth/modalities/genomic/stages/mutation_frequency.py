@@ -74,7 +74,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     error = float(np.abs(difference[read]).mean()) if read.any() else np.nan
     values.append(Value("frequency_error", error, modality="genomic", n=n, reason=reason))
     if read.sum() >= 3:
-        x, y = stabilised(carriers[read], known[read]), stabilised(other_carriers[read], other_known[read])
+        x, y = stabilise(carriers[read], known[read]), stabilise(other_carriers[read], other_known[read])
         values.append(Value("frequency_agreement", concordance(x, y), modality="genomic", n=n))
     else:
         reason = "fewer than 3 alterations are known on both sides"
@@ -85,8 +85,8 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         values.append(Value("frequency_difference", number, name, "genomic", int(known[i]), reason))
 
     genes = np.array([schema.alterations[name] == "gene" for name in events])
-    for target, part in burden_parts(genes).items():
-        sides = [burden(matrix[:, part]) for matrix in (real, candidate)]
+    for target, part in list_burden_parts(genes).items():
+        sides = [count_burden(matrix[:, part]) for matrix in (real, candidate)]
         fewest = min(len(side) for side in sides)
         enough = fewest >= FEWEST
         values.append(
@@ -112,7 +112,7 @@ def _counts(matrix: Vector) -> tuple[Vector, Vector]:
     return np.nansum(matrix, axis=0), (~np.isnan(matrix)).sum(axis=0).astype(np.float64)
 
 
-def stabilised(carriers: Vector, known: Vector) -> Vector:
+def stabilise(carriers: Vector, known: Vector) -> Vector:
     """Anscombe's variance-stabilising transform of a share: its standard error is 1 / (2 sqrt(known)) for any share."""
     return np.asarray(np.arcsin(np.sqrt((carriers + 0.375) / (known + 0.75))))
 
@@ -124,14 +124,14 @@ def concordance(x: Vector, y: Vector) -> float:
     return float(2 * np.mean(centred_x * centred_y) / norm) if norm > 0 else 1.0
 
 
-def burden_parts(genes: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+def list_burden_parts(genes: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
     """Which events each target of `burden_distance` counts."""
     if genes.all() or not genes.any():
         return {"all": np.ones(len(genes), dtype=bool)}
     return {"all": genes, "cytogenetic": ~genes, "genes and cytogenetic": np.ones(len(genes), dtype=bool)}
 
 
-def burden(matrix: Vector) -> NDArray[np.int64]:
+def count_burden(matrix: Vector) -> NDArray[np.int64]:
     """Number of alterations of each patient in whom all of them are known."""
     total = matrix.sum(axis=1)
     return np.asarray(total[~np.isnan(total)].astype(np.int64))
@@ -145,7 +145,7 @@ def burden_distance(first: NDArray[np.int64], second: NDArray[np.int64]) -> floa
 
 
 def _vaf_values(comparison: Comparison, genes: list[str], fewest: int, n: int) -> list[Value]:
-    real, candidate = (vaf_by_gene(cohort) for cohort in (comparison.real, comparison.candidate))
+    real, candidate = (collect_vaf_by_gene(cohort) for cohort in (comparison.real, comparison.candidate))
     nothing = np.empty(0)
     values: list[Value] = []
     for gene in genes:
@@ -162,7 +162,7 @@ def _vaf_values(comparison: Comparison, genes: list[str], fewest: int, n: int) -
     return [Value("vaf_distance", mean, modality="genomic", n=n, reason=reason), *values]
 
 
-def vaf_by_gene(cohort: Cohort) -> dict[str, Vector]:
+def collect_vaf_by_gene(cohort: Cohort) -> dict[str, Vector]:
     """Variant allele frequencies of each gene: as recorded, or from read counts, where either is known."""
     if cohort.mutations is None:
         return {}
@@ -224,8 +224,8 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     left.legend(loc="upper right", fontsize=9, frameon=False)
 
     genes = np.array([schema.alterations[name] == "gene" for name in events])
-    part = burden_parts(genes)["all"]
-    loads = [burden(side[:, part]) for side in sides]
+    part = list_burden_parts(genes)["all"]
+    loads = [count_burden(side[:, part]) for side in sides]
     top = max((int(load.max()) for load in loads if len(load)), default=1)
     last = min(top, BURDEN_SHOWN)
     for load, (colour, _, offset) in zip(loads, looks, strict=True):

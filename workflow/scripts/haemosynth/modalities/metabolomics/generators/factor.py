@@ -25,9 +25,9 @@ from haemosynth.core.streams import torch_seed
 from haemosynth.encode import conditions
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.metabolomics.generators import absence, margins
-from haemosynth.modalities.metabolomics.measured import LEAST_PATIENTS, logged, made
+from haemosynth.modalities.metabolomics.measured import LEAST_PATIENTS, made, take_logarithms
 from haemosynth.modalities.metabolomics.part import Quantities, find_measured, keep_measurements, measured_of
-from haemosynth.stats.regression import factors, number_of_factors, ridge
+from haemosynth.stats.regression import choose_number_of_factors, factors, ridge
 
 DEFAULTS: dict[str, Any] = {
     "factors": None,  # how many; null: as many as make patients left out most likely
@@ -62,7 +62,9 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     left = np.sqrt(np.maximum(1 - ((features - middle) @ slope).var(axis=0), LEAST_NOISE))
     rest /= np.maximum(rest.std(axis=0), 1e-6)
     chosen = settings["factors"]
-    wanted = int(chosen if chosen is not None else number_of_factors(rests[-1], rng, int(settings["most_factors"])))
+    wanted = int(
+        chosen if chosen is not None else choose_number_of_factors(rests[-1], rng, int(settings["most_factors"]))
+    )
     loading = factors(rest, wanted, seed)[0].astype(np.float64)
     common = (loading**2).sum(axis=1)
     loading *= np.sqrt(np.minimum(1.0, (1 - LEAST_NOISE) / np.maximum(common, 1e-9)))[:, None]
@@ -79,7 +81,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         "absence": absence.learn(features, np.isnan(np.asarray(data.X)), seed),
         "analytes": list(map(str, data.var_names)),
         "declared": {name: _plain(data.var[name]) for name in DECLARED},
-        "log": [bool(log) for log in logged(data)],
+        "log": [bool(log) for log in take_logarithms(data)],
         "limits": limits,
     }
     return Fitted(arrays, plain, pd.DataFrame())
@@ -112,7 +114,7 @@ def _augmented(
             slopes.append(slope)
             rests.append(rest)
         if sweep in (0, first):
-            number = number_of_factors(rest, np.random.default_rng(seed), int(settings["most_factors"]))
+            number = choose_number_of_factors(rest, np.random.default_rng(seed), int(settings["most_factors"]))
         loading = factors(rest, number, seed)[0].astype(np.float64)
         noise = np.maximum(rest.var(axis=0) - (loading**2).sum(axis=1), LEAST_NOISE)
         # The patient's factors given all scores, then the scores that are not known given the factors.

@@ -17,12 +17,12 @@ from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.modalities.metabolomics.measured import (
     HIGH,
     LOW,
+    format_texts,
     limits_of,
-    logged,
     recorded,
-    scaled,
+    scale_values,
     spread_evenly,
-    texts,
+    take_logarithms,
     values_of,
 )  # fmt: skip
 from haemosynth.stats import shapes
@@ -38,10 +38,10 @@ def learn(train: AnnData, rng: np.random.Generator) -> tuple[np.ndarray, list[di
 
     The latter are plain data: `share` and `at` ([limit, share among those at a limit]) of either side, `range`.
     """
-    values, sides, log = values_of(train), limits_of(train), logged(train)
+    values, sides, log = values_of(train), limits_of(train), take_logarithms(train)
     columns, told = [], []
     steps = zip(train.var["grain"].to_numpy(float), train.var["digits"].to_numpy(int), strict=True)
-    for j, ((grain, digits), unit) in enumerate(zip(steps, texts(train, "unit"), strict=True)):
+    for j, ((grain, digits), unit) in enumerate(zip(steps, format_texts(train, "unit"), strict=True)):
         known = ~np.isnan(values[:, j])
         within = values[known & (sides[:, j] == 0), j]
         even = spread_evenly(within, float(grain), int(digits), rng)
@@ -76,7 +76,7 @@ def scores(train: AnnData) -> tuple[Matrix, Matrix, Matrix]:
     A value is as high as its rank among its analyte's, values at a lower limit below and those at an upper one above
     all others. Scores are NaN for missing values and for those at a limit.
     """
-    values, sides = scaled(values_of(train), logged(train)), limits_of(train)
+    values, sides = scale_values(values_of(train), take_logarithms(train)), limits_of(train)
     found, low, high = (np.full(values.shape, fill) for fill in (np.nan, -np.inf, np.inf))
     for j in range(values.shape[1]):
         known = ~np.isnan(values[:, j])

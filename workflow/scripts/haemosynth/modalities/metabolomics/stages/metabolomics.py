@@ -15,7 +15,7 @@ from haemosynth.core.figures import BLACK, BLUE, NEUTRAL, ORANGE, SYNTHETIC, new
 from haemosynth.encode.records import Matrix
 from haemosynth.modalities.metabolomics.measured import HIGH, LOW, levels, limits_of
 from haemosynth.modalities.metabolomics.part import find_measured, measured_of
-from haemosynth.stats.association import cross_correlation, ranked, weighted_concordance, weighted_error
+from haemosynth.stats.association import cross_correlation, rank_columns, weighted_concordance, weighted_error
 from haemosynth.stats.distributions import mixed_distance
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
@@ -116,7 +116,7 @@ def _squared(correlations: Matrix) -> Matrix:
 
 def _correlations(values: Matrix) -> Matrix:
     """Rank correlations of columns, 0 for the diagonal, NaN where they cannot be computed."""
-    ranks = ranked(values)
+    ranks = rank_columns(values)
     found = cross_correlation(ranks, ranks)
     np.fill_diagonal(found, 0.0)
     return found
@@ -129,7 +129,7 @@ def _with_alterations(cohort: Cohort, kept: np.ndarray, events: tuple[str, ...])
         return np.full((len(kept), len(events)), np.nan)
     # A resampled patient occurs more than once.
     states = cohort.alterations[list(events)][~cohort.patients.duplicated()].reindex(data.obs_names).to_numpy(float)
-    return cross_correlation(ranked(levels(data)[:, kept]), states)
+    return cross_correlation(rank_columns(levels(data)[:, kept]), states)
 
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:

@@ -18,7 +18,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth.encode.records import Matrix
-from haemosynth.modalities.metabolomics.components import component_space
+from haemosynth.modalities.metabolomics.components import fit_component_space
 from haemosynth.modalities.metabolomics.measured import levels, limits_of, values_of
 from haemosynth.modalities.metabolomics.part import find_measured
 from haemosynth.privacy import profile_memory
@@ -57,17 +57,17 @@ class Known:
 
 def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> Known | str:
     """Attack every training and unseen patient once; a reason where there is nothing to attack."""
-    found = profile_memory.attack_sides(comparison, settings, rng, find_measured, component_space, levels)
+    found = profile_memory.attack_sides(comparison, settings, rng, find_measured, fit_component_space, levels)
     if found is None:
         few = profile_memory.FEWEST
         return f"fewer than {few} synthetic, training or unseen patients have measurements (metabolomics)"
     attacked, profiles = found
     train, unseen, made = (np.where(limits_of(part) == 0, values_of(part), np.nan) for part in profiles)
     owners = profiles[-1].obs_names
-    return Known(attacked, pd.Series(repeats(made, train), owners), float(repeats(unseen, train).mean()))
+    return Known(attacked, pd.Series(find_repeats(made, train), owners), float(find_repeats(unseen, train).mean()))
 
 
-def repeats(profiles: Matrix, train: Matrix) -> np.ndarray:
+def find_repeats(profiles: Matrix, train: Matrix) -> np.ndarray:
     """(profiles,) whether more than `SAME` of the values that a profile and a training patient both have are equal.
 
     profiles, train: (patients, analytes) values as recorded within the limits, NaN for all others.
