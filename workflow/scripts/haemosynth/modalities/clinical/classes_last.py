@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from haemosynth.core.cohort import Cohort
-from haemosynth.core.derive import derive, parents
+from haemosynth.core.derive import derive, find_parents
 from haemosynth.core.schema import Schema
 from haemosynth.core.streams import one_of_each, torch_seed
 from haemosynth.generate import at_most
@@ -218,7 +218,7 @@ def asked_for(quotas: Quotas | None, schema: Schema) -> set[str]:
     for name in reversed(list(schema.columns)):  # a rule names columns before its own
         rule = schema.columns[name].derived
         if name in named and rule is not None:
-            named |= {str(word) for word in parents(rule, f"derived column {name}")[1]}
+            named |= {str(word) for word in find_parents(rule, f"derived column {name}")[1]}
     return {name for name in named if name in schema.columns}
 
 
