@@ -416,7 +416,7 @@ function course(patient) {
     add("text", { x: 0, y: y + 4 }, endpoint);
     add("line", { x1: 70, y1: y, x2: x, y2: y, stroke: COLOURS[0], "stroke-width": 3 });
     add("circle", { cx: x, cy: y, r: 5, fill: event ? COLOURS[1] : "#fff", stroke: event ? COLOURS[1] : COLOURS[0], "stroke-width": 2 });
-    add("text", { x: x + 10, y: y + 4 }, `${time} months, ${event === null ? "unknown" : event ? "event" : "none until then"}`);
+    add("text", { x: x + 10, y: y + 4 }, `${Number(time.toFixed(1))} months, ${event === null ? "unknown" : event ? "event" : "none until then"}`);
   });
   return picture;
 }

@@ -4,7 +4,7 @@ import pandas as pd
 from course_cohorts import planted, simulated, some
 from fixtures_cbioportal import judge
 
-from haemosynth.modalities.history import part
+from haemosynth.modalities.history import explorer, part
 from haemosynth.modalities.history.part import courses_of
 from haemosynth.publish.multimodal import collect_annotated
 from haemosynth.publish.release import Papers, write_release
@@ -34,3 +34,20 @@ def test_a_release_with_courses_is_written_whole(tmp_path):
         states = pd.concat([pd.read_csv(file, sep="\t", comment="#") for file in timelines])
         assert set(states["PATIENT_ID"]) <= set(cohort.patients)
         assert collect_annotated(cohort) == {}  # MuData holds one row for each patient, a course has many
+
+
+def test_the_explorer_shows_single_courses_within_its_bytes():
+    for cohort in (planted(200)[0], some(simulated()[0], range(60))):
+        (shown,) = explorer.of_patients(cohort, 10**7)
+        own = courses_of(cohort)
+        assert set(shown["patients"]) == set(own.paths.owner)
+        for patient, state, end in zip(own.paths.owner, own.paths.state, own.paths.end, strict=True):
+            lines = shown["patients"][patient]
+            entered = [text for _, text in lines if text in own.paths.states]
+            assert entered == [own.paths.states[code] for code in state if code >= 0]
+            assert [time for time, text in lines if text == "end of observation"] == [f"{end:.1f}"]
+        (few,) = explorer.of_patients(cohort, 2_000)
+        assert 0 < len(few["patients"]) < len(shown["patients"])
+    measured = [text for lines in shown["patients"].values() for _, text in lines if text.startswith("M-protein: ")]
+    assert len(measured) == 60
+    assert explorer.of_patients(cohort.replaced(history=None), 10**7) == []

@@ -59,7 +59,7 @@ def stack(axis: Any, courses: Courses, times: np.ndarray, shares: Matrix) -> Non
     colours = [colour_of(courses, state) for state in range(shares.shape[1])]
     bands = axis.stackplot(times, shares.T, colors=colours, labels=courses.design.states, lw=0)
     for state, band in enumerate(bands):
-        band.set_hatch(HATCHES[state % len(HATCHES)])
+        band.set_hatch("" if courses.design.states[state] in courses.design.final else HATCHES[state % len(HATCHES)])
         band.set_edgecolor("white")
     axis.set(xlim=(0, times[-1]), ylim=(0, 1), xlabel="months from diagnosis")
 
