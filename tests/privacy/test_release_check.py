@@ -210,6 +210,7 @@ def test_a_stage_that_was_left_out_is_named_and_one_that_ran_is_judged(name):
 
 def test_a_failed_audit_shuts_the_gate_and_says_why():
     line = refusal(gate(metrics({**GOOD, "audit_passed": 0.0}), {}))
+    assert "copies that were planted" in line
     assert "audit_passed 0 is below 1" in line
 
 

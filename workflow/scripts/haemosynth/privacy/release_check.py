@@ -272,6 +272,12 @@ def refusal(checks: pd.DataFrame, smaller: str = "") -> str:
             "Ask for fewer patients of this class under `balance:`, or for a smaller release (synthetic_patients), or"
             " release to those who agree not to attack it (release: {tier: agreement})"
         )
+    elif stages == {"audit"}:
+        help_ = (
+            "The checks on memory do not find the copies that were planted in this release: the record has too few"
+            " columns, or the release too few patients, for a verdict. Read more columns or more patients, or name who"
+            " answers for the release (gate: {override: {by: NAME, reason: WHY}})"
+        )
     else:
         help_ = (
             "Regularise the generator (the recipe common leaves rare levels out), train on more patients, or change the"
