@@ -180,7 +180,7 @@ def unshrunk(beta: Vector, variance: Vector, middle: Vector, tau: float) -> tupl
 def declare(stays: Sequence[Stays], cuts: Sequence[Vector], groups: int, tau: Sequence[float], omega: float) -> None:
     """The model in Pyro: sites `middle` (groups, p), `beta` (transitions, p), `rate_t` (intervals), and `stays_t`.
 
-    The baseline rates have a gamma prior worth half an event in each interval at the rate of the transition.
+    The baseline rates have a gamma prior worth PRIOR_EVENTS in each interval at the rate of the transition.
     """
     import pyro
     import torch
