@@ -193,7 +193,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     n = int(values.loc[values["metric"] == "translated_dice", "n"].iloc[0])
     axes[0].set_xlim(0, 1)
     axes[0].set_xlabel(f"Dice on {n:,} held-out images of {known.styles[1]}; 95 % interval")
-    axes[0].set_title(f"U-Net trained on images of {known.styles[0]}", fontsize=10)
+    axes[0].set_title(f"by training images (first style: {known.styles[0]})", fontsize=10)
     gains = [("translation_gain", name, SIDES[name], SYNTHETIC) for name in ("alone", "augmented")]
     interval_rows(axes[1], values, gains)
     axes[1].axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
