@@ -26,6 +26,7 @@ from haemosynth.modalities.images.image_measures import Owned, lesions, nothing,
 from haemosynth.modalities.images.image_neighbours import nearness_ratio, pooled, to_patients
 from haemosynth.modalities.images.part import Images, find_images
 from haemosynth.privacy.aggregate_attacks import attack_values
+from haemosynth.stats.neighbours import as_at_equal_n
 from haemosynth.stats.null_distribution import exchanged, quantile, rank_statistics
 from haemosynth.stats.ranking import area
 from haemosynth.validate import Stage
@@ -281,12 +282,6 @@ def copied_share(of_train: npt.NDArray[np.bool_], weight: Array, trained: int, o
     of_train: (copies,) whether the copied patient is a training one; weight: of each, shares of the release.
     """
     return float(np.clip(weight[of_train].sum() - weight[~of_train].sum() * trained / others, 0, 1))
-
-
-def as_at_equal_n(share: float, trained: int, others: int) -> float:
-    """The share nearer to training patients as it were at equal numbers of training and unseen patients."""
-    expected = trained / (trained + others)
-    return float(np.clip(0.5 + (share - expected) / (2 * (1 - expected)), 0, 1))
 
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
