@@ -15,6 +15,7 @@ from haemosynth.generate.balance import (
     enlarged,
     read_checked,
     read_quotas,
+    real_shares,
     sentences,
     sequence,
     to_draw,
@@ -93,6 +94,15 @@ def test_weights_restore_the_prevalence_of_the_real_cohort(train, draw):
     )
     assert len(part) > 200
     assert set(part.patients) <= set(made.patients)
+
+
+@pytest.mark.parametrize("most", [60, 150])
+def test_a_small_part_has_the_prevalence_of_the_real_cohort_too(train, draw, most):
+    quotas = read_quotas({"t(4;14)": 0.4, "sex": "even"}, train)
+    part = at_real_prevalence(balanced(draw, quotas, 500, 500), quotas, train, most=most)
+    assert abs(len(part) - most) <= len(quotas.cells) / 2
+    shares = np.bincount(quotas.labels(part), minlength=len(quotas.cells)) / len(part)
+    assert np.abs(shares - real_shares(quotas, train)).max() < 1 / most + 0.01
 
 
 def test_more_patients_than_real_ones_and_the_order_of_the_settings(train, draw):

@@ -396,16 +396,21 @@ def weights(cohort: Cohort, quotas: Quotas, train: Cohort) -> pd.Series:
     return pd.Series([float(f"{weight:.4g}") for weight in found], index=cohort.patients, name="weight")
 
 
-def at_real_prevalence(cohort: Cohort, quotas: Quotas, train: Cohort) -> Cohort:
+def at_real_prevalence(cohort: Cohort, quotas: Quotas, train: Cohort, most: int | None = None) -> Cohort:
     """The largest part of a balanced cohort, in its order, whose classes are as frequent as in the real one.
 
-    What is compared of the whole cohort with real patients is compared of this part.
+    What is compared of the whole cohort with real patients is compared of this part. The first patients of it are not
+    such a part: the classes that are cut back are cut back at its end.
+
+    Args:
+        most: patients at most, but for rounding within classes.
     """
     labels = quotas.labels(cohort)
     counts = np.bincount(labels + 1, minlength=len(quotas.cells) + 1)[1:]
     real = np.where(counts > 0, real_shares(quotas, train), 0.0)
     real /= real.sum()
     number = np.divide(counts, real, out=np.full(len(counts), np.inf), where=real > 0).min()
+    number = number if most is None else min(number, most)
     wanted = np.minimum(np.rint(real * number), counts)
     turn = pd.Series(labels).groupby(labels).cumcount().to_numpy()
     return cohort.take(np.flatnonzero((labels >= 0) & (turn < wanted[labels])))

@@ -129,8 +129,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     sides = {"real": train, "synthetic": candidate}
     if settings["balance"] and comparison.pool is not None:
         quotas = read_quotas(settings["balance"], train, settings.get("released"))
-        natural = at_real_prevalence(comparison.pool, quotas, train)
-        sides["synthetic"] = natural.take(np.arange(min(len(natural), len(candidate))))
+        sides["synthetic"] = at_real_prevalence(comparison.pool, quotas, train, most=len(candidate))
         sides["balanced"] = candidate
     _, answer = find_outcome(train, settings)
     models = {name: _learn(side, design, settings) for name, side in sides.items()}
