@@ -70,7 +70,7 @@ def test_the_cost_of_balance_is_measured(sides):
     balance = {"t(4;14)": 0.5}
     quotas = read_quotas(balance, train)
     pool = small_cohort(4000, 8)
-    candidate, pool = balanced(pool, quotas, 150, 150), balanced(pool, quotas, 900, 900)
+    candidate, pool = balanced(pool, quotas, 100, 100), balanced(pool, quotas, 900, 900)
     comparison = Comparison(real=real, candidate=candidate, train=train, control=real, pool=pool)
     numbers, prepared = found(comparison, fairness.DEFAULTS | {"balance": balance, "groups": ["sex", "age"]})
     assert set(prepared.models) == set(fairness.SOURCES)
