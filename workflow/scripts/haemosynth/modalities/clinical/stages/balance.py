@@ -29,6 +29,7 @@ from haemosynth.encode.baseline import Design, baseline_design, follow_up
 from haemosynth.generate.balance import Class, Quotas, enlarged, read_quotas
 from haemosynth.modalities.clinical.stages.enlarging import draw_by_smote, repeat_members
 from haemosynth.stats.cox import concordance, curve_distance, fit_cox, kaplan_meier
+from haemosynth.stats.distributions import total_variation
 from haemosynth.stats.learners import divide_stratified, fit_logistic
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
@@ -296,8 +297,8 @@ def measure_margin_distance(first: Cohort, second: Cohort) -> float:
             continue
         shares = [side.value_counts(normalize=True, dropna=False) for side in sides]
         levels = shares[0].index.union(shares[1].index)
-        parts = [side.reindex(levels, fill_value=0).to_numpy(float) for side in shares]
-        found.append(float(np.abs(parts[0] - parts[1]).sum() / 2))
+        parts = [np.asarray(side.reindex(levels, fill_value=0), dtype=np.float64) for side in shares]
+        found.append(total_variation(parts[0], parts[1]))
     return float(np.mean(found))
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import REAL, SYNTHETIC, new_figure
+from haemosynth.stats.distributions import total_variation
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import UNIVARIATE, Comparison, Metric, Value
 
@@ -141,7 +142,7 @@ def burden_distance(first: NDArray[np.int64], second: NDArray[np.int64]) -> floa
     """Total variation of two samples of counts."""
     top = int(max(first.max(), second.max())) + 1
     p, q = np.bincount(first, minlength=top) / len(first), np.bincount(second, minlength=top) / len(second)
-    return float(np.abs(p - q).sum() / 2)
+    return total_variation(p, q)
 
 
 def _vaf_values(comparison: Comparison, genes: list[str], fewest: int, n: int) -> list[Value]:
