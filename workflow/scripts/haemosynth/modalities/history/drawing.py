@@ -69,13 +69,15 @@ def series_panels(
     real: Courses,
     made: Courses,
     label: str,
-    own: Matrix,
-    known: Matrix,
-    weights: Matrix,
+    effects: tuple[Matrix, Matrix, Matrix],
     profile: Callable[[Courses, str], Matrix],
     grid: np.ndarray,
 ) -> None:
-    """Log hazard ratios of both sides, and the mean of the first series of measurements."""
+    """Log hazard ratios of both sides, and the mean of the first series of measurements.
+
+    effects: (transitions, covariates) log hazard ratios of the candidate and of real patients, and their weights.
+    """
+    own, known, weights = effects
     size = 3 + 45 * np.sqrt(weights / max(weights.max(), 1e-12)) if weights.size else np.empty((0, 0))
     axes[0].scatter(known.ravel(), own.ravel(), s=size.ravel(), color=SYNTHETIC, alpha=0.5, lw=0, rasterized=True)
     axes[0].axline((0, 0), slope=1, color=BLACK, lw=0.8)

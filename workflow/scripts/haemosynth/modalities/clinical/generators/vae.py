@@ -233,10 +233,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         weight = np.ones(len(fresh.levels))
         if refinement:
             told, unseen = (encoding.decode(drawn, train.schema) for drawn in (*pool, fresh))
-            odds = density_ratio.learn(
-                encoding, train.clinical, told, unseen, int(refinement["trees"]), int(refinement["depth"]),
-                float(refinement["rate"]), int(refinement["leaf"]), critic_seed,
-            )  # fmt: skip
+            odds = density_ratio.learn(encoding, train.clinical, told, unseen, refinement, critic_seed)
             arrays |= {f"critic.{name}": array for name, array in odds.items()}
             plain["parameters"] += 2 * len(odds["value"])
             weight = np.minimum(density_ratio.odds(odds, encoding, unseen), odds["bound"][0])

@@ -373,5 +373,5 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     own, known = (
         effects(s, learned.record, learned.scale, learned.pairs)[0] for s in (comparison.candidate, comparison.real)
     )
-    series_panels(rest, real, made, label, own[:, :-2], known[:, :-2], learned.weights, profile, GRID)
+    series_panels(rest, real, made, label, (own[:, :-2], known[:, :-2], learned.weights), profile, GRID)
     return drawn
