@@ -242,7 +242,7 @@ def _redrawn(
 
 def _given(schema: Schema) -> list[str]:
     """The columns that a class may be predicted from: all that are not derived."""
-    return [name for name, column in schema.columns.items() if column.derived is None]
+    return list(schema.recorded)
 
 
 def _codes(values: pd.Series, names: Sequence[str]) -> Labels:

@@ -254,8 +254,8 @@ def find_variables(train: Cohort, settings: Mapping[str, Any]) -> Variables:
     """
     least, schema = int(settings["carriers"]), train.schema
     found = []
-    for name, column in schema.columns.items():
-        if column.kind in ("time", "event") or column.derived is not None:
+    for name, column in schema.recorded.items():
+        if column.kind in ("time", "event"):
             continue
         variable = (
             _number(train, name, least, int(settings["levels"])) if column.numeric else _level(train, name, least)

@@ -136,7 +136,7 @@ def public_encoding(schema: Schema, cells: int, horizon: float) -> Encoding:
             f"cohort {schema.cohort}: a private method takes no winsorised columns, whose limits are learned from "
             f"training patients: {winsorised[0].split(':')[0]}; declare its range instead"
         )
-    plain = {n: c for n, c in schema.columns.items() if n not in schema.survival and c.derived is None}
+    plain = {name: column for name, column in schema.recorded.items() if name not in schema.survival}
     lacking = {name: wanted for name, column in plain.items() if (wanted := undeclared(column))}
     if lacking:
         told = "; ".join(f"{name} ({', '.join(wanted)})" for name, wanted in lacking.items())

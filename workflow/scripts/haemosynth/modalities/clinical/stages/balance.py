@@ -286,9 +286,7 @@ def measure_margin_distance(first: Cohort, second: Cohort) -> float:
     from scipy.stats import ks_2samp
 
     found = []
-    for name, column in first.schema.columns.items():
-        if column.derived is not None:
-            continue
+    for name, column in first.schema.recorded.items():
         sides = [side.clinical[name] for side in (first, second)]
         if column.numeric and column.kind != "event":
             known = [side.dropna().to_numpy(float) for side in sides]
