@@ -25,7 +25,6 @@ from haemosynth.core.figures import (
     shortened,
 )  # fmt: skip
 from haemosynth.modalities.history.part import Courses
-from haemosynth.modalities.history.paths import NONE
 
 COLOURS = (SKY, GREEN, YELLOW, BLUE, ORANGE, PURPLE, VERMILION, "#C8C8C8", "#44AA99", "#882255", "#DDCC77", "#117733")
 HATCHES = ("", "", "", "", "", "", "", "", "//", "//", "//", "//")
@@ -150,11 +149,3 @@ def waterfall(axis: Any, depth: np.ndarray, colour: str, label: str) -> None:
     for level in (-50, -90):
         axis.axhline(level, color=NEUTRAL, lw=0.7, ls="--")
     axis.set(xlabel="share of series", ylabel="best change from baseline, %", xlim=(0, 1))
-
-
-def entered(courses: Courses) -> np.ndarray:
-    """(states,) share of courses that entered each state."""
-    state = courses.paths.state
-    found = [((state == code).any(axis=1)).mean() for code in range(len(courses.design.states))]
-    assert NONE < 0
-    return np.array(found)

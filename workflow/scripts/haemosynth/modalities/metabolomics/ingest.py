@@ -93,7 +93,7 @@ def _read(name: str, entry: Mapping[str, Any], cohort: Cohort, mistakes: Mistake
         found = _h5ad(path, chosen, cohort, left)
     else:
         found = _table(path, entry, chosen, cohort, left, mistakes)
-    found = _usable(found, chosen, path, left, mistakes)
+    found = _usable(found, chosen, left)
     mistakes.tell()
     if found.n_obs == 0 or found.n_vars == 0:
         raise InputError(f"{path}: no patient or no analyte with a value is left; every column was left out")
@@ -375,7 +375,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
     return found
 
 
-def _usable(found: AnnData, chosen: Mapping[str, Any], path: Path, left: Left, mistakes: Mistakes) -> AnnData:
+def _usable(found: AnnData, chosen: Mapping[str, Any], left: Left) -> AnnData:
     """Analytes with enough different values within their limits, and patients with any value; with their scale."""
     values, limits = np.asarray(found.X), np.asarray(found.layers["limit"])
     kept = []

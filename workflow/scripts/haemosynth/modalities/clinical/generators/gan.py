@@ -187,7 +187,7 @@ def _train(
             loop.descend(critics, float(settings["penalty"]) * ((size - 1) ** 2).mean() - gap)
         levels_given, shown = patients.by_levels(batch, generator)
         fake = made(heads.features(levels_given), shown)
-        likely = _pairs(shares(weights[:parts], *anybody(batch, generator)), inside_pairs, heads)
+        likely = _pairs(shares(weights[:parts], *anybody(batch, generator)), inside_pairs)
         loss = -float(settings["pairs"]) * likely - net.judge(weights[parts:], seen(fake, shown)).mean()
         loop.descend(makers, loss, rate * min(1.0, step / 100))
         return {"gap": gap.detach()}
@@ -195,7 +195,7 @@ def _train(
     fixed = anybody(DRAWN_TO_EVALUATE, torch.Generator().manual_seed(seed))
 
     def evaluate(average: Sequence[Tensor]) -> loop.Evaluation:
-        found = [float(_pairs(shares(average[:parts], *fixed), counts, heads)) for counts in (inside_pairs, held_pairs)]
+        found = [float(_pairs(shares(average[:parts], *fixed), counts)) for counts in (inside_pairs, held_pairs)]
         return loop.Evaluation(-found[1], {"train": found[0], "validation": found[1]})
 
     plan = loop.Plan(
@@ -259,7 +259,7 @@ def _counts(patients: Tensor, heads: Heads) -> Tensor:
     return counts / counts.sum().clamp(min=1)
 
 
-def _pairs(shares: Tensor, counts: Tensor, heads: Heads) -> Tensor:
+def _pairs(shares: Tensor, counts: Tensor) -> Tensor:
     """Mean log likelihood of a pair of columns, of patients whose pairs of levels are as `counts` says.
 
     Composite likelihood (Varin et al., Stat Sin 2011;21:5), a proper score of the joint distributions of pairs. Columns

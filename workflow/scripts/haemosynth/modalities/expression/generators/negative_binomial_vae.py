@@ -114,7 +114,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         checkpoint,
     )  # fmt: skip
     arrays = {name: array for name, array in parameters.items() if not name.startswith("encoder.")}
-    arrays |= _prior(start, parameters, data, [int(c) for c in settings["mixture"]], seed)
+    arrays |= _prior(parameters, data, [int(c) for c in settings["mixture"]], seed)
     arrays |= {"middle": middle, **owners.learn_library(train, everybody[who])}
     arrays["quantiles"] = scores.shared_quantiles(rate, expression_of(train).uns["values"] != "log")
     chosen = rng.integers(len(who), size=CALIBRATION)
@@ -302,9 +302,7 @@ def _trained(
     )  # fmt: skip
 
 
-def _prior(
-    start: Mapping[str, np.ndarray], parameters: Mapping[str, np.ndarray], data: _Data, sizes: list[int], seed: int
-) -> dict[str, np.ndarray]:
+def _prior(parameters: Mapping[str, np.ndarray], data: _Data, sizes: list[int], seed: int) -> dict[str, np.ndarray]:
     """Where latent points lie: their regression on the record, and a Gaussian mixture of what is left.
 
     Each posterior's own variance is added to the mixture's, so that the points are spread as the posteriors are.
