@@ -18,6 +18,7 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError, Mistakes
+from haemosynth.modalities.clinical.ingest.cbioportal import order_samples
 from haemosynth.modalities.expression.part import NAME, Quantities, keep_profiles
 from haemosynth.modalities.expression.profiles import VALUES
 from haemosynth.modalities.quantitative import LEFT, Left, fill_matrix, keep_one_each, read_settings
@@ -77,7 +78,7 @@ def ingest_expression(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tu
     if find_suffix(path) == ".h5ad":
         found = _h5ad(path, chosen, cohort, left)
     else:
-        found = _matrix(path, entry["format"] != "cbioportal", _samples(entry), cohort, left)
+        found = _matrix(path, entry["format"] != "cbioportal", order_samples(entry), cohort, left)
     values = chosen["values"] or declared or _told(found)
     if values not in VALUES:
         raise InputError(
@@ -142,13 +143,6 @@ def _file(name: str, entry: Mapping[str, Any], chosen: Mapping[str, Any]) -> tup
             f"{path}: z-scores against other samples are no expression values; name the file they are from"
         )
     return path, "log" if kind == "LOG2-VALUE" else None
-
-
-def _samples(entry: Mapping[str, Any]) -> dict[str, str]:
-    """The patient of each sample of a cBioPortal study, the sample that represents the patient before the others."""
-    from haemosynth.modalities.clinical.ingest.cbioportal import order_samples
-
-    return order_samples(entry) if entry["format"] == "cbioportal" else {}
 
 
 def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> AnnData:

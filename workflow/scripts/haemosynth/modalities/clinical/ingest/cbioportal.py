@@ -278,9 +278,13 @@ def _order(table: Table, sample: str, choice: Any, sequenced: tuple[frozenset[st
 def order_samples(source: Mapping[str, Any]) -> dict[str, str]:
     """The patient of each sample of a study folder, the sample that ingestion takes of a patient before the others.
 
+    Sources of other formats have no samples.
+
     Raises:
         InputError: the sample file, or one that says which samples were sequenced, cannot be read.
     """
+    if source["format"] != "cbioportal":
+        return {}
     folder = _folder(Path(source["path"]))
     table, profile, maf = folder.table("samples"), None, None
     if table is not None and "genomic" in (source.get("modalities") or ["genomic"]):
