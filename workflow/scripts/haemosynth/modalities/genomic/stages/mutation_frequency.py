@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import REAL, SYNTHETIC, new_figure
+from haemosynth.modalities.genomic.alterations import make_matrix
 from haemosynth.stats.distributions import total_variation
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import UNIVARIATE, Comparison, Metric, Value
@@ -64,7 +65,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     """Carrier frequencies, burden, and variant allele frequencies. `rng` is not used."""
     schema, n = comparison.real.schema, len(comparison.real)
     events = list(schema.alterations)
-    real, candidate = (_matrix(cohort, events) for cohort in (comparison.real, comparison.candidate))
+    real, candidate = (make_matrix(cohort, events) for cohort in (comparison.real, comparison.candidate))
     carriers, known = _counts(real)
     other_carriers, other_known = _counts(candidate)
     values: list[Value] = []
@@ -101,12 +102,6 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             )
         )
     return values + _vaf_values(comparison, schema.genes, int(settings["min_mutations"]), n)
-
-
-def _matrix(cohort: Cohort, events: list[str]) -> Vector:
-    if cohort.alterations is None:
-        raise ValueError("the cohort has no genomic modality")
-    return np.asarray(cohort.alterations[events].to_numpy(np.float64))
 
 
 def _counts(matrix: Vector) -> tuple[Vector, Vector]:
@@ -193,7 +188,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     schema = comparison.real.schema
     events = list(schema.alterations)
     cohorts = (comparison.real, comparison.candidate)
-    sides = [_matrix(cohort, events) for cohort in cohorts]
+    sides = [make_matrix(cohort, events) for cohort in cohorts]
     counts = [_counts(side) for side in sides]
     frequency = counts[0][0] / np.maximum(counts[0][1], 1)
     order = np.argsort(-frequency, kind="stable")[:SHOWN]
