@@ -104,7 +104,7 @@ def _sequence(
         if variable.kind == "survival":
             both = permitted & follow_up.permitted(i)
             permitted = np.where(both.any(axis=1, keepdims=True), both, permitted)
-        levels[:, i], positions[:, i] = drawn(encoding, i, of_column(arrays, i), seen, source, permitted, rng)
+        levels[:, i], positions[:, i] = draw_levels(i, of_column(arrays, i), seen, source, permitted, rng)
         conditions.clamp(encoding, i, levels, positions)
         if variable.kind == "survival":
             follow_up.add(i, levels[:, i], positions[:, i])
@@ -139,8 +139,7 @@ def of_column(arrays: Mapping[str, np.ndarray], i: int) -> dict[str, np.ndarray]
     return {name.split(".", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{i:03d}.")}
 
 
-def drawn(
-    encoding: Encoding,
+def draw_levels(
     i: int,
     forest: Mapping[str, np.ndarray],
     seen: np.ndarray,

@@ -14,7 +14,7 @@ import numpy as np
 
 from haemosynth.modalities.clinical.generators.conditioning import Conditions
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, FollowUp
-from haemosynth.modalities.clinical.generators.forest import drawn, grow, of_column
+from haemosynth.modalities.clinical.generators.forest import draw_levels, grow, of_column
 
 
 def learn(
@@ -56,7 +56,7 @@ def refreshed(
             permitted = np.where(both.any(axis=1, keepdims=True), both, permitted)
         if forest:
             seen = _others(encoding, i, features)
-            levels[:, i], positions[:, i] = drawn(encoding, i, forest, seen, source, permitted, rng)
+            levels[:, i], positions[:, i] = draw_levels(i, forest, seen, source, permitted, rng)
             conditions.clamp(encoding, i, levels, positions)
             features[i] = encoding.features(i, Coded(levels, positions))
         if variable.kind == "survival":

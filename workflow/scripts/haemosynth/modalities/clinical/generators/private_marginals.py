@@ -85,7 +85,7 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
     """
     encoding = Encoding.load(fitted.arrays, fitted.description["encoding"])
     tree = Tree.load(fitted.arrays, fitted.description["tree"])
-    return encoding.decode(drawn(encoding, tree.order, tree.probability, n, rng), schema)
+    return encoding.decode(draw_coded(encoding, tree.order, tree.probability, n, rng), schema)
 
 
 def tree_levels(fitted: Fitted, cohort: Cohort) -> np.ndarray:
@@ -93,7 +93,7 @@ def tree_levels(fitted: Fitted, cohort: Cohort) -> np.ndarray:
     return Encoding.load(fitted.arrays, fitted.description["encoding"]).encode(cohort.clinical).levels
 
 
-def drawn(
+def draw_coded(
     encoding: Encoding,
     order: Sequence[int],
     probability: Callable[[int, np.ndarray], np.ndarray],

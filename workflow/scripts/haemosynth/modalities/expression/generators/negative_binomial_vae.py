@@ -364,8 +364,8 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> AnnData:
     alone is put right, what it knows of genes together and of the record stays.
     """
     known, a = fitted.description, fitted.arrays
-    patients, features = owners.drawn(known, given, rng)
-    obs = owners.drawn_obs(fitted, given, patients, features, rng)
+    patients, features = owners.draw_owners(known, given, rng)
+    obs = owners.draw_obs(fitted, given, patients, features, rng)
     counts = known["values"] == "counts"
     offset = np.log(obs["library_size"].to_numpy() / known["library"]) if counts else np.zeros(len(patients))
     values = _drawn(a, counts, features - a["middle"], offset, rng)
