@@ -152,7 +152,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # repeated names are told below
+            warnings.simplefilter("ignore")  # repeated names are reported below
             whole = _layer(anndata.read_h5ad(path), chosen["layer"], path)
     except InputError:
         raise
@@ -201,7 +201,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
         made = anndata.AnnData(fill_matrix(whole.X, np.float32), pd.DataFrame(index=owners), whole.var[[]])
     else:
         function = "sum" if values == "counts" else "mean"
-        # Of rows and genes with names that are unique; repeated names of genes are told below, not here.
+        # Of rows and genes with names that are unique; repeated names of genes are reported below, not here.
         plain = anndata.AnnData(
             whole.X, pd.DataFrame({"patient": patients}, index=[str(i) for i in range(len(owners))])
         )
