@@ -77,7 +77,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     values.append(Value("frequency_error", error, modality="genomic", n=n, reason=reason))
     if read.sum() >= 3:
         x, y = stabilise(carriers[read], known[read]), stabilise(other_carriers[read], other_known[read])
-        values.append(Value("frequency_agreement", concordance(x, y), modality="genomic", n=n))
+        values.append(Value("frequency_agreement", lin_concordance(x, y), modality="genomic", n=n))
     else:
         reason = "fewer than 3 alterations are known on both sides"
         values.append(Value("frequency_agreement", np.nan, modality="genomic", n=n, reason=reason))
@@ -113,7 +113,7 @@ def stabilise(carriers: Vector, known: Vector) -> Vector:
     return np.asarray(np.arcsin(np.sqrt((carriers + 0.375) / (known + 0.75))))
 
 
-def concordance(x: Vector, y: Vector) -> float:
+def lin_concordance(x: Vector, y: Vector) -> float:
     """Lin's concordance correlation: 1 only where x and y are equal."""
     centred_x, centred_y = x - x.mean(), y - y.mean()
     norm = np.mean(centred_x**2) + np.mean(centred_y**2) + (x.mean() - y.mean()) ** 2
