@@ -116,3 +116,14 @@ def test_no_stage_imports_a_stage():
     for stage in STAGES.values():
         path = PACKAGE.parent / stage.path
         assert {module for module in imported(path) if module in modules} == set(), stage.module
+
+
+def test_functions_can_be_read_at_a_glance():
+    """At most 90 lines and nine arguments; compiled kernels take arrays and no objects."""
+    for path in files():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 90, f"{path.name}: {node.name}"
+                compiled = any("njit" in ast.unparse(decorator) for decorator in node.decorator_list)
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                assert compiled or len(arguments) <= 9, f"{path.name}: {node.name}"
