@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.schema import Schema
+from haemosynth.modalities.images.description import describe
 from haemosynth.modalities.images.part import images_of
 from haemosynth.modalities.images.stages import image_memorisation as stage
 from haemosynth.privacy.release_check import gate, verdict
@@ -90,6 +91,21 @@ def test_the_measurements_of_training_patients_give_them_away_and_those_of_other
     fresh, real = measured(stage, comparison), measured(stage, replace(comparison, candidate=comparison.train))
     assert fresh[key] <= fresh[chance] < 0.9 < real[key]
     assert real[key] == max(real[key[0], name, "images"] for name in ("values_2", "values_10"))
+
+
+def test_descriptions_of_training_patients_give_them_away_though_the_images_are_of_others(comparison, measured):
+    """Descriptions are released as a table: those of training patients are found, those of unseen ones are not."""
+    images = images_of(comparison.candidate)
+    chance = ("image_memorisation_chance", "image_membership_auc", "images")
+    area = {}
+    for side, described in (("train", images_of(comparison.train)), ("own", images)):
+        table = describe(described).iloc[np.arange(len(images)) % len(described)].reset_index(drop=True)
+        candidate = comparison.candidate.replaced(images=replace(images, descriptions=table))
+        found = measured(stage, replace(comparison, candidate=candidate))
+        area[side] = max(found["image_membership_auc", f"description values_{k}", "images"] for k in (2, 10))
+        assert found["image_membership_auc", "all", "images"] >= area[side]
+    assert area["train"] > 0.8
+    assert area["own"] <= found[chance]
 
 
 def bare(cohort, positions):

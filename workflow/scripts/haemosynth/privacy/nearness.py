@@ -55,26 +55,6 @@ def unseen_patients(comparison: Comparison) -> Cohort:
     return distinct(unseen_side(comparison))
 
 
-def nearer_share(to_train: Vector, to_others: Vector, trained: int, others: int) -> float:
-    """Share of released patients nearer to training than to unseen patients, as at equal numbers.
-
-    Without memory training and unseen patients are alike, so the nearest of all is a training patient with
-    probability p = trained / (trained + others), whatever the release looks like. Thinning the training patients
-    to the number of the unseen instead would hide the copies of those left out.
-
-    Args:
-        to_train, to_others: (released patients,) distances to the nearest training and unseen patient.
-        trained, others: numbers of training and unseen patients.
-    """
-    return as_at_equal_n(float(((to_train < to_others) + 0.5 * (to_train == to_others)).mean()), trained, others)
-
-
-def as_at_equal_n(share: float, trained: int, others: int) -> float:
-    """The share of released patients nearest to a training patient, as it were with as many unseen as training ones."""
-    expected = trained / (trained + others)
-    return max(0.0, 0.5 + (share - expected) / (2 * (1 - expected)))
-
-
 def identical(points: Matrix, train: Matrix, encoder: Encoder, apart: float) -> Flags:
     """Whether a training point lies within `apart` in the baseline record; in the alterations too.  (points, 2)"""
     found = np.zeros((len(points), 2), dtype=bool)

@@ -19,8 +19,7 @@ from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.encode.records import Matrix, Vector, distinct, some_rows
 from haemosynth.privacy.aggregate_attacks import attack_values
 from haemosynth.privacy.membership_attacks import attack
-from haemosynth.privacy.nearness import as_at_equal_n, nearer_share
-from haemosynth.stats.neighbours import neighbours
+from haemosynth.stats.neighbours import as_at_equal_n, nearer_share, neighbours
 from haemosynth.stats.null_distribution import RARE, Labels, exchanged, quantile, rank_statistics
 from haemosynth.validate.comparisons import unseen_side
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value

@@ -13,7 +13,7 @@ from haemosynth.modalities.registry import FURTHER, load, offers
 from haemosynth.privacy.accountant import UNIT, composed
 from haemosynth.privacy.release_check import OVERRIDE, outcomes, overridden
 from haemosynth.privacy.tiers import TIERS, stamped
-from haemosynth.report.content import select_rows
+from haemosynth.report.content import say_selected, select_rows
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ def _say_how_made(account: Account) -> list[str]:
         per = f", {patients / parameters:.2g} training patients per parameter" if parameters else ""
         some = f", learned from {patients} of them drawn at random" if patients < account.training_patients else ""
         lines.append(f"- {modality}: {method}, {parameters} fitted numbers{per}{some}")
+        if "selected" in model:
+            lines.append(f"  It {say_selected(model['selected'])}")
         if left_out := ", ".join(model.get("left_out", [])):
             lines.append(f"  Too few patients, neither learned nor released: {left_out}")
         if last := ", ".join(one["name"] for one in model.get("drawn_last", [])):

@@ -119,3 +119,23 @@ def note_of(config: Mapping[str, Any], cohort: str) -> str:
 def select_rows(table: pd.DataFrame) -> Iterator[Any]:
     """The rows of a table as named tuples (typed as Any: pandas cannot know what a column holds)."""
     return iter(table.itertuples(index=False))
+
+
+def say_selected(selected: Mapping[str, Any]) -> str:
+    """Which algorithm was taken by evidence within training, and that evidence: a sentence without its subject.
+
+    selected: of the description of a model (`generators/selected.py` of the record).
+    """
+    taken, tried = selected["algorithm"], selected["tried"]
+    area, near = ({name: _mean(one[key]) for name, one in tried.items()} for key in ("area", "nearer"))
+    others = [name for name in tried if name != taken]
+    return (
+        f"took {taken}: trees distinguished its patients from training patients who were left out with an area of"
+        f" {area[taken]:.2f} ({', '.join(f'{name} {area[name]:.2f}' for name in others)}), and a share of"
+        f" {near[taken]:.2f} lay nearer to a patient who was learned from"
+        f" ({', '.join(f'{name} {near[name]:.2f}' for name in others)})"
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

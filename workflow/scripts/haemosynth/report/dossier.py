@@ -23,7 +23,7 @@ from haemosynth.privacy.release_check import OVERRIDE, failure, outcomes, overri
 from haemosynth.privacy.release_size import chosen_size
 from haemosynth.privacy.tiers import TIERS, stamped
 from haemosynth.privacy.words import disclosure_sentences
-from haemosynth.report.content import Content, note_of, select_rows
+from haemosynth.report.content import Content, note_of, say_selected, select_rows
 from haemosynth.report.landscape import draw_landscape, join_cohorts
 from haemosynth.report.overview import PILLARS, Overview, draw_history, draw_scorecard, draw_survival, summarise_cohort
 from haemosynth.report.reading import make_released_reading
@@ -378,6 +378,8 @@ def _warnings(content: Content, summary: Overview, generators: Sequence[str], re
                 f"{modality}: {method} neither learned nor releases levels and alterations of too few patients: "
                 f"{', '.join(model['left_out'])}."
             )
+        if model.get("selected"):
+            found.append(f"{modality}: {method} {say_selected(model['selected'])}.")
         if model.get("drawn_last"):
             names = ", ".join(one["name"] for one in model["drawn_last"])
             found.append(

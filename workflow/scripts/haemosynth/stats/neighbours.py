@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
+Vector = NDArray[np.float64]
 CHUNK = 4_000_000  # distances held at once: 32 MB
 ROUNDING = 1e-9  # squared distances below this are zero but for rounding
 
@@ -80,3 +81,23 @@ def neighbourhoods(real: Matrix, candidate: Matrix, count: int) -> dict[str, flo
         "density": float(inside.mean()),
         "coverage": float(covered.mean()),
     }
+
+
+def nearer_share(to_train: Vector, to_others: Vector, trained: int, others: int) -> float:
+    """Share of released patients nearer to training than to unseen patients, as at equal numbers.
+
+    Without memory training and unseen patients are alike, so the nearest of all is a training patient with
+    probability p = trained / (trained + others), whatever the release looks like. Thinning the training patients
+    to the number of the unseen instead would hide the copies of those left out.
+
+    Args:
+        to_train, to_others: (released patients,) distances to the nearest training and unseen patient.
+        trained, others: numbers of training and unseen patients.
+    """
+    return as_at_equal_n(float(((to_train < to_others) + 0.5 * (to_train == to_others)).mean()), trained, others)
+
+
+def as_at_equal_n(share: float, trained: int, others: int) -> float:
+    """The share of released patients nearest to a training patient, as it were with as many unseen as training ones."""
+    expected = trained / (trained + others)
+    return max(0.0, 0.5 + (share - expected) / (2 * (1 - expected)))

@@ -20,6 +20,7 @@ CHECKS = {
     ),
     "image_membership_auc": Check(
         "image_memorisation", 0.6,
-        "how well measurements of images distinguish training from unseen patients; 0.5 is guessing", modality="images",
+        "how well measurements or descriptions of images distinguish training from unseen patients; 0.5 is guessing",
+        modality="images",
     ),
 }  # fmt: skip

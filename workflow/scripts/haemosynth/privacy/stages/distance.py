@@ -22,15 +22,13 @@ from haemosynth.encode.records import Encoder, Matrix, Vector, fit_encoder, some
 from haemosynth.modalities.registry import ALTERED, RECORD
 from haemosynth.privacy import nearness
 from haemosynth.privacy.nearness import (
-    as_at_equal_n,
     exchanged_profiles,
     identical,
-    nearer_share,
     profile_excess,
     profiles,
     unseen_patients,
 )
-from haemosynth.stats.neighbours import nearest, neighbours
+from haemosynth.stats.neighbours import as_at_equal_n, nearer_share, nearest, neighbours
 from haemosynth.stats.null_distribution import RARE, exchanged, quantile
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value

@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 
 # prior patients behind the frequencies of an event in a class: small for events that define classes
 STRENGTHS = 2.0 ** np.arange(-2, 9)
+SMALLEST = 1e-300  # probability of a patient's events whose logarithm is taken
 
 
 @dataclass(frozen=True)
@@ -183,14 +184,18 @@ def _gated_draw(part: Mixture, events: np.ndarray, design: np.ndarray, ridge: fl
     precision = np.r_[1.0, np.full(design.shape[1], ridge)][:, None]
     shape = (features.shape[1], len(part.log_weight))
 
+    highest = likelihood.max(axis=1, keepdims=True)
+    relative = np.exp(likelihood - highest)
+
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         effect = flat.reshape(shape)
         prior = features @ effect + part.log_weight
-        prior -= logsumexp(prior, axis=1, keepdims=True)
-        joint = prior + likelihood
-        total = logsumexp(joint, axis=1, keepdims=True)
-        gradient = features.T @ (np.exp(joint - total) - np.exp(prior))
-        value = -total.sum() + 0.5 * (precision * effect**2).sum()
+        prior = np.exp(prior - prior.max(axis=1, keepdims=True))
+        prior /= prior.sum(axis=1, keepdims=True)
+        posterior = prior * relative
+        total = np.maximum(posterior.sum(axis=1, keepdims=True), SMALLEST)
+        gradient = features.T @ (posterior / total - prior)
+        value = 0.5 * (precision * effect**2).sum() - np.log(total).sum() - highest.sum()
         return float(value), (precision * effect - gradient).ravel()
 
     best = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 40, "maxcor": 8})

@@ -3,7 +3,8 @@
 Every synthetic image is compared with the images of training patients and of patients who were never seen, in two
 spaces: pixels, and features of texture and intensity. Patients are the unit: what counts is whose image is nearest, and
 how much nearer it is than the nearest image of any other patient. Mirrored images are compared too. Another attack asks
-how dense the release lies round a patient's own texture, intensity and lesions.
+how dense the release lies round a patient's own texture, intensity and lesions, and, where the release holds the
+descriptions that its images were drawn from, round what is described of the patient's images.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from matplotlib.figure import Figure
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.encode.records import distinct
+from haemosynth.modalities.images.description import describe, fields_of
 from haemosynth.modalities.images.image_measures import Owned, lesions, nothing, scaled, shown_shares, textures
 from haemosynth.modalities.images.image_neighbours import nearness_ratio, pooled, to_patients
 from haemosynth.modalities.images.part import Images, find_images
 from haemosynth.privacy.aggregate_attacks import attack_values
+from haemosynth.stats.neighbours import as_at_equal_n
 from haemosynth.stats.null_distribution import exchanged, quantile, rank_statistics
 from haemosynth.stats.ranking import area
 from haemosynth.validate import Stage
@@ -63,7 +66,7 @@ METRICS = (
         "image_membership_auc", "target", "", (0, 1), PRIVACY, "attack",
         "area under the ROC curve, training against unseen patients, of the worse of values_2 and values_10 of"
         " disclosure_auc on each patient's mean texture, quantiles of each channel, and number, area, mean and"
-        " maximum of lesions",
+        " maximum of lesions (images), and on the mean of each field of the descriptions, where they are released",
         "see disclosure_auc",
         target=0.5,
     ),
@@ -151,6 +154,10 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         )
     known = [_of_patients(side) for side in (train, unseen)]
     scores = attack_values(np.vstack(known), _of_patients(candidate).to_numpy())
+    if candidate.descriptions is not None:
+        described = np.vstack([_descriptions(side, describe(side)) for side in (train, unseen)])
+        found = attack_values(described, _descriptions(candidate, candidate.descriptions))
+        scores |= {f"description {attack}": score for attack, score in found.items()}
     areas = np.max([rank_statistics(score, labels, ())[0] for score in scores.values()], axis=0)
     return Prepared(
         tuple(spaces), numbers[0], numbers[1], labels, float(caught.mean()), known[0].index.append(known[1].index),
@@ -181,6 +188,12 @@ def _places(train: Images, space: str, side: int) -> Callable[[Images], list[Arr
     middle, spread = learned.mean(axis=0), learned.std(axis=0)
     kept = spread > 1e-9
     return lambda images: [((_measured(images) - middle)[:, kept] / spread[kept]).clip(-10, 10)]
+
+
+def _descriptions(images: Images, table: pd.DataFrame) -> Array:
+    """(patients, fields) mean over a patient's images of each field, over the images in which it is known."""
+    fields = [field.name for field in fields_of(images)]
+    return np.asarray(table[fields].groupby(images.patient_id).mean(), dtype=np.float64)
 
 
 def _measured(images: Images) -> Array:
@@ -269,12 +282,6 @@ def copied_share(of_train: npt.NDArray[np.bool_], weight: Array, trained: int, o
     of_train: (copies,) whether the copied patient is a training one; weight: of each, shares of the release.
     """
     return float(np.clip(weight[of_train].sum() - weight[~of_train].sum() * trained / others, 0, 1))
-
-
-def as_at_equal_n(share: float, trained: int, others: int) -> float:
-    """The share nearer to training patients as it were at equal numbers of training and unseen patients."""
-    expected = trained / (trained + others)
-    return float(np.clip(0.5 + (share - expected) / (2 * (1 - expected)), 0, 1))
 
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
