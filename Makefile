@@ -40,12 +40,13 @@ run: $(READY)  ## run a study: make run STUDY=config/studies/beataml.yaml [CORES
 
 test: check unit  ## all checks and tests
 
-check: $(READY)  ## style, types, Snakemake's own checks, and the links of all pages
+check: $(READY)  ## style, types, Snakemake's own checks, the layers of the tree, and the links of all pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+	$(BIN)/python -m pytest tests/test_house.py
 	$(BIN)/python -m pytest tests/test_docs.py -k link
 
 unit: $(READY)  ## the tests alone

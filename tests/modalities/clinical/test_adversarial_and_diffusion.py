@@ -11,7 +11,7 @@ from fixtures_small import small_cohort
 from haemosynth.core.streams import stream
 from haemosynth.learn import loop
 from haemosynth.modalities.clinical.generators import diffusion, gan
-from haemosynth.modalities.clinical.generators.conditioning import Wishes
+from haemosynth.modalities.clinical.generators.conditioning import Conditions
 from haemosynth.modalities.clinical.generators.encoding import learn
 from haemosynth.modalities.clinical.generators.heads import Heads
 
@@ -81,7 +81,7 @@ def test_pairs_are_scored_as_the_mean_product_of_shares():
     levels = torch.tensor(encoding.encode(train.clinical).levels)
     heads = Heads(encoding, 5)
     own = torch.nn.functional.one_hot(levels, heads.levels).float()
-    found = float(gan._pairs(own, gan._counts(levels, heads), heads))
+    found = float(gan._pairs(own, gan._counts(levels, heads)))
     total = []
     for i in range(heads.columns):
         for j in range(heads.columns):
@@ -98,7 +98,7 @@ def test_what_is_visible_stays_and_what_is_hidden_varies():
     model = diffusion.Model(fitted)
     known = model.encoding.encode(train.clinical)
     visible = stream(2).random(known.levels.shape) < 0.7
-    free = Wishes((), {}, completed=False)
+    free = Conditions((), {}, completed=False)
     first, second = (model.fill(known, visible, free, stream(seed)) for seed in (3, 4))
     plain = [i for i in range(visible.shape[1]) if i not in model.encoding.endpoints]
     kept = visible[:, plain]

@@ -169,7 +169,7 @@ def test_mode_is_that_of_the_model_declared_in_pyro():
 
 def test_cumulative_hazard_and_draws_agree():
     hazard = hazards.Hazard(np.array([0.0, 2, 5]), np.array([0.3, 0.05, 0.2]), np.array([0.5]), *[np.zeros(1)] * 3, 0)
-    drawn = hazards.drawn(hazard, np.zeros((20_000, 1)), stream(6))
+    drawn = hazards.draw_months(hazard, np.zeros((20_000, 1)), stream(6))
     for at in (1.0, 3.0, 8.0):
         expected = 1 - np.exp(-hazards.cumulative(hazard, np.array([at]))[0])
         assert (drawn <= at).mean() == pytest.approx(expected, abs=0.012)

@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this."""
+"""The one exception for mistakes in data and settings, which the user can correct."""
 
 from __future__ import annotations
 

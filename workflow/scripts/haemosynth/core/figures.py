@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from haemosynth.core.arrays import Vector
+from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.files import replacing
 
 # Okabe and Ito's colours: distinguishable with every common form of colour blindness.
@@ -51,6 +54,22 @@ def draw_reason(reason: str) -> Figure:
     axis.set_axis_off()
     axis.text(0, 0.5, reason, fontsize=9)
     return drawn
+
+
+def make_swatch(colour: str, text: str) -> Any:
+    """An entry of a legend: a coloured field with this text."""
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour, label=text)
+
+
+def compute_heights(counts: Any, real: bool) -> Vector:
+    """Per cent of the patients in each bar; counts of one to four real patients are left out: figures are published.
+
+    counts: (bars,) patients.
+    """
+    shown = np.where(real & (counts > 0) & (counts < MIN_CELL_COUNT), 0, counts)
+    return np.asarray(100 * shown / max(counts.sum(), 1))
 
 
 def interval_rows(axis: Any, values: pd.DataFrame, rows: Sequence[tuple[str, str, str, str]]) -> None:

@@ -116,6 +116,11 @@ class Schema:
         return [name for name, kind in self.alterations.items() if kind == "gene"]
 
     @property
+    def recorded(self) -> dict[str, Column]:
+        """The columns that are not derived from others, in table order."""
+        return {name: column for name, column in self.columns.items() if column.derived is None}
+
+    @property
     def survival(self) -> list[str]:
         """The time and event columns of all endpoints."""
         return [f"{endpoint}_{part}" for endpoint in self.endpoints for part in ("time", "event")]

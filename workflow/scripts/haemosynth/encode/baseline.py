@@ -83,8 +83,8 @@ def baseline_design(train: Cohort, carriers: int, also: Sequence[str] = ()) -> D
         if name not in train.schema.columns or train.schema.columns[name].kind in ("time", "event"):
             raise InputError(f"covariates: {name!r} is no column of {train.schema.cohort}, or part of an endpoint")
     numbers, levels, unknown = [], [], []
-    for name, column in train.schema.columns.items():
-        if column.kind in ("time", "event") or column.derived is not None:
+    for name, column in train.schema.recorded.items():
+        if column.kind in ("time", "event"):
             continue
         if column.group not in BASELINE_GROUPS and name not in also:
             continue

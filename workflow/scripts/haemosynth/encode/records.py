@@ -60,8 +60,8 @@ def fit_encoder(train: Cohort) -> Encoder:
     """The scale of distances between patients, from training patients alone."""
     numbers, levels, baseline = [], [], []
     survival = set(train.schema.survival)
-    for name, column in train.schema.columns.items():
-        if column.derived is not None or not column.numeric:
+    for name, column in train.schema.recorded.items():
+        if not column.numeric:
             continue
         values = train.clinical[name].dropna().to_numpy(float)
         low, high = np.quantile(values, [0.1, 0.9]) if len(values) else (0.0, 1.0)
@@ -69,8 +69,8 @@ def fit_encoder(train: Cohort) -> Encoder:
             low, high = (values.min(), values.max()) if len(values) and values.max() > values.min() else (0.0, 1.0)
         numbers.append((name, float(low + high) / 2, float(high - low)))
         baseline += [name not in survival] * 2
-    for name, column in train.schema.columns.items():
-        if column.derived is None and not column.numeric:
+    for name, column in train.schema.recorded.items():
+        if not column.numeric:
             levels.append((name, tuple(str(level) for level in train.clinical[name].cat.categories)))
             baseline += [True] * (len(levels[-1][1]) + 2)
     alterations = tuple(train.schema.alterations)

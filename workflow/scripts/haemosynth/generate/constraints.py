@@ -23,8 +23,8 @@ def enforce(cohort: Cohort) -> Cohort:
     mutations belong to patients who carry the gene, derived columns are recomputed.
     """
     clinical = cohort.clinical.copy()
-    for name, column in cohort.schema.columns.items():
-        if column.numeric and column.derived is None:
+    for name, column in cohort.schema.recorded.items():
+        if column.numeric:
             clinical[name] = _held(clinical[name].to_numpy("float64"), column)
     for endpoint in cohort.schema.endpoints:
         time, event = f"{endpoint}_time", f"{endpoint}_event"
@@ -53,8 +53,8 @@ def check(cohort: Cohort) -> list[str]:
         if rows.any():
             found.append(f"{what}: {int(rows.sum())} rows, first {clinical.index[int(np.argmax(rows))]}")
 
-    for name, column in schema.columns.items():
-        if not column.numeric or column.derived is not None:
+    for name, column in schema.recorded.items():
+        if not column.numeric:
             continue
         values = clinical[name].to_numpy("float64")
         low, high = _limits(column)

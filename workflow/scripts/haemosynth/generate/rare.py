@@ -23,8 +23,8 @@ def without_rare_levels(train: Cohort, fewest: int, rng: np.random.Generator) ->
         the training patients, and what was left out, as `column: level`.
     """
     clinical, left_out = train.clinical.copy(), []
-    for name, column in train.schema.columns.items():
-        if column.numeric or column.derived is not None:
+    for name, column in train.schema.recorded.items():
+        if column.numeric:
             continue
         values = clinical[name]
         counts = values.value_counts()

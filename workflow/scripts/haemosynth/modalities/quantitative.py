@@ -86,6 +86,15 @@ def read_data(path: str | Path) -> AnnData:
     return data
 
 
+def read_part(path: str | Path, table: str) -> Quantities:
+    """Read a table as the part of a cohort.
+
+    Raises:
+        InputError: the file is missing, or a patient occurs twice.
+    """
+    return Quantities(read_data(path), table)
+
+
 def write_data(part: Quantities | AnnData, path: str | Path) -> None:
     """Write a table as h5ad: a part, or what generators and references draw."""
     data = part.data if isinstance(part, Quantities) else part

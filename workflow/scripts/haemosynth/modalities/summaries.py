@@ -23,11 +23,11 @@ def summary(train: Cohort) -> Callable[[Cohort], Blocks]:
     with at least ten carriers. Of a further modality: what its `summary.py` makes of it, learned from training
     patients.
     """
-    numbers = [n for n, c in train.schema.columns.items() if c.derived is None and c.numeric]
+    numbers = [name for name, column in train.schema.recorded.items() if column.numeric]
     levels = [
         (name, level)
-        for name, column in train.schema.columns.items()
-        if column.derived is None and not column.numeric
+        for name, column in train.schema.recorded.items()
+        if not column.numeric
         for level in train.clinical[name].cat.categories[1 if len(train.clinical[name].cat.categories) == 2 else 0 :]
     ]
     states = train.alterations

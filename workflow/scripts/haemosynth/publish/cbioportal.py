@@ -41,7 +41,7 @@ RESERVED_TEXT = frozenset({
     "CANCER_TYPE", "CANCER_TYPE_DETAILED", "HISTOLOGY", "KNOWN_MOLECULAR_CLASSIFIER", *RESERVED_LEVEL,
 }) - {"AGE"}  # fmt: skip
 REFUSED = frozenset({"MUTATION_COUNT", "FRACTION_GENOME_ALTERED", "PATIENT_ID", "SAMPLE_ID"})
-# Variant classes that a portal knows (MAF, and Splice_Region and Fusion beside them); others are told as Unknown.
+# Variant classes that a portal knows (those of MAF, Splice_Region and Fusion); others are written as Unknown.
 CLASSES = frozenset({
     "Frame_Shift_Del", "Frame_Shift_Ins", "In_Frame_Del", "In_Frame_Ins", "Missense_Mutation", "Nonsense_Mutation",
     "Splice_Site", "Translation_Start_Site", "Nonstop_Mutation", "Targeted_Region", "De_novo_Start_InFrame",

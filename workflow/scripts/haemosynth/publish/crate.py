@@ -28,9 +28,7 @@ UNDATED = "1970-01-01"
 BALANCED = " The cohort is balanced: its classes have the quotas of the study, and weights restore their prevalence."
 
 
-def write_crate(
-    folder: Path, study: str, config: Mapping[str, Any], root: Path, inputs: Mapping[str, str] = {}
-) -> None:
+def write_crate(folder: Path, study: str, config: Mapping[str, Any], root: Path) -> None:
     """Describe every file in `folder` in `ro-crate-metadata.json`, and add the workflow as it was run.
 
     Args:

@@ -82,9 +82,9 @@ def fit_coding(train: Cohort, bins: int) -> Coding:
     """
     numbers: dict[str, Vector] = {}
     levels: dict[str, tuple[str, ...]] = {}
-    for name, column in train.schema.columns.items():
+    for name, column in train.schema.recorded.items():
         observed = train.clinical[name].dropna()
-        if column.derived is not None or not len(observed):
+        if not len(observed):
             continue
         if column.kind == "event":
             numbers[name] = np.array([0.5])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from haemosynth.stats.ranking import ranks_of
 
+Z95 = 1.959964  # standard errors on each side of an estimate in its 95 % interval
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 

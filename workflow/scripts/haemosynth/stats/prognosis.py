@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from haemosynth.stats.cox import CoxModel, fit_cox, kaplan_meier
+from haemosynth.stats.cox import Z95, CoxModel, fit_cox, kaplan_meier
 
-Z95 = 1.959964
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 

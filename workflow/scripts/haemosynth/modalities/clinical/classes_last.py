@@ -5,7 +5,7 @@ alterations holds a class that they may contradict. So a level column that alter
 decide is drawn once more when the patient is whole, given all of it, as the last step of a sequential synthesis
 (Reiter, J Off Stat 2005;21:441).
 
-Which columns count is told by bagged trees (Breiman, Mach Learn 1996;24:123): the mean log probability of the patients'
+Which columns count, bagged trees say (Breiman, Mach Learn 1996;24:123): the mean log probability of the patients'
 levels under trees that have not learned from them, as a share of what the marginal distribution leaves open (the
 entropy). They are drawn from boosted trees (Friedman, Ann Stat 2001;29:1189): a rare translocation that decides a class
 must do so in every branch, for which the leaves of a deep tree have too few patients. Leaves are as small, and trees as
@@ -242,7 +242,7 @@ def _redrawn(
 
 def _given(schema: Schema) -> list[str]:
     """The columns that a class may be predicted from: all that are not derived."""
-    return [name for name, column in schema.columns.items() if column.derived is None]
+    return list(schema.recorded)
 
 
 def _codes(values: pd.Series, names: Sequence[str]) -> Labels:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError, Mistakes
+from haemosynth.modalities.clinical.ingest.cbioportal import order_samples
 from haemosynth.modalities.expression.part import NAME, Quantities, keep_profiles
 from haemosynth.modalities.expression.profiles import VALUES
 from haemosynth.modalities.quantitative import LEFT, Left, fill_matrix, keep_one_each, read_settings
@@ -77,7 +78,7 @@ def ingest_expression(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tu
     if find_suffix(path) == ".h5ad":
         found = _h5ad(path, chosen, cohort, left)
     else:
-        found = _matrix(path, entry["format"] != "cbioportal", _samples(entry), cohort, left)
+        found = _matrix(path, entry["format"] != "cbioportal", order_samples(entry), cohort, left)
     values = chosen["values"] or declared or _told(found)
     if values not in VALUES:
         raise InputError(
@@ -144,13 +145,6 @@ def _file(name: str, entry: Mapping[str, Any], chosen: Mapping[str, Any]) -> tup
     return path, "log" if kind == "LOG2-VALUE" else None
 
 
-def _samples(entry: Mapping[str, Any]) -> dict[str, str]:
-    """The patient of each sample of a cBioPortal study, the sample that represents the patient before the others."""
-    from haemosynth.modalities.clinical.ingest.cbioportal import order_samples
-
-    return order_samples(entry) if entry["format"] == "cbioportal" else {}
-
-
 def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> AnnData:
     """One row per patient; several rows of a patient (cells) are summed where they are counts, else averaged."""
     import anndata
@@ -158,7 +152,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # repeated names are told below
+            warnings.simplefilter("ignore")  # repeated names are reported below
             whole = _layer(anndata.read_h5ad(path), chosen["layer"], path)
     except InputError:
         raise
@@ -207,7 +201,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
         made = anndata.AnnData(fill_matrix(whole.X, np.float32), pd.DataFrame(index=owners), whole.var[[]])
     else:
         function = "sum" if values == "counts" else "mean"
-        # Of rows and genes with names that are unique; repeated names of genes are told below, not here.
+        # Of rows and genes with names that are unique; repeated names of genes are reported below, not here.
         plain = anndata.AnnData(
             whole.X, pd.DataFrame({"patient": patients}, index=[str(i) for i in range(len(owners))])
         )

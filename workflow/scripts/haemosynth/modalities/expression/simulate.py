@@ -54,18 +54,7 @@ def simulate_expression(
 
     tables = {name: _table(folder / f"{name}.tsv", columns) for name, columns in TABLES.items()}
     number = dict(zip(tables["expression"]["parameter"], tables["expression"]["value"].astype(float), strict=True))
-    programmes = tables["programmes"]
-    names = list(dict.fromkeys(programmes["gene"]))
-    if genes < len(names) + 1:
-        raise InputError(f"expression.genes: {genes}; the programmes alone have {len(names)} genes")
-    names += [f"OTHER{i:05d}" for i in range(1, genes - len(names) + 1)]
-    position = {gene: j for j, gene in enumerate(names)}
-    titles = list(dict.fromkeys(programmes["programme"]))
-    change = np.zeros((len(titles), genes))
-    for title, gene, size in zip(
-        programmes["programme"], programmes["gene"], programmes["log2_fold_change"], strict=True
-    ):
-        change[titles.index(title), position[gene]] = size
+    names, titles, change = _place_programmes(tables["programmes"], genes)
     own = np.any(change != 0, axis=0)
 
     centres = _centres(cohort)
@@ -118,6 +107,22 @@ def simulate_expression(
         "presence_log_odds": {c: float(lean[k]) for c, k in level_of.items()},
     }
     return made, told
+
+
+def _place_programmes(programmes: pd.DataFrame, genes: int) -> tuple[list[str], list[str], np.ndarray]:
+    """Names of genes, those of the programmes first, names of programmes, and (programmes, genes) log2 fold changes."""
+    names = list(dict.fromkeys(programmes["gene"]))
+    if genes < len(names) + 1:
+        raise InputError(f"expression.genes: {genes}; the programmes alone have {len(names)} genes")
+    names += [f"OTHER{i:05d}" for i in range(1, genes - len(names) + 1)]
+    position = {gene: j for j, gene in enumerate(names)}
+    titles = list(dict.fromkeys(programmes["programme"]))
+    change = np.zeros((len(titles), genes))
+    for title, gene, size in zip(
+        programmes["programme"], programmes["gene"], programmes["log2_fold_change"], strict=True
+    ):
+        change[titles.index(title), position[gene]] = size
+    return names, titles, change
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

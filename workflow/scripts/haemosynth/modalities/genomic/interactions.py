@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from haemosynth.core.cohort import Cohort
+from haemosynth.modalities.genomic.alterations import make_matrix
 from haemosynth.stats.association import weighted_concordance, weighted_correlation, weighted_error
 from haemosynth.stats.pairs import (
     Flags,
@@ -84,13 +84,6 @@ def declare_metrics(pairs: str, tested: str, finding: str) -> tuple[Metric, ...]
             "this project; Haldane, Ann Hum Genet 1956;20:309",
         ),
     )  # fmt: skip
-
-
-def make_matrix(cohort: Cohort, events: list[str]) -> Matrix:
-    """Alterations in this order.  (patients, events) of 0/1/NaN"""
-    if cohort.alterations is None:
-        raise ValueError("the cohort has no genomic modality")
-    return np.asarray(cohort.alterations[events].to_numpy(np.float64))
 
 
 def find_testable(test: LoadMatched, tail: Tail, significance: float) -> Flags:

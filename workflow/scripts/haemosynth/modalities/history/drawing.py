@@ -25,7 +25,6 @@ from haemosynth.core.figures import (
     shortened,
 )  # fmt: skip
 from haemosynth.modalities.history.part import Courses
-from haemosynth.modalities.history.paths import NONE
 
 COLOURS = (SKY, GREEN, YELLOW, BLUE, ORANGE, PURPLE, VERMILION, "#C8C8C8", "#44AA99", "#882255", "#DDCC77", "#117733")
 HATCHES = ("", "", "", "", "", "", "", "", "//", "//", "//", "//")
@@ -69,13 +68,15 @@ def series_panels(
     real: Courses,
     made: Courses,
     label: str,
-    own: Matrix,
-    known: Matrix,
-    weights: Matrix,
+    effects: tuple[Matrix, Matrix, Matrix],
     profile: Callable[[Courses, str], Matrix],
     grid: np.ndarray,
 ) -> None:
-    """Log hazard ratios of both sides, and the mean of the first series of measurements."""
+    """Log hazard ratios of both sides, and the mean of the first series of measurements.
+
+    effects: (transitions, covariates) log hazard ratios of the candidate and of real patients, and their weights.
+    """
+    own, known, weights = effects
     size = 3 + 45 * np.sqrt(weights / max(weights.max(), 1e-12)) if weights.size else np.empty((0, 0))
     axes[0].scatter(known.ravel(), own.ravel(), s=size.ravel(), color=SYNTHETIC, alpha=0.5, lw=0, rasterized=True)
     axes[0].axline((0, 0), slope=1, color=BLACK, lw=0.8)
@@ -148,11 +149,3 @@ def waterfall(axis: Any, depth: np.ndarray, colour: str, label: str) -> None:
     for level in (-50, -90):
         axis.axhline(level, color=NEUTRAL, lw=0.7, ls="--")
     axis.set(xlabel="share of series", ylabel="best change from baseline, %", xlim=(0, 1))
-
-
-def entered(courses: Courses) -> np.ndarray:
-    """(states,) share of courses that entered each state."""
-    state = courses.paths.state
-    found = [((state == code).any(axis=1)).mean() for code in range(len(courses.design.states))]
-    assert NONE < 0
-    return np.array(found)

@@ -99,7 +99,7 @@ def _read(name: str, entry: Mapping[str, Any], cohort: Cohort, mistakes: Mistake
     events, rows, ends = [_milestones(chosen, cohort, where)], [], _observed(chosen, cohort, where)
     if chosen["timeline"] or chosen["path"]:
         if chosen["path"]:
-            own, others = _table(_file(entry, chosen, where), chosen, design, cohort, left)
+            own, others = _table(_file(entry, chosen, where), chosen, design, left)
             ends = ends.combine_first(own[own["event"] == END].groupby("patient_id")["time"].max())
             own = own[own["event"] != END]
         else:
@@ -239,9 +239,7 @@ def _file(entry: Mapping[str, Any], chosen: Mapping[str, Any], where: str) -> Pa
     return path
 
 
-def _table(
-    path: Path, chosen: Mapping[str, Any], design: Design, cohort: Cohort, left: Left
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _table(path: Path, chosen: Mapping[str, Any], design: Design, left: Left) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Events (with `end` among them) and further rows of a long table."""
     table = read(path).frame.rename(columns=lambda name: str(name).strip().lower())
     for column in ("patient_id", "time", "kind", "name"):

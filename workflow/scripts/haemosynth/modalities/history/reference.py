@@ -7,6 +7,7 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError
+from haemosynth.core.streams import one_of_each
 from haemosynth.modalities.history.design import Design
 from haemosynth.modalities.history.generators.multistate import finished, on_grid
 from haemosynth.modalities.history.part import MEASUREMENT, VISIT, Courses, courses_of, made, path_rows
@@ -59,9 +60,8 @@ def _paths(alone: bool, courses: Courses, owner: np.ndarray, rng: np.random.Gene
     alive = np.ones(n, dtype=bool)
     for step in range(1, len(design.states)):
         stay = lengths[rng.integers(len(lengths), size=n)] if alone else _uniform(lengths, n, rng)  # fmt: skip
-        weight = np.cumsum(ways[now], axis=1)
-        target = (rng.random((n, 1)) * weight[:, -1:] >= weight).sum(axis=1)
-        alive = alive & (weight[:, -1] > 0) & (when + stay <= end)
+        target = one_of_each(ways[now], rng)
+        alive = alive & (ways[now] > 0).any(axis=1) & (when + stay <= end)
         now, when = np.where(alive, target, now), np.where(alive, when + stay, when)
         state[alive, step], entry[alive, step] = now[alive], when[alive]
     return finished(Paths(owner, state, entry, end, design.states), design)

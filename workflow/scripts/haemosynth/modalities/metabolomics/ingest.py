@@ -18,6 +18,7 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError, Mistakes
+from haemosynth.modalities.clinical.ingest.cbioportal import order_samples
 from haemosynth.modalities.metabolomics.measured import HIGH, LOW, SCALES, made
 from haemosynth.modalities.metabolomics.part import NAME, Quantities, keep_measurements
 from haemosynth.modalities.quantitative import LEFT, Left, fill_matrix, keep_one_each, read_settings
@@ -93,7 +94,7 @@ def _read(name: str, entry: Mapping[str, Any], cohort: Cohort, mistakes: Mistake
         found = _h5ad(path, chosen, cohort, left)
     else:
         found = _table(path, entry, chosen, cohort, left, mistakes)
-    found = _usable(found, chosen, path, left, mistakes)
+    found = _usable(found, chosen, left)
     mistakes.tell()
     if found.n_obs == 0 or found.n_vars == 0:
         raise InputError(f"{path}: no patient or no analyte with a value is left; every column was left out")
@@ -146,7 +147,8 @@ def _table(
     table = read(path, quoted=entry["format"] != "cbioportal")
     told = {**table.reading.left, **table.reading.repaired}
     left += [("file", path.name, f"{count} x {what}") for what, count in told.items() if what != "header"]
-    cells = _sides(table, chosen, {**dict(zip(cohort.patients, cohort.patients, strict=True)), **_samples(entry)}, left)
+    owner = dict(zip(cohort.patients, cohort.patients, strict=True)) | order_samples(entry)
+    cells = _sides(table, chosen, owner, left)
     words = [str(word) for key in (chosen, entry) for word in key.get("missing") or []]
     text = cells.text.mask(cells.text.isin(words))
     decimal = chosen["decimal"] or entry.get("decimal")
@@ -235,13 +237,6 @@ def _check_scale(found: AnnData, chosen: Mapping[str, Any], cells: _Cells, mista
             f"{cells.table.path}: patient {patient}, {name}: {value:g} has no logarithm; write a limit of detection "
             f"such as <0.1, or compare it as it is: `metabolomics: {{linear: [{name}]}}`"
         ])  # fmt: skip
-
-
-def _samples(entry: Mapping[str, Any]) -> dict[str, str]:
-    """The patient of each sample of a cBioPortal study, the sample that represents the patient before the others."""
-    from haemosynth.modalities.clinical.ingest.cbioportal import order_samples
-
-    return order_samples(entry) if entry["format"] == "cbioportal" else {}
 
 
 def _sides(table: Table, chosen: Mapping[str, Any], owner: Mapping[str, str], left: Left) -> _Cells:
@@ -375,7 +370,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
     return found
 
 
-def _usable(found: AnnData, chosen: Mapping[str, Any], path: Path, left: Left, mistakes: Mistakes) -> AnnData:
+def _usable(found: AnnData, chosen: Mapping[str, Any], left: Left) -> AnnData:
     """Analytes with enough different values within their limits, and patients with any value; with their scale."""
     values, limits = np.asarray(found.X), np.asarray(found.layers["limit"])
     kept = []

@@ -86,7 +86,6 @@ ANALYTES = (
     ("NK cells", "%", "flow", "", 0.0, 12, 0.5, 0, 0, 0.1),
     ("B cells", "%", "flow", "immunity", 0.5, 6, 0.7, 0.1, 0, 0.1),
 )
-GREIPP = "direction: Greipp et al., J Clin Oncol 2005;23:3412; size: assumption"
 KYLE = "direction: Kyle et al., Mayo Clin Proc 2003;78:21 (uninvolved immunoglobulins are reduced); size: assumption"
 LIGHT = (
     "direction: the involved light chain; reference ranges: Katzmann et al., Clin Chem 2002;48:1437; size: assumption"

@@ -94,7 +94,7 @@ DEFAULTS: dict[str, Any] = {
     "strong": 0.5,  # strength of an edge of the averaged network
     "min_patients": 50,  # on either side
     "queried": 6,  # most frequent alterations that are asked about, beside the outcome
-    "evidence": 4,  # clinical variables that are told, those most strongly linked to what is asked about
+    "evidence": 4,  # clinical variables that are given, those most strongly linked to what is asked about
     "certain": 1.0,  # standard errors that an effect must be from none in training patients to be compared
     "shift": 0.05,  # by which evidence must change a probability in training patients for the query to be asked
 }
@@ -254,8 +254,8 @@ def find_variables(train: Cohort, settings: Mapping[str, Any]) -> Variables:
     """
     least, schema = int(settings["carriers"]), train.schema
     found = []
-    for name, column in schema.columns.items():
-        if column.kind in ("time", "event") or column.derived is not None:
+    for name, column in schema.recorded.items():
+        if column.kind in ("time", "event"):
             continue
         variable = (
             _number(train, name, least, int(settings["levels"])) if column.numeric else _level(train, name, least)

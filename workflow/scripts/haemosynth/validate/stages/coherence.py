@@ -28,12 +28,12 @@ from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
 DEFAULTS: dict[str, Any] = {
-    "folds": 5,  # of the training patients: a training patient is told by models that have not seen him
+    "folds": 5,  # of the training patients: a training patient is predicted by models that have not seen the patient
     "ridge": 30.0,  # prior precision of the effects of standardised numbers
     "trees": 60,  # of the classifier
 }
 FEWEST = 20  # patients who have both modalities
-SIGNAL = 0.1  # cross-validated correlation below which a number is not told by the other modality
+SIGNAL = 0.1  # cross-validated correlation below which a number is not predicted by the other modality
 SURE = 4.0  # standard errors by which an association of training patients counts for the sign
 STAGE = Stage(
     "fidelity", needs=(RECORD, ALTERED), environment="coherence", memory=6000, runtime=60, all_modalities=True

@@ -173,8 +173,8 @@ def find_rare_categories(comparison: Comparison, rare: float) -> list[Rare]:
     """
     schema = comparison.real.schema
     found = []
-    for name, column in schema.columns.items():
-        if column.numeric or column.derived is not None:
+    for name, column in schema.recorded.items():
+        if column.numeric:
             continue
         sides = [cohort.clinical[name].astype(object) for cohort in (comparison.real, comparison.candidate)]
         counts = [side.dropna().value_counts() for side in sides]

@@ -139,8 +139,8 @@ def _asked(train: Cohort) -> list[Outcome]:
         horizon = _horizon(train, endpoint)
         if horizon is not None:
             asked.append(Outcome(f"{endpoint} by {horizon:g} months", "survival", endpoint, horizon=horizon))
-    for name, column in train.schema.columns.items():
-        if column.numeric or column.derived is not None or column.group == "outcome":
+    for name, column in train.schema.recorded.items():
+        if column.numeric or column.group == "outcome":
             continue
         values = train.clinical[name]
         levels = [str(level) for level in values.cat.categories if (values == level).any()]

@@ -17,7 +17,7 @@ BATCHES = 200  # of patients, drawn at most while events that are asked for are 
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Conditions:
     """`first`: columns generated before the others; `where`: column -> level, number or event; `completed`."""
 
     first: tuple[str, ...]
@@ -25,13 +25,13 @@ class Wishes:
     completed: bool
 
     def plain(self) -> dict[str, Any]:
-        """Plain data from which `load` makes the same wishes."""
+        """Plain data from which `load` makes the same conditions."""
         return {"first": list(self.first), "where": dict(self.where), "completed": self.completed}
 
     @staticmethod
-    def load(plain: Mapping[str, Any]) -> Wishes:
-        """The wishes that `plain` wrote."""
-        return Wishes(tuple(plain["first"]), dict(plain["where"]), bool(plain["completed"]))
+    def load(plain: Mapping[str, Any]) -> Conditions:
+        """The conditions that `plain` wrote."""
+        return Conditions(tuple(plain["first"]), dict(plain["where"]), bool(plain["completed"]))
 
     def permitted(self, encoding: Encoding, i: int) -> np.ndarray:
         """(levels,) which levels of variable i may be sampled."""
@@ -99,7 +99,7 @@ class Wishes:
         return clinical.assign(**{name: value for name, value in numbers.items() if not name.endswith("_event")})
 
 
-def check_wishes(settings: Mapping[str, Any], train: Cohort) -> Wishes:
+def check_conditions(settings: Mapping[str, Any], train: Cohort) -> Conditions:
     """Check the settings `condition`, `where` and `missing` against the cohort.
 
     Raises:
@@ -152,4 +152,4 @@ def check_wishes(settings: Mapping[str, Any], train: Cohort) -> Wishes:
             where[column] = str(wanted)
     fixed = [column for column in where if column not in schema.survival]
     first = tuple(dict.fromkeys([*fixed, *settings["condition"]]))
-    return Wishes(first, where, settings["missing"] == "completed")
+    return Conditions(first, where, settings["missing"] == "completed")

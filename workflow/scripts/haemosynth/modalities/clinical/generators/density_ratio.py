@@ -10,6 +10,7 @@ one that is best for patients left out of each half.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,25 +40,26 @@ def learn(
     real: pd.DataFrame,
     synthetic: pd.DataFrame,
     fresh: pd.DataFrame,
-    trees: int,
-    depth: int,
-    rate: float,
-    leaf: int,
+    settings: Mapping[str, Any],
     seed: int,
 ) -> dict[str, np.ndarray]:
     """Fit the odds; arrays for `odds`.
 
     `bound` among them is the largest odds that are distinguished: the 99 % quantile in synthetic patients `fresh` to
     the classifier.
+
+    Args:
+        settings: of the boosted trees: `trees`, how many at most, `depth`, learning `rate`, and patients in a `leaf`.
     """
     from sklearn.ensemble import GradientBoostingClassifier
 
     rows = np.vstack([view(encoding, real), view(encoding, synthetic)])
     label = np.repeat([1, 0], [len(real), len(synthetic)])
     weight = np.where(label == 1, len(synthetic) / len(real), 1.0)
+    rate = float(settings["rate"])
     boosted = GradientBoostingClassifier(
-        n_estimators=trees, learning_rate=rate, max_depth=depth, min_samples_leaf=leaf, subsample=0.5,
-        max_features=0.5, random_state=seed,
+        n_estimators=int(settings["trees"]), learning_rate=rate, max_depth=int(settings["depth"]),
+        min_samples_leaf=int(settings["leaf"]), subsample=0.5, max_features=0.5, random_state=seed,
     ).fit(rows, label, sample_weight=weight)  # fmt: skip
     best = int(np.argmax(np.cumsum(boosted.oob_improvement_))) + 1
     kept = [tree.tree_ for tree in boosted.estimators_[:best, 0]]

@@ -25,7 +25,7 @@ from haemosynth.core.streams import torch_seed
 from haemosynth.generate.fitted import Fitted
 from haemosynth.learn import loop
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
-from haemosynth.modalities.clinical.generators.conditioning import Wishes
+from haemosynth.modalities.clinical.generators.conditioning import Conditions
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding
 from haemosynth.modalities.clinical.generators.heads import Drawing, Heads, code, collect, start
 
@@ -204,7 +204,7 @@ class Model:
         import torch
 
         self.encoding = Encoding.load(fitted.arrays, fitted.description["encoding"])
-        self.wishes = Wishes.load(fitted.description)
+        self.conditions = Conditions.load(fitted.description)
         network = fitted.description["network"]
         self.net = Denoiser(Heads(self.encoding, int(network["order"])), int(network["members"]), int(network["width"]))
         self.weights = [torch.tensor(fitted.arrays[f"denoiser.{name}"]) for name in self.net.shapes]
@@ -219,7 +219,7 @@ class Model:
             found = self.net.of_column(self.weights, torch.tensor(levels), shown, self.base, i)
         return np.asarray(found.numpy(), dtype=np.float64)[:, : int(self.encoding.sizes[i])]
 
-    def fill(self, known: Coded, visible: np.ndarray, wishes: Wishes, rng: np.random.Generator) -> Coded:
+    def fill(self, known: Coded, visible: np.ndarray, conditions: Conditions, rng: np.random.Generator) -> Coded:
         """Patients whose columns that are not visible are drawn, in a random order for every `CHUNK` of them.
 
         Columns to condition on come first and endpoints last, in their order, so that these stay coupled.
@@ -232,7 +232,7 @@ class Model:
         for at in range(0, len(visible), CHUNK):
             rows = slice(at, at + CHUNK)
             shown = visible[rows].copy()
-            drawing = Drawing(self.encoding, wishes, len(shown), rng)
+            drawing = Drawing(self.encoding, conditions, len(shown), rng)
             drawing.levels[shown], drawing.positions[shown] = known.levels[rows][shown], known.positions[rows][shown]
             order = rng.permutation(len(self.encoding.variables))
             kept = {i: drawing.levels[:, i].copy() for i in order}
@@ -250,8 +250,8 @@ class Model:
         variable = self.encoding.variables[i]
         if i in self.encoding.endpoints:
             return 3, i
-        if variable.name in self.wishes.first:
-            return (0 if self.wishes.asks(variable) else 1), 0
+        if variable.name in self.conditions.first:
+            return (0 if self.conditions.asks(variable) else 1), 0
         return 2, 0
 
 
@@ -267,6 +267,6 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
     def draw(m: int) -> Coded:
         shape = (m, len(model.encoding.variables))
         nothing = Coded(np.zeros(shape, dtype=np.int64), np.zeros(shape))
-        return model.fill(nothing, np.zeros(shape, dtype=bool), model.wishes, rng)
+        return model.fill(nothing, np.zeros(shape, dtype=bool), model.conditions, rng)
 
-    return collect(model.encoding, model.wishes, schema, n, draw)
+    return collect(model.encoding, model.conditions, schema, n, draw)

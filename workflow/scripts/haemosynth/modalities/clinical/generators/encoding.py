@@ -422,7 +422,7 @@ def learn(train: Cohort, bins: int, first: Sequence[str] = ()) -> Encoding:
     if not len(train):
         raise InputError(f"cohort {train.schema.cohort}: no training patients; a generator needs some")
     schema, clinical = train.schema, train.clinical
-    plain = [name for name, column in schema.columns.items() if name not in schema.survival and column.derived is None]
+    plain = [name for name in schema.recorded if name not in schema.survival]
     order = [name for name in first if name in plain] + [name for name in plain if name not in first]
     variables: list[Variable] = []
     for name in order:

@@ -22,7 +22,7 @@ from haemosynth.core.streams import torch_seed
 from haemosynth.generate import at_most
 from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.rare import without_rare_levels
-from haemosynth.modalities.clinical.generators.conditioning import Wishes, check_wishes
+from haemosynth.modalities.clinical.generators.conditioning import Conditions, check_conditions
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, FollowUp, learn
 from haemosynth.stats.quantiles import LEAST_PIECE
 
@@ -48,8 +48,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     """
     train = at_most(train, int(settings["patients"]), rng)
     train, left_out = without_rare_levels(train, int(settings["fewest"]), rng)
-    wishes = check_wishes(settings, train)
-    encoding = learn(train, int(settings["bins"]), wishes.first)
+    conditions = check_conditions(settings, train)
+    encoding = learn(train, int(settings["bins"]), conditions.first)
     coded = encoding.encode(train.clinical)
     arrays, description = encoding.save()
     arrays |= {"donors.levels": coded.levels.astype(np.int32), "donors.positions": coded.positions}
@@ -69,7 +69,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         "patients": len(train),
         "left_out": left_out,
         "parameters": parameters,
-        **wishes.plain(),
+        **conditions.plain(),
     }
     return Fitted(arrays, plain, pd.DataFrame())
 
@@ -81,15 +81,15 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
         InputError: the schema and the fitted generator name different columns.
     """
     encoding = Encoding.load(fitted.arrays, fitted.description["encoding"])
-    wishes = Wishes.load(fitted.description)
-    coded = wishes.collect(encoding, n, lambda m: _sequence(encoding, fitted.arrays, wishes, m, rng))
-    return wishes.exact(encoding.decode(coded, schema))
+    conditions = Conditions.load(fitted.description)
+    coded = conditions.collect(encoding, n, lambda m: _sequence(encoding, fitted.arrays, conditions, m, rng))
+    return conditions.exact(encoding.decode(coded, schema))
 
 
 def _sequence(
     encoding: Encoding,
     arrays: Mapping[str, np.ndarray],
-    wishes: Wishes,
+    conditions: Conditions,
     n: int,
     rng: np.random.Generator,
 ) -> Coded:
@@ -100,12 +100,12 @@ def _sequence(
     follow_up = FollowUp(encoding, n)
     seen = np.zeros((n, 0))
     for i, variable in enumerate(encoding.variables):
-        permitted = np.broadcast_to(wishes.permitted(encoding, i), (n, len(variable.levels)))
+        permitted = np.broadcast_to(conditions.permitted(encoding, i), (n, len(variable.levels)))
         if variable.kind == "survival":
             both = permitted & follow_up.permitted(i)
             permitted = np.where(both.any(axis=1, keepdims=True), both, permitted)
-        levels[:, i], positions[:, i] = drawn(encoding, i, of_column(arrays, i), seen, source, permitted, rng)
-        wishes.clamp(encoding, i, levels, positions)
+        levels[:, i], positions[:, i] = draw_levels(i, of_column(arrays, i), seen, source, permitted, rng)
+        conditions.clamp(encoding, i, levels, positions)
         if variable.kind == "survival":
             follow_up.add(i, levels[:, i], positions[:, i])
         seen = np.hstack([seen, encoding.features(i, Coded(levels, positions))])
@@ -139,8 +139,7 @@ def of_column(arrays: Mapping[str, np.ndarray], i: int) -> dict[str, np.ndarray]
     return {name.split(".", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{i:03d}.")}
 
 
-def drawn(
-    encoding: Encoding,
+def draw_levels(
     i: int,
     forest: Mapping[str, np.ndarray],
     seen: np.ndarray,

@@ -25,7 +25,7 @@ from haemosynth.core.streams import one_of_each, torch_seed
 from haemosynth.generate.fitted import Fitted
 from haemosynth.learn import loop
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
-from haemosynth.modalities.clinical.generators.conditioning import Wishes
+from haemosynth.modalities.clinical.generators.conditioning import Conditions
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding
 from haemosynth.modalities.clinical.generators.heads import Drawing, Heads, code, collect, start
 
@@ -113,17 +113,17 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     net = _Net(coded.heads, settings)
     seed = torch_seed(rng)
     kept = Checkpoint(checkpoint, identity_of(settings, seed, coded.levels, coded.base))
-    weights, history = _train(net, coded.levels, _sets(coded.encoding, coded.wishes), settings, seed, kept)
+    weights, history = _train(net, coded.levels, _sets(coded.encoding, coded.conditions), settings, seed, kept)
     kept.remove()
     network = {key: settings[key] for key in ("latent", "width", "critic_width", "pack", "order")}
     return coded.fitted("generator", net.generator, weights, network, history)
 
 
-def _sets(encoding: Encoding, wishes: Wishes) -> list[np.ndarray]:
+def _sets(encoding: Encoding, conditions: Conditions) -> list[np.ndarray]:
     """The sets of columns that patients are drawn given, one after the other: those with levels that are asked for,
     and these with those to condition on; (columns,) bool each."""
-    asked = np.array([wishes.asks(variable) for variable in encoding.variables])
-    named = np.array([variable.name in wishes.first for variable in encoding.variables])
+    asked = np.array([conditions.asks(variable) for variable in encoding.variables])
+    named = np.array([variable.name in conditions.first for variable in encoding.variables])
     return [
         columns for columns in (asked, named) if columns.any() and not (columns is named and (asked == named).all())
     ]
@@ -187,7 +187,7 @@ def _train(
             loop.descend(critics, float(settings["penalty"]) * ((size - 1) ** 2).mean() - gap)
         levels_given, shown = patients.by_levels(batch, generator)
         fake = made(heads.features(levels_given), shown)
-        likely = _pairs(shares(weights[:parts], *anybody(batch, generator)), inside_pairs, heads)
+        likely = _pairs(shares(weights[:parts], *anybody(batch, generator)), inside_pairs)
         loss = -float(settings["pairs"]) * likely - net.judge(weights[parts:], seen(fake, shown)).mean()
         loop.descend(makers, loss, rate * min(1.0, step / 100))
         return {"gap": gap.detach()}
@@ -195,7 +195,7 @@ def _train(
     fixed = anybody(DRAWN_TO_EVALUATE, torch.Generator().manual_seed(seed))
 
     def evaluate(average: Sequence[Tensor]) -> loop.Evaluation:
-        found = [float(_pairs(shares(average[:parts], *fixed), counts, heads)) for counts in (inside_pairs, held_pairs)]
+        found = [float(_pairs(shares(average[:parts], *fixed), counts)) for counts in (inside_pairs, held_pairs)]
         return loop.Evaluation(-found[1], {"train": found[0], "validation": found[1]})
 
     plan = loop.Plan(
@@ -259,7 +259,7 @@ def _counts(patients: Tensor, heads: Heads) -> Tensor:
     return counts / counts.sum().clamp(min=1)
 
 
-def _pairs(shares: Tensor, counts: Tensor, heads: Heads) -> Tensor:
+def _pairs(shares: Tensor, counts: Tensor) -> Tensor:
     """Mean log likelihood of a pair of columns, of patients whose pairs of levels are as `counts` says.
 
     Composite likelihood (Varin et al., Stat Sin 2011;21:5), a proper score of the joint distributions of pairs. Columns
@@ -281,21 +281,22 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
     import torch
 
     arrays, encoding = fitted.arrays, Encoding.load(fitted.arrays, fitted.description["encoding"])
-    wishes = Wishes.load(fitted.description)
+    conditions = Conditions.load(fitted.description)
     net = _Net(Heads(encoding, int(fitted.description["network"]["order"])), fitted.description["network"])
     weights = [torch.tensor(arrays[f"generator.{name}"]) for name in net.generator]
 
     def draw(m: int) -> Coded:
         parts = [
-            _draw(net, weights, arrays["base"], encoding, wishes, min(CHUNK, m - at), rng) for at in range(0, m, CHUNK)
+            _draw(net, weights, arrays["base"], encoding, conditions, min(CHUNK, m - at), rng)
+            for at in range(0, m, CHUNK)
         ]
         return Coded(np.concatenate([p.levels for p in parts]), np.concatenate([p.positions for p in parts]))
 
-    return collect(encoding, wishes, schema, n, draw)
+    return collect(encoding, conditions, schema, n, draw)
 
 
 def _draw(
-    net: _Net, weights: Sequence[Tensor], base: np.ndarray, encoding: Encoding, wishes: Wishes, n: int,
+    net: _Net, weights: Sequence[Tensor], base: np.ndarray, encoding: Encoding, conditions: Conditions, n: int,
     rng: np.random.Generator,
 ) -> Coded:  # fmt: skip
     """n patients: given one column each, or given what is asked for, and then given the columns to condition on."""
@@ -304,21 +305,21 @@ def _draw(
     heads = net.heads
     levels = np.zeros((n, heads.columns), dtype=np.int64)
     for i in range(heads.columns):
-        share = np.exp(base[i, : encoding.sizes[i]].astype(np.float64)) * wishes.permitted(encoding, i)
+        share = np.exp(base[i, : encoding.sizes[i]].astype(np.float64)) * conditions.permitted(encoding, i)
         levels[:, i] = one_of_each(np.broadcast_to(share, (n, len(share))), rng)
     one = np.eye(heads.columns, dtype=bool)[rng.integers(heads.columns, size=n)]
-    sets = _sets(encoding, wishes)
-    first = sets[0] if sets and any(wishes.asks(v) for v in encoding.variables) else None
+    sets = _sets(encoding, conditions)
+    first = sets[0] if sets and any(conditions.asks(v) for v in encoding.variables) else None
     passes = [one if first is None else np.broadcast_to(first, one.shape)]
     passes += [np.broadcast_to(columns, one.shape) for columns in sets if columns is not first]
-    drawing = Drawing(encoding, wishes, n, rng)
+    drawing = Drawing(encoding, conditions, n, rng)
     for shown in passes:
         noise = torch.tensor(rng.standard_normal((n, net.latent)).astype(np.float32))
         mask = torch.tensor(shown.astype(np.float32))
         with torch.no_grad():
             tilt = net.tilt(weights, noise, heads.features(torch.tensor(levels)), mask)
             shares = torch.softmax(heads.logits(tilt, torch.tensor(base)), dim=-1).numpy()
-        drawing = Drawing(encoding, wishes, n, rng)
+        drawing = Drawing(encoding, conditions, n, rng)
         for i in range(heads.columns):
             own = np.eye(heads.levels)[levels[:, i]]
             drawing.draw(i, np.where(shown[:, i, None], own, shares[:, i]))

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from haemosynth.modalities.clinical.generators.conditioning import Wishes
+from haemosynth.modalities.clinical.generators.conditioning import Conditions
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, FollowUp
-from haemosynth.modalities.clinical.generators.forest import drawn, grow, of_column
+from haemosynth.modalities.clinical.generators.forest import draw_levels, grow, of_column
 
 
 def learn(
@@ -38,11 +38,11 @@ def _others(encoding: Encoding, i: int, features: list[np.ndarray]) -> np.ndarra
 def refreshed(
     arrays: Mapping[str, np.ndarray],
     encoding: Encoding,
-    wishes: Wishes,
+    conditions: Conditions,
     coded: Coded,
     rng: np.random.Generator,
 ) -> Coded:
-    """The patients after one round; what `wishes` ask for is kept."""
+    """The patients after one round; what `conditions` ask for is kept."""
     source = Coded(arrays["donors.levels"].astype(np.int64), arrays["donors.positions"])
     levels, positions = coded.levels.copy(), coded.positions.copy()
     features = [encoding.features(i, coded) for i in range(len(encoding.variables))]
@@ -50,14 +50,14 @@ def refreshed(
     follow_up = FollowUp(encoding, n)
     for i, variable in enumerate(encoding.variables):
         forest = of_column(arrays, i)
-        permitted = np.broadcast_to(wishes.permitted(encoding, i), (n, len(variable.levels)))
+        permitted = np.broadcast_to(conditions.permitted(encoding, i), (n, len(variable.levels)))
         if variable.kind == "survival":
             both = permitted & follow_up.permitted(i)
             permitted = np.where(both.any(axis=1, keepdims=True), both, permitted)
         if forest:
             seen = _others(encoding, i, features)
-            levels[:, i], positions[:, i] = drawn(encoding, i, forest, seen, source, permitted, rng)
-            wishes.clamp(encoding, i, levels, positions)
+            levels[:, i], positions[:, i] = draw_levels(i, forest, seen, source, permitted, rng)
+            conditions.clamp(encoding, i, levels, positions)
             features[i] = encoding.features(i, Coded(levels, positions))
         if variable.kind == "survival":
             follow_up.add(i, levels[:, i], positions[:, i])

@@ -21,7 +21,7 @@ from haemosynth.core.streams import one_of_each
 from haemosynth.generate import at_most
 from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.rare import without_rare_levels
-from haemosynth.modalities.clinical.generators.conditioning import Wishes, check_wishes
+from haemosynth.modalities.clinical.generators.conditioning import Conditions, check_conditions
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, FollowUp, learn
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Training:
 
     patients: int
     left_out: list[str]
-    wishes: Wishes
+    conditions: Conditions
     encoding: Encoding
     levels: np.ndarray
     heads: Heads
@@ -107,7 +107,7 @@ class Training:
             "left_out": self.left_out,
             "parameters": sum(int(np.prod(shape)) for shape in shapes.values()),
             "network": dict(settings),
-            **self.wishes.plain(),
+            **self.conditions.plain(),
         }
         return Fitted(arrays, plain, history)
 
@@ -120,21 +120,23 @@ def code(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) -
     """
     train = at_most(train, int(settings["patients"]), rng)
     train, left_out = without_rare_levels(train, int(settings["fewest"]), rng)
-    wishes = check_wishes(settings, train)
-    encoding = learn(train, int(settings["bins"]), wishes.first)
+    conditions = check_conditions(settings, train)
+    encoding = learn(train, int(settings["bins"]), conditions.first)
     levels = encoding.encode(train.clinical).levels
     heads = Heads(encoding, int(settings["order"]))
-    return Training(len(train), left_out, wishes, encoding, levels, heads, heads.marginals(levels))
+    return Training(len(train), left_out, conditions, encoding, levels, heads, heads.marginals(levels))
 
 
-def collect(encoding: Encoding, wishes: Wishes, schema: Schema, n: int, draw: Callable[[int], Coded]) -> pd.DataFrame:
+def collect(
+    encoding: Encoding, conditions: Conditions, schema: Schema, n: int, draw: Callable[[int], Coded]
+) -> pd.DataFrame:
     """n patients, decoded, of those that `draw` makes and that have the events which are asked for.
 
     Raises:
         InputError: the schema and the fitted generator name different columns, or hardly any sampled patient has an
             event that `where` asks for.
     """
-    return wishes.exact(encoding.decode(wishes.collect(encoding, n, draw), schema))
+    return conditions.exact(encoding.decode(conditions.collect(encoding, n, draw), schema))
 
 
 def start(shapes: Mapping[str, tuple[int, ...]], generator: Generator, still: tuple[str, ...] = ()) -> list[Tensor]:
@@ -160,8 +162,8 @@ class Drawing:
     Positions are uniform: a number lies anywhere in its piece of the quantile function.
     """
 
-    def __init__(self, encoding: Encoding, wishes: Wishes, n: int, rng: np.random.Generator) -> None:
-        self.encoding, self.wishes, self.rng = encoding, wishes, rng
+    def __init__(self, encoding: Encoding, conditions: Conditions, n: int, rng: np.random.Generator) -> None:
+        self.encoding, self.conditions, self.rng = encoding, conditions, rng
         self.levels = np.zeros((n, len(encoding.variables)), dtype=np.int64)
         self.positions = rng.random(self.levels.shape)
         self._follow_up = FollowUp(encoding, n)
@@ -170,14 +172,14 @@ class Drawing:
         """Draw column i from (patients, levels) probabilities, of the levels that are permitted; (patients,) levels."""
         variable, n = self.encoding.variables[i], len(self.levels)
         chance = np.asarray(probability, dtype=np.float64)[:, : len(variable.levels)]
-        right = np.broadcast_to(self.wishes.permitted(self.encoding, i), chance.shape)
+        right = np.broadcast_to(self.conditions.permitted(self.encoding, i), chance.shape)
         if variable.kind == "survival":
             both = right & self._follow_up.permitted(i)
             right = np.where(both.any(axis=1, keepdims=True), both, right)
         # The tiny share keeps a draw possible where a network gives what is permitted no chance at all.
         self.levels[:, i] = one_of_each(np.where(right, chance + 1e-9, 0.0), self.rng)
         if n:
-            self.wishes.clamp(self.encoding, i, self.levels, self.positions)
+            self.conditions.clamp(self.encoding, i, self.levels, self.positions)
         if variable.kind == "survival":
             self._follow_up.add(i, self.levels[:, i], self.positions[:, i])
         return self.levels[:, i]

@@ -85,7 +85,7 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
     """
     encoding = Encoding.load(fitted.arrays, fitted.description["encoding"])
     tree = Tree.load(fitted.arrays, fitted.description["tree"])
-    return encoding.decode(drawn(encoding, tree.order, tree.probability, n, rng), schema)
+    return encoding.decode(draw_coded(encoding, tree.order, tree.probability, n, rng), schema)
 
 
 def tree_levels(fitted: Fitted, cohort: Cohort) -> np.ndarray:
@@ -93,7 +93,7 @@ def tree_levels(fitted: Fitted, cohort: Cohort) -> np.ndarray:
     return Encoding.load(fitted.arrays, fitted.description["encoding"]).encode(cohort.clinical).levels
 
 
-def drawn(
+def draw_coded(
     encoding: Encoding,
     order: Sequence[int],
     probability: Callable[[int, np.ndarray], np.ndarray],
@@ -136,7 +136,7 @@ def public_encoding(schema: Schema, cells: int, horizon: float) -> Encoding:
             f"cohort {schema.cohort}: a private method takes no winsorised columns, whose limits are learned from "
             f"training patients: {winsorised[0].split(':')[0]}; declare its range instead"
         )
-    plain = {n: c for n, c in schema.columns.items() if n not in schema.survival and c.derived is None}
+    plain = {name: column for name, column in schema.recorded.items() if name not in schema.survival}
     lacking = {name: wanted for name, column in plain.items() if (wanted := undeclared(column))}
     if lacking:
         told = "; ".join(f"{name} ({', '.join(wanted)})" for name, wanted in lacking.items())

@@ -25,7 +25,7 @@ from haemosynth.generate.fitted import Fitted
 from haemosynth.learn import loop
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
 from haemosynth.modalities.clinical.generators.encoding import Encoding
-from haemosynth.modalities.clinical.generators.private_marginals import PUBLIC, domain, drawn, public_encoding
+from haemosynth.modalities.clinical.generators.private_marginals import PUBLIC, domain, draw_coded, public_encoding
 from haemosynth.privacy.accountant import Noise, secret, shared, statement
 from haemosynth.privacy.private_tree import one_way
 
@@ -222,4 +222,4 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
         return np.asarray(chances[:, i, : len(shares[i])])
 
     order = [*(i for i in range(len(shares)) if i not in encoding.endpoints), *encoding.endpoints]
-    return encoding.decode(drawn(encoding, order, probability, n, rng), schema)
+    return encoding.decode(draw_coded(encoding, order, probability, n, rng), schema)

@@ -28,7 +28,7 @@ from haemosynth.generate.rare import without_rare_levels
 from haemosynth.learn import loop, prior
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
 from haemosynth.modalities.clinical.generators import density_ratio, factors, forest, gibbs_sweeps, margins
-from haemosynth.modalities.clinical.generators.conditioning import Wishes, check_wishes
+from haemosynth.modalities.clinical.generators.conditioning import Conditions, check_conditions
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, FollowUp, learn
 
 if TYPE_CHECKING:
@@ -192,8 +192,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     split = factors.check(settings, train)
     if split is not None:
         settings = {**settings, "condition": list(dict.fromkeys([*split.columns, *settings["condition"]]))}
-    wishes = check_wishes(settings, train)
-    encoding = learn(train, int(settings["bins"]), wishes.first)
+    conditions = check_conditions(settings, train)
+    encoding = learn(train, int(settings["bins"]), conditions.first)
     coded = encoding.encode(train.clinical)
     net = _Net(encoding, settings)
     base = _marginals(encoding, coded.levels)
@@ -216,7 +216,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         "left_out": left_out,
         "parameters": int(net.size),
         "network": {key: settings[key] for key in ("latent", "width", "decoders", "order")},
-        **wishes.plain(),
+        **conditions.plain(),
         **(split.plain() if split else {}),
     }
     if settings["refresh"]:
@@ -225,7 +225,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         plain["parameters"] += sum(forest.size(forest.of_column(forests, i)) for i in range(len(encoding.variables)))
     refinement, calibration = settings["refinement"], settings["margins"]
     if refinement or calibration:
-        free = Wishes((), {}, completed=False)
+        free = Conditions((), {}, completed=False)
         chance = np.random.default_rng(critic_seed)
         many = density_ratio.PER_PATIENT * len(train)
         pool = [_draw(encoding, net, arrays, free, many, chance)] if refinement else []
@@ -233,10 +233,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         weight = np.ones(len(fresh.levels))
         if refinement:
             told, unseen = (encoding.decode(drawn, train.schema) for drawn in (*pool, fresh))
-            odds = density_ratio.learn(
-                encoding, train.clinical, told, unseen, int(refinement["trees"]), int(refinement["depth"]),
-                float(refinement["rate"]), int(refinement["leaf"]), critic_seed,
-            )  # fmt: skip
+            odds = density_ratio.learn(encoding, train.clinical, told, unseen, refinement, critic_seed)
             arrays |= {f"critic.{name}": array for name, array in odds.items()}
             plain["parameters"] += 2 * len(odds["value"])
             weight = np.minimum(density_ratio.odds(odds, encoding, unseen), odds["bound"][0])
@@ -354,12 +351,12 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
             event that `where` asks for.
     """
     encoding = Encoding.load(fitted.arrays, fitted.description["encoding"])
-    wishes = Wishes.load(fitted.description)
+    conditions = Conditions.load(fitted.description)
     net = _Net(encoding, fitted.description["network"])
     odds, tilt = _part(fitted.arrays, "critic."), _part(fitted.arrays, "margins.")
 
     def draw(m: int) -> Coded:
-        return _draw(encoding, net, fitted.arrays, wishes, m, rng)
+        return _draw(encoding, net, fitted.arrays, conditions, m, rng)
 
     def weigh(coded: Coded) -> np.ndarray:
         weight = np.ones(len(coded.levels))
@@ -371,17 +368,22 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
         last = tilt or odds
         return density_ratio.accepted(float(last["bound"][0]), weigh, m, draw, rng) if last else draw(m)
 
-    return wishes.exact(encoding.decode(wishes.collect(encoding, n, refined), schema))
+    return conditions.exact(encoding.decode(conditions.collect(encoding, n, refined), schema))
 
 
 def _draw(
-    encoding: Encoding, net: _Net, arrays: Mapping[str, np.ndarray], wishes: Wishes, n: int, rng: np.random.Generator
+    encoding: Encoding,
+    net: _Net,
+    arrays: Mapping[str, np.ndarray],
+    conditions: Conditions,
+    n: int,
+    rng: np.random.Generator,
 ) -> Coded:
     forests = _part(arrays, "refresh.")
     parts = []
     for at in range(0, n, CHUNK):
-        part = _decode(encoding, net, arrays, wishes, min(CHUNK, n - at), rng)
-        parts.append(gibbs_sweeps.refreshed(forests, encoding, wishes, part, rng) if forests else part)
+        part = _decode(encoding, net, arrays, conditions, min(CHUNK, n - at), rng)
+        parts.append(gibbs_sweeps.refreshed(forests, encoding, conditions, part, rng) if forests else part)
     return _joined(parts)
 
 
@@ -398,12 +400,17 @@ def _latent(arrays: Mapping[str, np.ndarray], n: int, rng: np.random.Generator) 
 
 
 def _decode(
-    encoding: Encoding, net: _Net, arrays: Mapping[str, np.ndarray], wishes: Wishes, n: int, rng: np.random.Generator
+    encoding: Encoding,
+    net: _Net,
+    arrays: Mapping[str, np.ndarray],
+    conditions: Conditions,
+    n: int,
+    rng: np.random.Generator,
 ) -> Coded:
     """n patients, column by column."""
     import torch
 
-    asked = [i for i, variable in enumerate(encoding.variables) if wishes.asks(variable)]
+    asked = [i for i, variable in enumerate(encoding.variables) if conditions.asks(variable)]
     # Where levels are asked for, the latent points are drawn given them: candidates weighted by their probability.
     candidates = n * 10 if asked else n
     z = _latent(arrays, candidates, rng)
@@ -414,7 +421,7 @@ def _decode(
             walk = _Walk(net, w, z, arrays)
             for i in range(max(asked) + 1):
                 p = walk.probabilities(i)
-                right = wishes.permitted(encoding, i)
+                right = conditions.permitted(encoding, i)
                 weight += np.log((p * right).sum(axis=1) + 1e-300) if i in asked else 0.0
                 walk.add(i, one_of_each(p * right, rng))
             share = np.exp(weight - weight.max())
@@ -424,12 +431,12 @@ def _decode(
         positions = rng.random(levels.shape)
         follow_up = FollowUp(encoding, n)
         for i, variable in enumerate(encoding.variables):
-            right = np.broadcast_to(wishes.permitted(encoding, i), (n, len(variable.levels)))
+            right = np.broadcast_to(conditions.permitted(encoding, i), (n, len(variable.levels)))
             if variable.kind == "survival":
                 both = right & follow_up.permitted(i)
                 right = np.where(both.any(axis=1, keepdims=True), both, right)
             levels[:, i] = one_of_each(walk.probabilities(i) * right, rng)
-            wishes.clamp(encoding, i, levels, positions)
+            conditions.clamp(encoding, i, levels, positions)
             if variable.kind == "survival":
                 follow_up.add(i, levels[:, i], positions[:, i])
             walk.add(i, levels[:, i])

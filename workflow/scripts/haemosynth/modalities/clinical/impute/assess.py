@@ -17,6 +17,7 @@ from haemosynth.generate import settings_of
 from haemosynth.modalities.clinical.impute import load
 from haemosynth.modalities.clinical.impute.complete import NOTHING
 from haemosynth.modalities.clinical.impute.encoding import find_imputable
+from haemosynth.stats.distributions import total_variation
 from haemosynth.stats.ranking import auc
 
 SHARE = 0.2  # of the observed entries, hidden
@@ -171,9 +172,7 @@ def _judge(train: Cohort, mask: Mapping[str, np.ndarray], draws: list[pd.DataFra
             shares = np.array([[(draw[name].astype("object")[hidden] == level) for draw in draws] for level in levels])
             chance = shares.mean(axis=1)  # (levels, hidden entries)
             real_shares = np.array([(real_levels == level) for level in levels])
-            found["total_variation"].append(
-                (0.5 * float(np.abs(chance.mean(axis=1) - real_shares.mean(axis=1)).sum()), n)
-            )
+            found["total_variation"].append((total_variation(chance.mean(axis=1), real_shares.mean(axis=1)), n))
             judged = [
                 auc(yes, score)
                 for yes, score in zip(real_shares, chance, strict=True)

@@ -19,7 +19,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities import joint_table
 from haemosynth.modalities.clinical.generators import diffusion
-from haemosynth.modalities.clinical.generators.conditioning import Wishes
+from haemosynth.modalities.clinical.generators.conditioning import Conditions
 from haemosynth.modalities.clinical.generators.encoding import Encoding
 from haemosynth.modalities.clinical.impute.encoding import find_imputable
 
@@ -68,7 +68,7 @@ def impute(fitted: Fitted, cohort: Cohort, draws: int, rng: np.random.Generator)
             )
     table = _as_learned(cohort, model.encoding)
     known, visible = model.encoding.encode(table.clinical), _visible(model.encoding, table.clinical)
-    free = Wishes((), {}, completed=True)
+    free = Conditions((), {}, completed=True)
     completed = []
     for _ in range(draws):
         drawn = model.encoding.decode(model.fill(known, visible, free, rng), table.schema)

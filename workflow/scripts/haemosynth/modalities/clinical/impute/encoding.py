@@ -74,7 +74,7 @@ def find_imputable(cohort: Cohort) -> list[str]:
             if rule == "present":
                 structural.update(argument for argument in arguments if isinstance(argument, str))
     outside = {*schema.survival, *structural}
-    return [name for name, column in schema.columns.items() if column.derived is None and name not in outside]
+    return [name for name in schema.recorded if name not in outside]
 
 
 def fit_encoding(train: Cohort, min_carriers: int, scale: str = "normal_scores") -> Encoding:

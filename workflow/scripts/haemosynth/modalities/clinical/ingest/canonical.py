@@ -124,25 +124,8 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
         }.items()
         if column not in excluded and column not in entry.columns and column not in moved
     }
-    columns: dict[str, Column] = {}
-    values: dict[str, pd.Series] = {}
-    faulty = set[str]()
-    for column in map(str, raw.clinical.columns):
-        if column in excluded or column in used or column in moved or column in entry.derived:
-            continue
-        faulty.add(column)
-        with mistakes.kept():
-            found = infer(
-                column, raw, entry.columns.get(column, {}), f"{entry.where}.columns.{column}", written.get(column)
-            )
-            faulty.discard(column)
-            if isinstance(found, str):
-                excluded[column] = found
-            else:
-                columns[column], values[column] = found
-                notes += _respelt(column, raw, values[column])
-                notes += written[column].notes if column in written else ()
-                notes += list_remarks(column, *found, written.get(column), len(raw.clinical))
+    skipped = used.keys() | moved.keys() | entry.derived.keys()
+    columns, values, faulty = _infer_columns(raw, entry, skipped, written, excluded, notes, mistakes)
     notes += _proposed(raw, entry, list(columns)) if with_genomic else []
     if not columns and not faulty:
         mistakes.add([f"{entry.where}: no clinical column other than the endpoints is left: {_reasons(excluded)}"])
@@ -171,6 +154,38 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
         _check_uses(cohort, entry, faulty | set(entry.derived if mistakes.lines else ()), mistakes)
     mistakes.tell()
     return cohort
+
+
+def _infer_columns(
+    raw: Raw,
+    entry: Entry,
+    skipped: Collection[str],
+    written: Mapping[str, Plain],
+    excluded: dict[str, str],
+    notes: list[str],
+    mistakes: Mistakes,
+) -> tuple[dict[str, Column], dict[str, pd.Series], set[str]]:
+    """Columns of the schema, their values, and names of columns that hold a mistake; adds to `excluded` and `notes`."""
+    columns: dict[str, Column] = {}
+    values: dict[str, pd.Series] = {}
+    faulty = set[str]()
+    for column in map(str, raw.clinical.columns):
+        if column in excluded or column in skipped:
+            continue
+        faulty.add(column)
+        with mistakes.kept():
+            found = infer(
+                column, raw, entry.columns.get(column, {}), f"{entry.where}.columns.{column}", written.get(column)
+            )
+            faulty.discard(column)
+            if isinstance(found, str):
+                excluded[column] = found
+            else:
+                columns[column], values[column] = found
+                notes += _respelt(column, raw, values[column])
+                notes += written[column].notes if column in written else ()
+                notes += list_remarks(column, *found, written.get(column), len(raw.clinical))
+    return columns, values, faulty
 
 
 def _outcome(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -158,7 +158,8 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
                 rows[sample_table.path] = sample_rows
     raw = Raw(clinical, columns, rows, hidden=hidden, samples=frozenset(patient_of))
     if genomic is not False and linked:
-        raw = _with_genomic(raw, source, folder, maf, panels, profiles, patient_of, frozenset(kept), notes, readings)
+        assayed = Assayed(maf, panels, profiles, patient_of, frozenset(kept))
+        raw = _with_genomic(raw, source, folder, assayed, notes, readings)
     notes += _not_read(folder, source)
     return replace(raw, notes=tuple(notes), readings=tuple(readings), mistakes=tuple(mistakes.lines))
 
@@ -277,9 +278,13 @@ def _order(table: Table, sample: str, choice: Any, sequenced: tuple[frozenset[st
 def order_samples(source: Mapping[str, Any]) -> dict[str, str]:
     """The patient of each sample of a study folder, the sample that ingestion takes of a patient before the others.
 
+    Sources of other formats have no samples.
+
     Raises:
         InputError: the sample file, or one that says which samples were sequenced, cannot be read.
     """
+    if source["format"] != "cbioportal":
+        return {}
     folder = _folder(Path(source["path"]))
     table, profile, maf = folder.table("samples"), None, None
     if table is not None and "genomic" in (source.get("modalities") or ["genomic"]):
@@ -388,18 +393,29 @@ def _panel_files(folder: Folder) -> dict[str, list[str]]:
 # mutations, fusions, copy number
 
 
+class Assayed(NamedTuple):
+    """Which samples there are, and what was looked for in them.
+
+    maf, panels: tables of mutations, and of the genes that were examined. profiles: of mutations and of fusions, the
+    samples that were examined, and what says so. patient_of: sample -> patient. kept: one sample of each patient.
+    """
+
+    maf: Table | None
+    panels: Table | None
+    profiles: Mapping[str, tuple[frozenset[str], str] | None]
+    patient_of: Mapping[str, str]
+    kept: frozenset[str]
+
+
 def _with_genomic(
     raw: Raw,
     source: Mapping[str, Any],
     folder: Folder,
-    maf: Table | None,
-    panels: Table | None,
-    profiles: Mapping[str, tuple[frozenset[str], str] | None],
-    patient_of: Mapping[str, str],
-    kept: frozenset[str],
+    assayed: Assayed,
     notes: list[str],
     readings: list[FileRead],
 ) -> Raw:
+    maf, panels, profiles, patient_of, kept = assayed
     patients = raw.clinical.index
     of = {sample: patient for sample, patient in patient_of.items() if sample in kept}
     declared = source.get("gene_panels") or {}

@@ -36,6 +36,7 @@ from haemosynth.core.derive import derive
 from haemosynth.core.errors import InputError
 from haemosynth.core.files import read_table
 from haemosynth.core.schema import Column, Schema
+from haemosynth.core.streams import one_of_each
 from haemosynth.modalities.clinical.simulate.truth import (
     INSTABILITY,
     Array,
@@ -230,8 +231,7 @@ def _level_chances(known: Aggregates, column: str, parents: list[str], weights: 
 
 def _draw(names: list[str], chances: Array, rng: np.random.Generator) -> NDArray[np.object_]:
     """One level per row of `chances`."""
-    position = (rng.random(len(chances))[:, None] > np.cumsum(chances, axis=1)).sum(axis=1)
-    drawn: NDArray[np.object_] = np.array(names, dtype=object)[np.minimum(position, len(names) - 1)]
+    drawn: NDArray[np.object_] = np.array(names, dtype=object)[one_of_each(chances, rng)]
     return drawn
 
 

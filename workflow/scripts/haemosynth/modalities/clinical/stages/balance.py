@@ -29,6 +29,7 @@ from haemosynth.encode.baseline import Design, baseline_design, follow_up
 from haemosynth.generate.balance import Class, Quotas, enlarged, read_quotas
 from haemosynth.modalities.clinical.stages.enlarging import draw_by_smote, repeat_members
 from haemosynth.stats.cox import concordance, curve_distance, fit_cox, kaplan_meier
+from haemosynth.stats.distributions import total_variation
 from haemosynth.stats.learners import divide_stratified, fit_logistic
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
@@ -285,9 +286,7 @@ def measure_margin_distance(first: Cohort, second: Cohort) -> float:
     from scipy.stats import ks_2samp
 
     found = []
-    for name, column in first.schema.columns.items():
-        if column.derived is not None:
-            continue
+    for name, column in first.schema.recorded.items():
         sides = [side.clinical[name] for side in (first, second)]
         if column.numeric and column.kind != "event":
             known = [side.dropna().to_numpy(float) for side in sides]
@@ -296,8 +295,8 @@ def measure_margin_distance(first: Cohort, second: Cohort) -> float:
             continue
         shares = [side.value_counts(normalize=True, dropna=False) for side in sides]
         levels = shares[0].index.union(shares[1].index)
-        parts = [side.reindex(levels, fill_value=0).to_numpy(float) for side in shares]
-        found.append(float(np.abs(parts[0] - parts[1]).sum() / 2))
+        parts = [np.asarray(side.reindex(levels, fill_value=0), dtype=np.float64) for side in shares]
+        found.append(total_variation(parts[0], parts[1]))
     return float(np.mean(found))
 
 

@@ -30,6 +30,7 @@ from haemosynth.stats.competing_risks import (
     state_shares,
 )
 from haemosynth.stats.curves import Curve, draw_at_risk, draw_curve, incidence_curve
+from haemosynth.stats.distributions import total_variation
 from haemosynth.stats.estimates import estimate_incidence
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
@@ -150,7 +151,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             _shares(found, complete, horizon)[0] for found, complete in
             ((real, real_complete), (candidate, candidate_complete))
         )  # fmt: skip
-        distance_of_states = float(np.abs(ours_at - theirs_at).sum() / 2)
+        distance_of_states = total_variation(ours_at, theirs_at)
         lost = "" if np.isfinite(distance_of_states) else "nobody's state is known then"
         add("state_distance", distance_of_states, f"{horizon:g} months", n, lost)
     for metric in METRICS:

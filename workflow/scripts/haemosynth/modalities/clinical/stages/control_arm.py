@@ -41,7 +41,7 @@ from haemosynth.core.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.core.streams import stream
 from haemosynth.encode.baseline import Design, baseline_design, follow_up
 from haemosynth.modalities.clinical.stages.trials import Matrix, estimate_log_hazard_ratios, thin_events
-from haemosynth.stats.cox import Vector, fit_cox
+from haemosynth.stats.cox import Z95, Vector, fit_cox
 from haemosynth.stats.curves import draw_at_risk, draw_curves, format_p, survival_curve
 from haemosynth.stats.estimates import log_rank_p
 from haemosynth.validate import Stage
@@ -56,7 +56,6 @@ DEFAULTS: dict[str, Any] = {
     "ridge": 10.0,  # penalty of the risk model
     "events": 20,  # that held-out patients and the candidate need in a trial
 }
-QUANTILE = 1.959964
 HIGHER, LOWER, EVERYONE, ADJUSTED = "higher risk", "lower risk", "everyone", "everyone, stratified by risk"
 SCORED = (HIGHER, LOWER)  # trials whose mean is the value of `all`
 ARMS = {
@@ -222,7 +221,7 @@ def summarise_trials(estimates: Estimates, effect: float) -> dict[str, float]:
     found: dict[str, float] = {}
     for arm in (*ARMS, "naive"):
         (null, null_variance), (value, variance) = estimates.of[arm, False], estimates.of[arm, True]
-        half, null_half = QUANTILE * np.sqrt(variance), QUANTILE * np.sqrt(null_variance)
+        half, null_half = Z95 * np.sqrt(variance), Z95 * np.sqrt(null_variance)
         found |= {
             f"{arm}_bias": float(abs((value - effect).mean())),
             f"{arm}_rmse": float(np.sqrt(((value - effect) ** 2).mean())),

@@ -18,8 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from haemosynth.core.cohort import Cohort
-from haemosynth.core.disclosure import MIN_CELL_COUNT
-from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, compute_heights, make_swatch, new_figure
 from haemosynth.encode.records import Encoder, fit_encoder
 from haemosynth.stats.contingency_tables import GROUPS
 from haemosynth.stats.cox import fit_cox
@@ -326,17 +325,11 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
             axis.text(0, 1.02, f"{short} {shown[name]:.2f}", transform=axis.transAxes, fontsize=7.5, va="bottom")
         axis.tick_params(labelsize=7.5)
     handles = [
-        _swatch(REAL, f"real (n = {len(comparison.real)})"),
-        _swatch(SYNTHETIC, f"{label} (n = {len(comparison.candidate)})"),
+        make_swatch(REAL, f"real (n = {len(comparison.real)})"),
+        make_swatch(SYNTHETIC, f"{label} (n = {len(comparison.candidate)})"),
     ]
     fig.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=9.5)
     return fig
-
-
-def _swatch(colour: str, text: str) -> Any:
-    from matplotlib.patches import Patch
-
-    return Patch(color=colour, label=text)
 
 
 def _draw_density(axis: Any, space: Space, points: list[Matrix]) -> None:
@@ -394,7 +387,7 @@ def _draw_score(axis: Any, real: Cohort, name: str, first: Vector, second: Vecto
         for side, colour, style in zip((first, second), (REAL, SYNTHETIC), ({"alpha": 0.25, "fill": True}, {"lw": 1.4}),
                                        strict=True):  # fmt: skip
             counts = np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0]
-            axis.stairs(_drawn(counts, colour == REAL), edges, color=colour, **style)
+            axis.stairs(compute_heights(counts, colour == REAL), edges, color=colour, **style)
         if name == PROGNOSTIC:
             axis.set_xlabel("log hazard", fontsize=7.5, labelpad=1)
     else:
@@ -402,15 +395,9 @@ def _draw_score(axis: Any, real: Cohort, name: str, first: Vector, second: Vecto
         top = len(levels) if levels is not None else int(max(first.max(), second.max())) + 1
         for side, colour, shift in zip((first, second), (REAL, SYNTHETIC), (-0.2, 0.2), strict=True):
             counts = np.bincount(side.astype(np.intp), minlength=top)
-            axis.bar(np.arange(top) + shift, _drawn(counts, colour == REAL), 0.38, color=colour)
+            axis.bar(np.arange(top) + shift, compute_heights(counts, colour == REAL), 0.38, color=colour)
         if levels is not None:
             axis.set_xticks(range(top), [level if len(level) <= 9 else f"{level[:8]}…" for level in levels])
             if top > 4 or sum(map(len, levels)) > 20:
                 axis.tick_params(axis="x", rotation=35)
     axis.set_ylabel("%", fontsize=7.5, labelpad=1)
-
-
-def _drawn(counts: Any, real: bool) -> Vector:
-    """Per cent of the patients; counts of one to four real patients are left out: figures are published."""
-    shown = np.where(real & (counts > 0) & (counts < MIN_CELL_COUNT), 0, counts)
-    return np.asarray(100 * shown / max(counts.sum(), 1))

@@ -16,8 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from haemosynth.core.disclosure import MIN_CELL_COUNT
-from haemosynth.core.figures import REAL, SYNTHETIC, new_figure
+from haemosynth.core.figures import REAL, SYNTHETIC, compute_heights, make_swatch, new_figure
 from haemosynth.encode.design import Design, code_levels
 from haemosynth.stats.distributions import (
     distances,
@@ -181,17 +180,11 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     for axis in panels[len(design.columns) :]:
         axis.set_visible(False)
     handles = [
-        _swatch(REAL, f"real (n = {len(comparison.real)})"),
-        _swatch(SYNTHETIC, f"{label} (n = {len(comparison.candidate)})"),
+        make_swatch(REAL, f"real (n = {len(comparison.real)})"),
+        make_swatch(SYNTHETIC, f"{label} (n = {len(comparison.candidate)})"),
     ]
     fig.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=10, frameon=False)
     return fig
-
-
-def _swatch(colour: str, text: str) -> Any:
-    from matplotlib.patches import Patch
-
-    return Patch(color=colour, label=text)
 
 
 def _histogram(axis: Any, both: list[Vector], unit: str | None) -> None:
@@ -224,7 +217,7 @@ def _histogram(axis: Any, both: list[Vector], unit: str | None) -> None:
     for side, colour, filled in zip(sides, (REAL, SYNTHETIC), (True, False), strict=True):
         if not len(side):
             continue
-        height = _drawn(np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0], filled)
+        height = compute_heights(np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0], filled)
         style = {"fill": True, "color": colour, "alpha": 0.25, "lw": 0} if filled else {"color": colour, "lw": 1.3}
         axis.stairs(height, edges, **style)
         if filled:
@@ -235,16 +228,10 @@ def _histogram(axis: Any, both: list[Vector], unit: str | None) -> None:
         axis.set_xlabel(unit, fontsize=7.5, labelpad=1)
 
 
-def _drawn(counts: Vector, real: bool) -> Vector:
-    """Per cent of the patients; counts of one to four real patients are left out: figures are published."""
-    shown = np.where(real & (counts > 0) & (counts < MIN_CELL_COUNT), 0, counts)
-    return np.asarray(100 * shown / max(counts.sum(), 1))
-
-
 def _bars(axis: Any, design: Design, i: int) -> None:
     names = list(design.levels[i]) or ["0", "1"]
     shares = [
-        _drawn(np.rint(level_shares(matrix[:, i], len(names)) * len(matrix)), real)
+        compute_heights(np.rint(level_shares(matrix[:, i], len(names)) * len(matrix)), real)
         for matrix, real in zip(design.matrices, (True, False), strict=True)
     ]
     names.append("missing")

@@ -23,6 +23,7 @@ from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.encode.baseline import baseline_design, follow_up
 from haemosynth.stats.association import weighted_concordance
 from haemosynth.stats.cox import (
+    Z95,
     CoxModel,
     Matrix,
     Vector,
@@ -56,7 +57,6 @@ DEFAULTS: dict[str, Any] = {
 }
 FOLLOW_UP_QUANTILE = 0.95
 STILL_FOLLOWED = 0.1  # share of training patients at risk that a horizon needs
-Z95 = 1.959964
 CLEAR = 0.05  # p-value below which the figure marks a covariate whose hazards are not proportional
 
 STAGE = Stage("utility", needs=("clinical",), environment="survival", memory=2000, runtime=30)
@@ -355,7 +355,7 @@ def _draw_forest(
 ) -> None:
     rows = np.arange(len(chosen))
     for model, offset, colour in ((truth, 0.15, REAL), (learned, -0.15, SYNTHETIC)):
-        middle, half = model.log_hazard[chosen], 1.959964 * model.standard_error[chosen]
+        middle, half = model.log_hazard[chosen], Z95 * model.standard_error[chosen]
         axis.errorbar(
             np.exp(middle), rows + offset, xerr=np.stack([np.exp(middle) - np.exp(middle - half),
             np.exp(middle + half) - np.exp(middle)]), fmt="o", ms=4, lw=1.3, color=colour,

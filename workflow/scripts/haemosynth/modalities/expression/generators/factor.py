@@ -72,13 +72,13 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
 def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> AnnData:
     """Draw expression for those patients of `given` who get it, given the record."""
     known = fitted.description
-    patients, features = owners.drawn(known, given, rng)
+    patients, features = owners.draw_owners(known, given, rng)
     a = fitted.arrays
     score = ((features - a["middle"]) @ a["slope"]).astype(np.float32)
     score += rng.standard_normal((len(features), a["loading"].shape[1]), dtype=np.float32) @ a["loading"].T
     score += rng.standard_normal(score.shape, dtype=np.float32) * a["noise"]
     values = scores.carried(score, ndtri(scores.LEVELS), a["quantiles"])
-    obs = owners.drawn_obs(fitted, given, patients, features, rng)
+    obs = owners.draw_obs(fitted, given, patients, features, rng)
     if known["values"] == "counts":
         values = scores.counted(values, obs["library_size"].to_numpy(), float(known["library"]))
     return made(values, owners.like(known), patients, obs)

@@ -114,7 +114,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         checkpoint,
     )  # fmt: skip
     arrays = {name: array for name, array in parameters.items() if not name.startswith("encoder.")}
-    arrays |= _prior(start, parameters, data, [int(c) for c in settings["mixture"]], seed)
+    arrays |= _prior(parameters, data, [int(c) for c in settings["mixture"]], seed)
     arrays |= {"middle": middle, **owners.learn_library(train, everybody[who])}
     arrays["quantiles"] = scores.shared_quantiles(rate, expression_of(train).uns["values"] != "log")
     chosen = rng.integers(len(who), size=CALIBRATION)
@@ -302,9 +302,7 @@ def _trained(
     )  # fmt: skip
 
 
-def _prior(
-    start: Mapping[str, np.ndarray], parameters: Mapping[str, np.ndarray], data: _Data, sizes: list[int], seed: int
-) -> dict[str, np.ndarray]:
+def _prior(parameters: Mapping[str, np.ndarray], data: _Data, sizes: list[int], seed: int) -> dict[str, np.ndarray]:
     """Where latent points lie: their regression on the record, and a Gaussian mixture of what is left.
 
     Each posterior's own variance is added to the mixture's, so that the points are spread as the posteriors are.
@@ -366,8 +364,8 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> AnnData:
     alone is put right, what it knows of genes together and of the record stays.
     """
     known, a = fitted.description, fitted.arrays
-    patients, features = owners.drawn(known, given, rng)
-    obs = owners.drawn_obs(fitted, given, patients, features, rng)
+    patients, features = owners.draw_owners(known, given, rng)
+    obs = owners.draw_obs(fitted, given, patients, features, rng)
     counts = known["values"] == "counts"
     offset = np.log(obs["library_size"].to_numpy() / known["library"]) if counts else np.zeros(len(patients))
     values = _drawn(a, counts, features - a["middle"], offset, rng)

@@ -75,14 +75,14 @@ def _quantiles(rest: np.ndarray) -> np.ndarray:
     return smooth.quantiles(np.sort(rest), share)
 
 
-def drawn(known: Mapping[str, Any], given: Cohort, rng: np.random.Generator) -> tuple[pd.Index, np.ndarray]:
+def draw_owners(known: Mapping[str, Any], given: Cohort, rng: np.random.Generator) -> tuple[pd.Index, np.ndarray]:
     """The patients of `given` who get expression, and their features."""
     features = conditions.transform(known["record"], given)
     chosen = conditions.drawn_presence(known["presence"], features, rng)
     return given.patients[chosen], features[chosen]
 
 
-def drawn_obs(
+def draw_obs(
     fitted: Fitted, given: Cohort, patients: pd.Index, features: np.ndarray, rng: np.random.Generator
 ) -> pd.DataFrame:
     """Library size (counts) and batch of each patient."""

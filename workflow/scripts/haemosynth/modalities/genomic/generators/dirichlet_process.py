@@ -27,6 +27,7 @@ from haemosynth.generate.rare import without_rare_alterations
 from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
 from haemosynth.modalities.genomic.generators.logistic_chain import (
     Chain,
+    Priors,
     find_kinships,
     find_normal_karyotypes,
     fit_chain,
@@ -152,8 +153,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             odds[left] = _sequential_log_odds(part, events[left], design[left], order)
             expected[left] = part.posterior(design[left], events[left]) @ part.frequency
         filled = np.where(np.isnan(events), expected, events)
-        priors = {key: float(settings[key]) for key in ("event_ridge", "record_scale")}
-        chain = fit_chain(events, filled, design, kin, normal, offset=odds, **priors)
+        priors = Priors(float(settings["event_ridge"]), record_scale=float(settings["record_scale"]))
+        chain = fit_chain(events, filled, design, kin, normal, priors, odds)
     else:
         chain = _identity(events, design, kin, normal)
     if settings["prior_strength"] > 0 and settings["prior_frequencies"]:

@@ -31,9 +31,9 @@ def describe_record(train: Cohort, bins: int = 5, least: int | None = None) -> R
     least = min(10, max(4, len(train) // 15)) if least is None else least
     entries: Record = []
     survival = set(train.schema.survival)
-    for name, column in train.schema.columns.items():
+    for name, column in train.schema.recorded.items():
         values = train.clinical[name]
-        if name in survival or column.derived is not None or values.nunique() < 2:
+        if name in survival or values.nunique() < 2:
             continue
         missing = int(values.isna().sum()) >= least
         if column.numeric:

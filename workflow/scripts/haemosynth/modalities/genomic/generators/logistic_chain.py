@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -202,18 +202,28 @@ def _climb(
     return beta, value
 
 
+class Priors(NamedTuple):
+    """Priors of the effects of a chain.
+
+    event_ridge: precision of the effects of alterations. record_ridge: precision of the effects of the record, where
+    they have normal priors. record_scale: scale of Cauchy priors in their place, where above 0. slope_ridge: precision
+    of the slope of an offset about 1.
+    """
+
+    event_ridge: float
+    record_ridge: float = 1.0
+    record_scale: float = 0.0
+    slope_ridge: float = 10.0
+
+
 def fit_chain(
     events: np.ndarray,
     expected: np.ndarray,
     design: np.ndarray,
     kin: np.ndarray,
     normal: np.ndarray,
-    *,
-    event_ridge: float,
-    record_ridge: float = 1.0,
-    record_scale: float = 0.0,
+    priors: Priors,
     offset: np.ndarray | None = None,
-    slope_ridge: float = 10.0,
 ) -> Chain:
     """Fit the regressions, commonest alteration first (`order_events`).
 
@@ -223,11 +233,8 @@ def fit_chain(
         design: (patients, features) clinical record.
         kin: pairs of `find_kinships`.
         normal: pairs of `find_normal_karyotypes`; its regression learns from patients without the others.
-        event_ridge: prior precision of the effects of alterations.
-        record_ridge: prior precision of the effects of the record, where they have normal priors.
-        record_scale: scale of Cauchy priors in their place, where above 0.
+        priors: of the effects.
         offset: (patients, events) log odds under another model, to be corrected; None to start from the frequency.
-        slope_ridge: prior precision of the slope of the offset about 1.
     """
     n_events = events.shape[1]
     known = ~np.isnan(events)
@@ -247,14 +254,16 @@ def fit_chain(
         before = order[:j]
         blocks = [np.ones((rows.sum(), 1)), expected[np.ix_(rows, before)] - frequency[before], design[rows]]
         precision = np.r_[
-            1e-3 if offset is None else 1.0, np.full(j, event_ridge), np.full(design.shape[1], record_ridge)
+            1e-3 if offset is None else 1.0,
+            np.full(j, priors.event_ridge),
+            np.full(design.shape[1], priors.record_ridge),
         ]
         base = np.full(rows.sum(), start) if offset is None else offset[rows, g]
         if offset is not None:
             blocks.append(base[:, None])
-            precision = np.append(precision, slope_ridge)
+            precision = np.append(precision, priors.slope_ridge)
         scale = np.zeros(len(precision))
-        scale[1 + j : 1 + j + design.shape[1]] = record_scale
+        scale[1 + j : 1 + j + design.shape[1]] = priors.record_scale
         beta = fit_ridge_logistic(np.column_stack(blocks), events[rows, g], base, precision, scale)
         intercept[g] += beta[0]
         effect[g, before] = beta[1 : j + 1]
@@ -288,9 +297,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     for event_ridge in settings["event_ridge"]:
         for record_ridge in settings["record_ridge"]:
             chain = fit_chain(
-                events[~inner], expected[~inner], design[~inner], kin, normal,
-                event_ridge=event_ridge, record_ridge=record_ridge,
-            )  # fmt: skip
+                events[~inner], expected[~inner], design[~inner], kin, normal, Priors(event_ridge, record_ridge)
+            )
             score = (
                 float(_log_likelihood(chain, events[inner], expected[inner], design[inner]).mean())
                 if inner.any()
@@ -298,7 +306,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             )
             trials.append((score, float(event_ridge), float(record_ridge)))
     _, event_ridge, record_ridge = max(trials)
-    chain = fit_chain(events, expected, design, kin, normal, event_ridge=event_ridge, record_ridge=record_ridge)
+    chain = fit_chain(events, expected, design, kin, normal, Priors(event_ridge, record_ridge))
     missing, missing_plain = fit_missingness(train, design, rng)
     clones, clones_plain = fit_clones(train, design, int(settings["min_carriers"]))
     arrays = chain.arrays() | missing | clones

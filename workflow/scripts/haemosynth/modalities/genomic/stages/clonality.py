@@ -21,6 +21,7 @@ from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.modalities.genomic.precedence import CellFractions, Precedence, compute_cell_fractions, find_precedence
 from haemosynth.stats.association import weighted_correlation
 from haemosynth.stats.bradley_terry import BradleyTerry, Flags, Vector, fit_bradley_terry
+from haemosynth.stats.distributions import total_variation
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
 
@@ -167,7 +168,7 @@ def _largest(model: BradleyTerry) -> Flags:
 def _burden_distance(real: Precedence, candidate: Precedence) -> float:
     top = int(max(side.burden.max() for side in (real, candidate))) + 1
     p, q = (np.bincount(side.burden.astype(np.intp), side.times, top) / side.times.sum() for side in (real, candidate))
-    return float(np.abs(p - q).sum() / 2)
+    return total_variation(p, q)
 
 
 def _fraction_values(

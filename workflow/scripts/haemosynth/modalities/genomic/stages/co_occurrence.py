@@ -15,12 +15,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth.core.figures import DIVERGING, NEUTRAL, new_figure
+from haemosynth.modalities.genomic.alterations import make_matrix
 from haemosynth.modalities.genomic.interactions import DEFAULTS as DEFAULTS
 from haemosynth.modalities.genomic.interactions import (
     compare_odds,
     declare_metrics,
     find_testable,
-    make_matrix,
     measure_tail,
 )
 from haemosynth.stats.pairs import (

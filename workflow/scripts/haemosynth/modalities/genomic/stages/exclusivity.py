@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
+from haemosynth.modalities.genomic.alterations import make_matrix
 from haemosynth.modalities.genomic.interactions import DEFAULTS as DEFAULTS
 from haemosynth.modalities.genomic.interactions import (
     compare_odds,
     declare_metrics,
     find_testable,
-    make_matrix,
     measure_tail,
 )
 from haemosynth.stats.pairs import load_matched, load_matched_discoveries, pair_counts

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import REAL, SYNTHETIC, new_figure
+from haemosynth.modalities.genomic.alterations import make_matrix
+from haemosynth.stats.distributions import total_variation
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import UNIVARIATE, Comparison, Metric, Value
 
@@ -63,7 +65,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     """Carrier frequencies, burden, and variant allele frequencies. `rng` is not used."""
     schema, n = comparison.real.schema, len(comparison.real)
     events = list(schema.alterations)
-    real, candidate = (_matrix(cohort, events) for cohort in (comparison.real, comparison.candidate))
+    real, candidate = (make_matrix(cohort, events) for cohort in (comparison.real, comparison.candidate))
     carriers, known = _counts(real)
     other_carriers, other_known = _counts(candidate)
     values: list[Value] = []
@@ -75,7 +77,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     values.append(Value("frequency_error", error, modality="genomic", n=n, reason=reason))
     if read.sum() >= 3:
         x, y = stabilise(carriers[read], known[read]), stabilise(other_carriers[read], other_known[read])
-        values.append(Value("frequency_agreement", concordance(x, y), modality="genomic", n=n))
+        values.append(Value("frequency_agreement", lin_concordance(x, y), modality="genomic", n=n))
     else:
         reason = "fewer than 3 alterations are known on both sides"
         values.append(Value("frequency_agreement", np.nan, modality="genomic", n=n, reason=reason))
@@ -102,12 +104,6 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     return values + _vaf_values(comparison, schema.genes, int(settings["min_mutations"]), n)
 
 
-def _matrix(cohort: Cohort, events: list[str]) -> Vector:
-    if cohort.alterations is None:
-        raise ValueError("the cohort has no genomic modality")
-    return np.asarray(cohort.alterations[events].to_numpy(np.float64))
-
-
 def _counts(matrix: Vector) -> tuple[Vector, Vector]:
     return np.nansum(matrix, axis=0), (~np.isnan(matrix)).sum(axis=0).astype(np.float64)
 
@@ -117,7 +113,7 @@ def stabilise(carriers: Vector, known: Vector) -> Vector:
     return np.asarray(np.arcsin(np.sqrt((carriers + 0.375) / (known + 0.75))))
 
 
-def concordance(x: Vector, y: Vector) -> float:
+def lin_concordance(x: Vector, y: Vector) -> float:
     """Lin's concordance correlation: 1 only where x and y are equal."""
     centred_x, centred_y = x - x.mean(), y - y.mean()
     norm = np.mean(centred_x**2) + np.mean(centred_y**2) + (x.mean() - y.mean()) ** 2
@@ -141,7 +137,7 @@ def burden_distance(first: NDArray[np.int64], second: NDArray[np.int64]) -> floa
     """Total variation of two samples of counts."""
     top = int(max(first.max(), second.max())) + 1
     p, q = np.bincount(first, minlength=top) / len(first), np.bincount(second, minlength=top) / len(second)
-    return float(np.abs(p - q).sum() / 2)
+    return total_variation(p, q)
 
 
 def _vaf_values(comparison: Comparison, genes: list[str], fewest: int, n: int) -> list[Value]:
@@ -192,7 +188,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     schema = comparison.real.schema
     events = list(schema.alterations)
     cohorts = (comparison.real, comparison.candidate)
-    sides = [_matrix(cohort, events) for cohort in cohorts]
+    sides = [make_matrix(cohort, events) for cohort in cohorts]
     counts = [_counts(side) for side in sides]
     frequency = counts[0][0] / np.maximum(counts[0][1], 1)
     order = np.argsort(-frequency, kind="stable")[:SHOWN]

@@ -209,7 +209,7 @@ def cumulative(hazard: Hazard, length: Vector) -> Vector:
     return np.asarray(exposure(length, hazard.cuts) @ hazard.rate)
 
 
-def drawn(hazard: Hazard, x: Matrix, rng: np.random.Generator) -> Vector:
+def draw_months(hazard: Hazard, x: Matrix, rng: np.random.Generator) -> Vector:
     """(m,) months until the transition, were it the only one, by inversion of the cumulative hazard."""
     wanted = rng.exponential(size=len(x)) / np.exp(np.clip(x @ hazard.beta, -12, 12))
     width = np.diff(hazard.cuts)

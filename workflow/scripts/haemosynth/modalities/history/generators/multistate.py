@@ -186,7 +186,7 @@ def draw_paths(fitted: Fitted, x: Matrix, owner: np.ndarray, rng: np.random.Gene
     transitions = [(int(a), int(b)) for a, b in known["transitions"]]
     found = [unpacked(fitted, f"transition.{t}") for t in range(len(transitions))]
     n, effects = len(x), bool(known["names"])
-    end = np.minimum(hazards.drawn(unpacked(fitted, "censoring"), x, rng), float(known["longest"]))
+    end = np.minimum(hazards.draw_months(unpacked(fitted, "censoring"), x, rng), float(known["longest"]))
     state = np.full((n, len(design.states)), NONE)
     entry = np.full(state.shape, np.nan)
     state[:, 0], entry[:, 0] = design.states.index(design.start), 0.0
@@ -197,7 +197,7 @@ def draw_paths(fitted: Fitted, x: Matrix, owner: np.ndarray, rng: np.random.Gene
         table = with_own(x, np.arange(n), when, before, known["scale"]) if effects else np.zeros((n, 0))
         for (a, b), hazard in zip(transitions, found, strict=True):
             rows = np.flatnonzero(alive & (now == a))
-            wait = hazards.drawn(hazard, table[rows], rng)
+            wait = hazards.draw_months(hazard, table[rows], rng)
             sooner = wait < soonest[rows]
             soonest[rows[sooner]], target[rows[sooner]] = wait[sooner], b
         moves = alive & (target != NONE) & (when + soonest <= end)

@@ -206,7 +206,7 @@ def draw(known: Mapping[str, Any], design: Design, paths: Paths, x: Matrix, rng:
         for name, own in known["measures"].items():
             measure = design.measurements[name]
             if own["process"] == TWO_CLONES:
-                rows += _drawn_clones(name, own, measure, design, paths, x, times, known["responses"], rng)
+                rows += _drawn_clones(name, own, design, paths, x, times, known["responses"], rng)
             else:
                 rows.append(_drawn_mean(name, own, measure, paths, x, times, rng))
         if known["visits"]["rows"]:
@@ -307,7 +307,6 @@ def fitting(theta: np.ndarray, length: np.ndarray, ends: np.ndarray, rng: np.ran
 def _drawn_clones(
     name: str,
     own: Mapping[str, Any],
-    measure: Measure,
     design: Design,
     paths: Paths,
     x: Matrix,
@@ -316,8 +315,8 @@ def _drawn_clones(
     rng: np.random.Generator,
 ) -> list[pd.DataFrame]:
     """Rows of a series of two clones, stay after stay: each begins where the last value of the one before is."""
-    owner, when = visits
     found: list[pd.DataFrame] = []
+    measure = design.measurements[name]
     final = [design.states.index(state) for state in design.final]
     ending = [design.states.index(state) for state in measure.progression]
     level = np.full(len(paths), np.nan)  # the value at which the present stay begins
@@ -339,7 +338,7 @@ def _drawn_clones(
         theta[fixed, :, 0] = np.log(np.maximum(level[rows][fixed], measure.limit))[:, None]
         days = np.maximum(leave - entry, 0) * DAYS
         chosen = fitting(theta, days, ends, rng) if ending else theta[:, 0]
-        at, time = _seen(owner, when, rows, entry, leave, ends, first=bool(ending), share=own["share"], rng=rng)
+        at, time = _seen(visits, rows, entry, leave, ends, bool(ending), own["share"], rng)
         clean = kinetics.level((time - entry[at]) * DAYS, *(a[at] for a in _plain(chosen)))
         noisy = clean * np.exp(own["error"] * rng.standard_normal(len(clean)))
         if ending:
@@ -364,10 +363,11 @@ def _drawn_clones(
 
 
 def _seen(
-    owner: np.ndarray, when: np.ndarray, rows: np.ndarray, entry: np.ndarray, leave: np.ndarray, ends: np.ndarray,
+    visits: tuple[np.ndarray, np.ndarray], rows: np.ndarray, entry: np.ndarray, leave: np.ndarray, ends: np.ndarray,
     first: bool, share: float, rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Position among `rows` and time of each visit of their stays, with one at the entry and one at a progression."""
+    owner, when = visits
     place = np.full(int(max(owner.max(initial=0), rows.max(initial=0))) + 1, -1)
     place[rows] = np.arange(len(rows))
     at = place[owner]

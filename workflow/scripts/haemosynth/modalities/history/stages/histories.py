@@ -22,6 +22,7 @@ from haemosynth.modalities.history.kinetics import PARTIAL, VERY_GOOD
 from haemosynth.modalities.history.part import Courses, courses_of, find_courses
 from haemosynth.modalities.history.paths import NONE
 from haemosynth.stats.association import weighted_concordance
+from haemosynth.stats.distributions import total_variation
 from haemosynth.stats.hazards import estimate_hazard
 from haemosynth.stats.multistate import aalen_johansen, joined, left_for, one_step_effects
 from haemosynth.validate import Stage
@@ -219,7 +220,8 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     apart = np.abs(occupation(made, horizons) - occupation(real, horizons))
     found: dict[str, tuple[float, str]] = {"state_occupation_error": (float(apart.mean()), "")}
     shares = [pd.Series(side.paths.labels()).value_counts(normalize=True) for side in (made, real)]
-    found["path_distance"] = (float(shares[0].sub(shares[1], fill_value=0).abs().sum() / 2), "")
+    aligned = shares[0].align(shares[1], fill_value=0)
+    found["path_distance"] = (total_variation(aligned[0].to_numpy(), aligned[1].to_numpy()), "")
     found["sojourn_error"] = (_sojourn_error(made, real, learned), "no transition was seen")
     own, known = (
         effects(s, learned.record, learned.scale, learned.pairs)[0] for s in (comparison.candidate, comparison.real)
@@ -292,7 +294,7 @@ def _landmark_error(made: Courses, real: Courses, learned: Prepared, settings: M
         if found[1] is None:
             continue
         # A candidate with nobody there is as wrong as can be.
-        gap = 1.0 if found[0] is None else float(np.abs(found[0] - found[1]).sum() / 2)
+        gap = 1.0 if found[0] is None else total_variation(found[0], found[1])
         total, weight = total + learned.landmark[state] * gap, weight + learned.landmark[state]
     return total / weight if weight else float("nan")
 
@@ -371,5 +373,5 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     own, known = (
         effects(s, learned.record, learned.scale, learned.pairs)[0] for s in (comparison.candidate, comparison.real)
     )
-    series_panels(rest, real, made, label, own[:, :-2], known[:, :-2], learned.weights, profile, GRID)
+    series_panels(rest, real, made, label, (own[:, :-2], known[:, :-2], learned.weights), profile, GRID)
     return drawn

@@ -17,7 +17,6 @@ from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.history import record
 from haemosynth.modalities.history.generators import hazards, multistate
 from haemosynth.modalities.history.part import Courses, courses_of, find_courses
-from haemosynth.modalities.history.paths import NONE
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -192,5 +191,4 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     axis.axvline(0.5, color=NEUTRAL, lw=0.9, ls="--")
     axis.set(xlabel=f"concordance in {len(known.patients):,} unseen real patients; 0.5 is guessing")
     axis.set_title(f"learned from {shortened(label, 24)}", loc="left", fontsize=9)
-    assert NONE < 0
     return drawn
