@@ -19,18 +19,18 @@ def ranks_of(values: NDArray[np.float64], axis: Literal[0, 1] = 0) -> NDArray[np
 
 
 def auc(answer: Vector, score: Vector) -> float:
-    """Area under the ROC curve, from ranks; ties count half (Hanley and McNeil, Radiology 1982;143:29)."""
-
+    """Area under the ROC curve of an answer of 0 and 1; ties count half (Hanley and McNeil, Radiology 1982;143:29)."""
     positive = answer > 0.5
-    m, k = int(positive.sum()), int((~positive).sum())
-    return float((ranks_of(score)[positive].sum() - m * (m + 1) / 2) / (m * k))
+    return area(score[positive], score[~positive])
 
 
 def area(members: Vector, others: Vector) -> float:
-    """Area under the ROC curve: probability that a member scores higher than a non-member, ties half."""
+    """Area under the ROC curve: probability that a member scores higher than another; NaN where a score is NaN."""
     ordered = np.sort(others)
+    if np.isnan(members).any() or np.isnan(ordered[-1:]).any():
+        return float("nan")
     below = np.searchsorted(ordered, members, side="left") + np.searchsorted(ordered, members, side="right")
-    return float(below.mean() / (2 * len(others)))
+    return float(below.sum() / (2 * len(members) * len(others)))
 
 
 def weighted_auc(answer: Vector, score: Vector, weight: Vector) -> float:
