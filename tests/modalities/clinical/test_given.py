@@ -14,7 +14,7 @@ from haemosynth.core.schema import Schema
 from haemosynth.core.streams import one_of_each, stream
 from haemosynth.modalities.clinical import given as given_alterations
 from haemosynth.modalities.clinical.generators import forest, vae
-from haemosynth.modalities.genomic.generators import dirichlet_process, logistic_chain
+from haemosynth.modalities.genomic.generators import dirichlet_process, logistic_chain, missingness
 
 ALGORITHMS = {
     forest: {},
@@ -28,6 +28,7 @@ QUICK = {"sweeps": 60, "burn_in": 30, "draws": 5, "folds": 2}
 def short_chains(monkeypatch):
     """The mutation model that chooses records has its defaults, which are for whole studies."""
     monkeypatch.setattr(dirichlet_process, "DEFAULTS", dirichlet_process.DEFAULTS | QUICK)
+    monkeypatch.setattr(missingness, "GATE_RIDGES", (100.0,))  # nothing to choose from
 
 
 def driven(n=400):

@@ -13,7 +13,7 @@ from haemosynth.core.cohort import MUTATION_COLUMNS, Alterations, Cohort, typed
 from haemosynth.core.files import load_model, save_model
 from haemosynth.core.schema import Column, Schema
 from haemosynth.generate.fitted import Fitted
-from haemosynth.modalities.genomic.generators import dirichlet_process, logistic_chain
+from haemosynth.modalities.genomic.generators import dirichlet_process, logistic_chain, missingness
 from haemosynth.modalities.genomic.generators.logistic_chain import find_kinships
 from haemosynth.modalities.genomic.generators.variant_calls import fit_clones, sample_mutations
 
@@ -22,6 +22,14 @@ QUICK = {
     dirichlet_process: {"sweeps": 60, "burn_in": 30, "draws": 5, "folds": 2, "gate_ridge": [10.0, 100.0]},
     logistic_chain: {"event_ridge": [2.0, 8.0], "record_ridge": [32.0]},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_ridge():
+    """The pattern of unknown alterations is learned without a choice, which takes as long as the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(missingness, "GATE_RIDGES", (100.0,))
+        yield
 
 
 def fitted_on(module, cohort: Cohort, **chosen) -> Fitted:
