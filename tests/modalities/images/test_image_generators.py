@@ -332,7 +332,7 @@ def test_a_resumed_fit_gives_the_same_bytes(tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_of_other_images_is_not_used(tmp_path, monkeypatch):
-    _, settings = quick("diffusion")
+    settings = quick("diffusion")[1] | {"steps": 20}
     monkeypatch.setattr(diffusion.Path, "unlink", lambda *_, **__: None)  # what success would remove stays
     diffusion.fit(pictured(seed=1), settings, stream(1), tmp_path / "checkpoint")
     monkeypatch.undo()
