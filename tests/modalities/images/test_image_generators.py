@@ -257,7 +257,7 @@ def test_patients_are_left_out_whole():
 
 def test_training_lowers_the_loss_of_patients_left_out():
     chosen = {"width": [8, 16], "patch": 1, "batch": 16, "components": 16, "augmentation": 0.0, "left_out": 0.2}
-    settings = diffusion.DEFAULTS | chosen | {"local_steps": 0}
+    settings = diffusion.DEFAULTS | chosen | {"local_steps": 0, "sampling_steps": 4}
     start, end = (
         diffusion.fit(pictured(150, 4), settings | {"steps": steps}, stream(1), None).history["validation"].iloc[-1]
         for steps in (1, 200)
@@ -332,7 +332,7 @@ def test_a_resumed_fit_gives_the_same_bytes(tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_of_other_images_is_not_used(tmp_path, monkeypatch):
-    _, settings = quick("diffusion")
+    settings = quick("diffusion")[1] | {"steps": 20}
     monkeypatch.setattr(diffusion.Path, "unlink", lambda *_, **__: None)  # what success would remove stays
     diffusion.fit(pictured(seed=1), settings, stream(1), tmp_path / "checkpoint")
     monkeypatch.undo()

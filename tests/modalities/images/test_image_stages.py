@@ -1,5 +1,6 @@
 """Stages of images: references stand in their order, planted faults are found, and small cohorts get reasons."""
 
+import hashlib
 from dataclasses import replace
 from functools import cache
 
@@ -13,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from haemosynth.core.errors import InputError
 from haemosynth.core.streams import stream
+from haemosynth.modalities.images import image_features
 from haemosynth.modalities.images.part import images_of
 from haemosynth.modalities.images.reference import reference
 from haemosynth.modalities.images.stages import (
@@ -32,6 +34,31 @@ STAGES = {
     image_quality: QUICK | {"halvings": 20}, image_coverage: QUICK, image_coherence: QUICK,
     segmentation: SEGMENTATION, image_classes: QUICK | {"column": "arm"},
 }  # fmt: skip
+
+
+def once(features):
+    """The features of the same images are computed once for all tests."""
+    known = {}
+
+    def looked_up(images, *settings):
+        content = hashlib.sha256(images.pixels.tobytes())
+        content.update(b"" if images.mask is None else images.mask.tobytes())
+        key = content.digest(), images.pixels.shape, images.mask is None, settings
+        if key not in known:
+            known[key] = features(images, *settings)
+        return known[key].copy()
+
+    return looked_up
+
+
+@pytest.fixture(scope="module", autouse=True)
+def features_once():
+    with pytest.MonkeyPatch.context() as patch:
+        radiomic = once(image_features.radiomic)
+        patch.setattr(image_features, "embedded", once(image_features.embedded))
+        patch.setattr(image_features, "radiomic", radiomic)
+        patch.setattr(image_quality, "radiomic", radiomic)
+        yield
 
 
 @pytest.fixture(scope="module")
