@@ -308,6 +308,11 @@ function even_edges(name) {
   return Array.from({ length: 21 }, (_, i) => low + i * width);
 }
 let order = [];
+function fitted(pen, text, width) {
+  let shown = text;
+  for (let length = text.length; length > 1 && pen.measureText(shown).width > width; length--) shown = text.slice(0, length - 1) + "…";
+  return shown;
+}
 function draw_oncoprint(selected) {
   const box = $("oncoprint"), canvas = box.firstElementChild;
   const events = DATA.alterations.slice(0, 24), classes = DATA.classes;
@@ -320,7 +325,7 @@ function draw_oncoprint(selected) {
   order = selected.map(p => [rank(p), ...events.map(e => { const s = value(p, e); return s === 1 ? 0 : s === 0 ? 1 : 2; }), p]);
   order.sort((a, b) => { for (let i = 0; i <= events.length; i++) if (a[i] !== b[i]) return a[i] - b[i]; return 0; });
   order = order.map(row => row[row.length - 1]);
-  const narrow = box.clientWidth < 560, left = narrow ? 84 : 140, right = narrow ? 78 : 96, line = 15;
+  const narrow = box.clientWidth < 560, left = narrow ? 104 : 140, right = narrow ? 78 : 96, line = 15;
   const rows = events.length + (classes.length ? 1 : 0), width = Math.max(300, box.clientWidth), inner = width - left - right;
   const sharp = window.devicePixelRatio || 1;
   canvas.width = width * sharp; canvas.height = (rows * line + 16) * sharp;
@@ -333,7 +338,7 @@ function draw_oncoprint(selected) {
   pen.fillText("real", left + inner + (narrow ? 50 : 58), 7);
   const draw = (y, label, colours, ends) => {
     pen.fillStyle = "#1b1b1b";
-    pen.textAlign = "right"; pen.fillText(label.length > (narrow ? 12 : 21) ? label.slice(0, narrow ? 11 : 20) + "…" : label, left - 6, y + line / 2);
+    pen.textAlign = "right"; pen.fillText(fitted(pen, label, left - 8), left - 6, y + line / 2);
     pen.textAlign = "left";
     for (let i = 0; i < order.length;) {
       let j = i + 1;
