@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from haemosynth.modalities.clinical.stages.control_arm import QUANTILE, combine_estimates
+from haemosynth.modalities.clinical.stages.control_arm import combine_estimates
 from haemosynth.modalities.clinical.stages.trials import estimate_log_hazard_ratios, thin_events
-from haemosynth.stats.cox import fit_cox
+from haemosynth.stats.cox import Z95, fit_cox
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_intervals_hold_the_uncertainty_of_the_generator(real):
     share = np.full_like(variances, n / (2 * n + real))
 
     def coverage(variance):
-        return (np.abs(estimates.mean(axis=0)) <= QUANTILE * np.sqrt(variance)).mean()
+        return (np.abs(estimates.mean(axis=0)) <= Z95 * np.sqrt(variance)).mean()
 
     assert coverage(combine_estimates(estimates, variances, share, real, n, n)[1]) == pytest.approx(0.95, abs=0.012)
     naive = (variances * (1 - share + share * (real + n / sets) / (real + n))).mean(axis=0)
