@@ -109,7 +109,8 @@ def mostlyai(table: pd.DataFrame, numbers: list[str], n: int) -> pd.DataFrame:
         engine.analyze(workspace_dir=folder)
         engine.encode(workspace_dir=folder)
         engine.train(workspace_dir=folder)
-        engine.generate(sample_size=n, workspace_dir=folder)
+        # A rare level is drawn as another one, not as a word that the column does not have.
+        engine.generate(sample_size=n, rare_category_replacement_method="SAMPLE", workspace_dir=folder)
         return pd.read_parquet(Path(folder) / "SyntheticData")
 
 
