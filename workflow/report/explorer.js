@@ -388,7 +388,10 @@ function draw_single() {
     const carried = events.filter(c => value(patient, c.name) === 1), unknown = events.filter(c => value(patient, c.name) === null).length;
     const lines = carried.map(c => {
       const own = calls.filter(call => call[0] === c.name);
-      const text = own.map(call => `${call[1]}${call[2] === null ? "" : ` (allele fraction ${call[2].toFixed(2)})`}`).join("; ");
+      const text = own.map(call => {
+        const fraction = call[2] === null ? "" : `allele fraction ${call[2].toFixed(2)}`;
+        return call[1] && fraction ? `${call[1]} (${fraction})` : call[1] || fraction;
+      }).filter(Boolean).join("; ");
       return element("tr", {}, element("td", {}, c.name), element("td", {}, text));
     });
     cards.append(element("div", {}, element("h3", {}, `alterations: ${carried.length} of ${events.length - unknown} known`), element("table", {}, ...lines)));
