@@ -57,7 +57,7 @@ from haemosynth.validate import STAGES
 from haemosynth.validate.resampling import evaluate, prepared, read_stage_settings
 from haemosynth.validate.stage import Comparison
 
-OWN = ("default", "forest", "gan", "diffusion", "gan_joint", "diffusion_joint")
+OWN = ("default", "forest", "selected", "gan", "diffusion", "gan_joint", "diffusion_joint")
 REFERENCES = ("real", "independent", "uniform")
 TORCH = "torch==2.13.0"  # the project's, where a peer can do with it
 WORK = ROOT / "results/leaderboard"
@@ -370,6 +370,32 @@ def fidelity(table: pd.DataFrame) -> str:
     return next(heading for *_, heading in SHOWN if table[heading].notna().any())
 
 
+def write_names(axis: Any, names: list[str], places: Any) -> None:
+    """Each name beside its point, on the first side where it covers neither another name nor a point."""
+    sides = (
+        (6, 4, "left"),
+        (6, -8, "left"),
+        (-6, 4, "right"),
+        (-6, -8, "right"),
+        (0, 12, "center"),
+        (0, -16, "center"),
+    )
+    scale = axis.figure.dpi / 72
+    points = axis.transData.transform(places) / scale  # in points, as the text's size
+    taken = [(px - 4, px + 4, py - 4, py + 4) for px, py in points]
+    for name, (x, y), (px, py) in zip(names, places, points, strict=True):
+        width = 4.4 * len(name)
+        boxes = []
+        for dx, dy, side in sides:
+            left = px + dx - {"left": 0, "right": width, "center": width / 2}[side]
+            boxes.append((left, left + width, py + dy - 1, py + dy + 7))
+        free = [all(b[0] > o[1] or b[1] < o[0] or b[2] > o[3] or b[3] < o[2] for o in taken) for b in boxes]
+        best = free.index(True) if any(free) else 0
+        dx, dy, side = sides[best]
+        taken.append(boxes[best])
+        axis.annotate(name, (x, y), xytext=(dx, dy), textcoords="offset points", fontsize=7.5, ha=side)
+
+
 def draw_figure(table: pd.DataFrame, path: Path) -> None:
     """Fidelity against the worst attack, a panel for each study."""
     x = fidelity(table)
@@ -386,14 +412,13 @@ def draw_figure(table: pd.DataFrame, path: Path) -> None:
         ):
             part = own[own["method"].isin(group)]
             axis.scatter(part[x], part[y], c=colour, marker=marker, s=34, zorder=3)
-            for _, row in part.iterrows():
-                axis.annotate(row["method"], (row[x], row[y]), xytext=(5, 3), textcoords="offset points", fontsize=7.5)
         axis.axhline(0.5, c=NEUTRAL, lw=0.8, ls="--")
         axis.axvline(0.5, c=NEUTRAL, lw=0.8, ls="--")
         axis.set(
             xlabel="two-sample AUC against unseen patients (0.5 is best)",
             ylabel=RISKS[y],
         )
+        write_names(axis, own["method"].tolist(), own[[x, y]].to_numpy())
         axis.set_title(study.removeprefix("leaderboard_"))
     save_figure(fig, path)
 
