@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from haemosynth.stats.hazards import estimate_hazard
+from haemosynth.stats.hazards import estimate_hazard, read_hazard
 
 
 @pytest.fixture
@@ -38,3 +38,12 @@ def test_ties_in_turn_leave_fewer_at_risk(tied):
     last = np.searchsorted(times, together[0], side="right") - 1
     assert (hazard[last] >= together[1] - 1e-12).all()
     assert hazard[last][-1] > together[1][-1]
+
+
+def test_a_hazard_is_read_as_a_step_function(tied):
+    import lifelines
+
+    times, hazard = estimate_hazard(*tied, ties="together")
+    at = np.linspace(0, 40, 97)
+    other = lifelines.NelsonAalenFitter(nelson_aalen_smoothing=False).fit(*tied).cumulative_hazard_at_times(at)
+    assert np.allclose(read_hazard(times, hazard, at), other)

@@ -14,8 +14,8 @@ from sklearn.metrics import adjusted_rand_score
 from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, typed
 from haemosynth.core.errors import InputError
 from haemosynth.core.schema import Column, Schema
+from haemosynth.encode.predictors import describe_record, design_matrix
 from haemosynth.modalities.genomic.generators import dirichlet_process, logistic_chain
-from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
 from haemosynth.modalities.genomic.generators.gibbs import collapsed_gibbs
 from haemosynth.modalities.genomic.generators.logistic_chain import fit_ridge_logistic
 

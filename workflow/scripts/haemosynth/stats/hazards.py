@@ -32,3 +32,8 @@ def estimate_hazard(time: Vector, event: Vector, ties: Literal["together", "in_t
         return steps, np.cumsum(deaths / at_risk)
     order = np.argsort(time, kind="stable")
     return time[order], np.cumsum(event[order] / np.arange(len(order), 0, -1))
+
+
+def read_hazard(times: Vector, hazard: Vector, at: Vector) -> Vector:
+    """The cumulative hazard at the times `at`: that of the last step until then, 0 before the first."""
+    return np.asarray(np.concatenate([[0.0], hazard])[np.searchsorted(times, at, side="right")])

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haemosynth.stats.cox import Z95, CoxModel, fit_cox, kaplan_meier
+from haemosynth.stats.hazards import read_hazard
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -29,7 +30,7 @@ def predict_survival(
     leaving = np.bincount(where, weights=risk, minlength=len(times))
     at_risk = np.cumsum(leaving[::-1])[::-1]
     hazard = np.cumsum(np.bincount(where, weights=event, minlength=len(times)) / at_risk)
-    baseline = np.concatenate([[0.0], hazard])[np.searchsorted(times, grid, side="right")]
+    baseline = read_hazard(times, hazard, grid)
     with np.errstate(over="ignore", invalid="ignore"):
         exponent = np.exp((patients - centre) @ model.log_hazard)[:, None] * baseline[None, :]
     survival: Matrix = np.exp(-exponent)

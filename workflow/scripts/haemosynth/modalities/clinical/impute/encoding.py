@@ -18,7 +18,7 @@ import pandas as pd
 from haemosynth.core import derive
 from haemosynth.core.cohort import Cohort, typed
 from haemosynth.core.errors import InputError
-from haemosynth.stats.hazards import estimate_hazard
+from haemosynth.stats.hazards import estimate_hazard, read_hazard
 
 SCALES = ("normal_scores", "recorded")
 KNOTS = 1001  # quantiles kept of a column's training values; smaller cohorts keep every value
@@ -104,7 +104,7 @@ def fit_encoding(train: Cohort, min_carriers: int, scale: str = "normal_scores")
         if not (pair[:, 1] == 1).any():
             continue
         steps = np.stack(estimate_hazard(pair[:, 0], pair[:, 1], ties="together"))
-        hazard = _step(steps, pair[:, 0])
+        hazard = read_hazard(steps[0], steps[1], pair[:, 0])
         hazards[endpoint] = steps
         scales[endpoint] = (float(hazard.mean()), float(hazard.std()) or 1.0)
     carried: list[str] = []
@@ -117,10 +117,6 @@ def fit_encoding(train: Cohort, min_carriers: int, scale: str = "normal_scores")
         values_of = {name: train.clinical[name] for name in knots}
         standard = {name: (float(x.mean()), float(x.std()) or 1.0) for name, x in values_of.items()}
     return Encoding(knots, levels, hazards, scales, tuple(carried), tuple(impossible), standard)
-
-
-def _step(steps: np.ndarray, time: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0.0], steps[1]])[np.searchsorted(steps[0], time, side="right")]
 
 
 def encode(encoding: Encoding, cohort: Cohort) -> Encoded:
@@ -157,7 +153,7 @@ def encode(encoding: Encoding, cohort: Cohort) -> Encoded:
         known = ~np.isnan(time) & ~np.isnan(event)
         mean, sd = encoding.scales[endpoint]
         outcome[known, 2 * j] = event[known]
-        outcome[known, 2 * j + 1] = (_step(steps, time[known]) - mean) / sd
+        outcome[known, 2 * j + 1] = (read_hazard(steps[0], steps[1], time[known]) - mean) / sd
     return Encoded(numbers, codes, np.concatenate([outcome, carried], axis=1))
 
 

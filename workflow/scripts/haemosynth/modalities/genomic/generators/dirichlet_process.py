@@ -21,10 +21,10 @@ from scipy.special import expit, logit
 
 from haemosynth.core.cohort import Alterations, Cohort
 from haemosynth.core.errors import InputError
+from haemosynth.encode.predictors import describe_record, design_matrix
 from haemosynth.generate import at_most
 from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.rare import without_rare_alterations
-from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
 from haemosynth.modalities.genomic.generators.logistic_chain import (
     Chain,
     Priors,

@@ -23,7 +23,7 @@ from haemosynth.modalities.history.part import Courses, courses_of, find_courses
 from haemosynth.modalities.history.paths import NONE
 from haemosynth.stats.association import weighted_concordance
 from haemosynth.stats.distributions import total_variation
-from haemosynth.stats.hazards import estimate_hazard
+from haemosynth.stats.hazards import estimate_hazard, read_hazard
 from haemosynth.stats.multistate import aalen_johansen, joined, left_for, one_step_effects
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
@@ -309,7 +309,7 @@ def _follow_up_distance(made: Courses, real: Courses) -> float:
             return float("nan")
         curves.append(estimate_hazard(side.paths.end, censored.astype(float), "together"))
     grid = np.unique(np.concatenate([curves[0][0], curves[1][0]]))
-    along = [np.concatenate([[0.0], hazard])[np.searchsorted(times, grid, side="right")] for times, hazard in curves]
+    along = [read_hazard(times, hazard, grid) for times, hazard in curves]
     return float(np.abs(np.exp(-along[0]) - np.exp(-along[1])).max())
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError
-from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
+from haemosynth.encode.predictors import describe_record, design_matrix
 from haemosynth.modalities.images.part import Images, find_images
 
 Planes = npt.NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""The clinical record as numbers that genomic models can condition on: a design matrix, and levels."""
+"""The clinical record as predictors of alterations and images: a design matrix of ranks, their squares and levels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core.cohort import Cohort
-from haemosynth.stats.hazards import estimate_hazard
+from haemosynth.stats.hazards import estimate_hazard, read_hazard
 
 Record = list[dict[str, Any]]
 KNOTS = 41  # points that hold the distribution of a number: finer than any effect that a cohort can show
@@ -54,7 +54,8 @@ def describe_record(train: Cohort, bins: int = 5, least: int | None = None) -> R
             continue
         entry = {"kind": "endpoint", "column": endpoint, "missing": bool((~known).sum() >= least)}
         entry |= _number(time[known], bins)
-        entry["hazard"] = _cumulative_hazard(time[known], event[known], np.asarray(entry["knots"])).tolist()
+        steps = estimate_hazard(time[known].to_numpy(), event[known].to_numpy(), ties="in_turn")
+        entry["hazard"] = read_hazard(*steps, np.asarray(entry["knots"])).tolist()
         entries.append(entry)
     return entries
 
@@ -64,12 +65,6 @@ def _number(values: pd.Series, bins: int) -> dict[str, Any]:
     knots = np.quantile(known, np.linspace(0.0, 1.0, KNOTS))
     cuts = np.unique(np.quantile(known, np.arange(1, bins) / bins))
     return {"knots": knots.tolist(), "cuts": cuts[cuts > known.min()].tolist()}
-
-
-def _cumulative_hazard(time: pd.Series, event: pd.Series, at: np.ndarray) -> np.ndarray:
-    """Nelson-Aalen estimate at the times `at`."""
-    times, hazard = estimate_hazard(time.to_numpy(), event.to_numpy(), ties="in_turn")
-    return np.concatenate([[0.0], hazard])[np.searchsorted(times, at, side="right")]
 
 
 def design_matrix(record: Record, clinical: pd.DataFrame) -> np.ndarray:
