@@ -127,3 +127,17 @@ def test_functions_can_be_read_at_a_glance():
                 compiled = any("njit" in ast.unparse(decorator) for decorator in node.decorator_list)
                 arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
                 assert compiled or len(arguments) <= 9, f"{path.name}: {node.name}"
+
+
+def test_functions_say_what_they_do():
+    # An imperative verb says who acts: `draw_visits`, not `drawn_visits`. Statistics keep the name they are known by.
+    participles = {"built", "drawn", "found", "given", "held", "kept", "known", "left", "made", "said", "seen", "shown"}
+    participles |= {"chosen", "lent", "sent", "taken", "told", "written"}
+    verbs = {"embed", "feed", "need", "seed"}
+    statistics = {"adjusted", "collapsed", "integrated", "restricted", "squared", "weighted"}
+    for path in files(PACKAGE):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and not node.decorator_list:
+                first = node.name.strip("_").split("_")[0]
+                participle = first in participles or (first.endswith("ed") and first not in verbs | statistics)
+                assert not participle, f"{module_of(path)}: {node.name}"

@@ -21,14 +21,14 @@ from haemosynth.generate import REFERENCES, draws_classes_last
 from haemosynth.modalities import registry
 from haemosynth.modalities.registry import ALTERED, FURTHER, OF_RECORD, RECORD
 from haemosynth.reading.raw_files import raw_files
-from haemosynth.study.settings import check, expanded, fill_in, modalities, source, update_names
+from haemosynth.study.settings import check, expand_paths, fill_in, modalities, source, update_names
 from haemosynth.validate import STAGES
 
 update_names(config)  # `make run` says which
 try:
     check(config, yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text()))
     fill_in(config)
-    SOURCES = {name: expanded(source(config, name), name) for name in config["cohorts"]}
+    SOURCES = {name: expand_paths(source(config, name), name) for name in config["cohorts"]}
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

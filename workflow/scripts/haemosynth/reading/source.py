@@ -12,7 +12,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.core.schema import FileRead
 from haemosynth.reading.raw_tables import ENDINGS, Table, find_suffix, read
 
-__all__ = ["ENDINGS", "FileRead", "Raw", "Table", "find_rows", "find_suffix", "keyed", "read", "suggestion"]
+__all__ = ["ENDINGS", "FileRead", "Raw", "Table", "find_rows", "find_suffix", "read", "set_patients", "suggestion"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Raw:
         return f"{file}, row {self.rows[file][patient]}, patient {patient}: column {name}"
 
 
-def keyed(table: Table, column: str) -> pd.DataFrame:
+def set_patients(table: Table, column: str) -> pd.DataFrame:
     """The table by patient.
 
     Raises:

@@ -131,7 +131,7 @@ def update_names(config: dict[str, Any]) -> list[str]:
     """
     lines = []
 
-    def renamed(keys: Any, where: str) -> Any:
+    def rename(keys: Any, where: str) -> Any:
         for former, name in FORMER.items():
             if isinstance(keys, list | dict) and former in keys and name not in keys:
                 lines.append(f"{where}: {former!r} is now called {name!r}")
@@ -140,17 +140,17 @@ def update_names(config: dict[str, Any]) -> list[str]:
         return keys
 
     if "methods" in config:
-        config["methods"] = renamed(config["methods"], "methods")
+        config["methods"] = rename(config["methods"], "methods")
     for group, inner in (("generators", None), ("cohorts", "modalities")):
         for name, entry in (config.get(group) or {}).items():
             if inner is None:
-                config[group][name] = renamed(entry, f"{group}.{name}")
+                config[group][name] = rename(entry, f"{group}.{name}")
             elif isinstance(entry, dict) and inner in entry:
-                entry[inner] = renamed(entry[inner], f"{group}.{name}.{inner}")
+                entry[inner] = rename(entry[inner], f"{group}.{name}.{inner}")
     for methods in (config.get("methods") or {}).values():
         for name, method in methods.items() if isinstance(methods, dict) else ():
             if isinstance(method, dict) and "given" in method:
-                method["given"] = renamed(method["given"], f"methods.{name}.given")
+                method["given"] = rename(method["given"], f"methods.{name}.given")
     return lines
 
 
@@ -329,7 +329,7 @@ def source(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     return {**config.get("cohort_defaults", {}), **simulated, **entry}
 
 
-def expanded(entry: Mapping[str, Any], cohort: str) -> dict[str, Any]:
+def expand_paths(entry: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     """A cohort's entry with environment variables and `~` in its path expanded, once.
 
     Raises:
@@ -337,7 +337,7 @@ def expanded(entry: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     """
     for name in FURTHER:
         if isinstance(entry.get(name), Mapping) and entry[name].get("path"):
-            entry = {**entry, name: expanded(entry[name], f"{cohort}.{name}")}
+            entry = {**entry, name: expand_paths(entry[name], f"{cohort}.{name}")}
     if "path" not in entry:
         return dict(entry)
     path = os.path.expanduser(os.path.expandvars(str(entry["path"])))

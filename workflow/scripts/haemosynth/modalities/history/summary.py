@@ -31,10 +31,10 @@ def summarise(
     middle = np.nan_to_num(np.array([c[~np.isnan(c)].mean() if (~np.isnan(c)).any() else 0.0 for c in seen.T]))
     spread = np.array([max(c[~np.isnan(c)].std(), LEAST) if (~np.isnan(c)).any() else 1.0 for c in seen.T])
 
-    def scaled(table: Matrix) -> Matrix:
+    def scale(table: Matrix) -> Matrix:
         return np.asarray(np.nan_to_num(np.clip((table - middle) / spread, -6, 6)))
 
-    _, size, axes = np.linalg.svd(scaled(seen), full_matrices=False)
+    _, size, axes = np.linalg.svd(scale(seen), full_matrices=False)
     axes = axes[: min(components, int((size > 1e-6 * size[0]).sum()))]
     axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
 
@@ -42,6 +42,6 @@ def summarise(
         names, own = [f"component {i + 1}" for i in range(len(axes))], find_courses(cohort)
         if own is None or not len(own.paths):
             return names, np.full((len(cohort), len(axes)), np.nan)
-        return names, mean_by_patient(scaled(numbers(own)) @ axes.T, pd.Index(own.paths.owner), cohort.patients)
+        return names, mean_by_patient(scale(numbers(own)) @ axes.T, pd.Index(own.paths.owner), cohort.patients)
 
     return place

@@ -33,7 +33,7 @@ class Conditions:
         """The conditions that `plain` wrote."""
         return Conditions(tuple(plain["first"]), dict(plain["where"]), bool(plain["completed"]))
 
-    def permitted(self, encoding: Encoding, i: int) -> np.ndarray:
+    def permit(self, encoding: Encoding, i: int) -> np.ndarray:
         """(levels,) which levels of variable i may be sampled."""
         variable = encoding.variables[i]
         missing = variable.missing

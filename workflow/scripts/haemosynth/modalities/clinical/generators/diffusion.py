@@ -124,7 +124,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     weights, history = _train(net, coded.levels, coded.base, settings, seed, kept)
     kept.remove()
     network = {key: settings[key] for key in ("members", "width", "order")}
-    return coded.fitted("denoiser", net.shapes, weights, network, history)
+    return coded.pack("denoiser", net.shapes, weights, network, history)
 
 
 def _train(

@@ -116,7 +116,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     weights, history = _train(net, coded.levels, _sets(coded.encoding, coded.conditions), settings, seed, kept)
     kept.remove()
     network = {key: settings[key] for key in ("latent", "width", "critic_width", "pack", "order")}
-    return coded.fitted("generator", net.generator, weights, network, history)
+    return coded.pack("generator", net.generator, weights, network, history)
 
 
 def _sets(encoding: Encoding, conditions: Conditions) -> list[np.ndarray]:
@@ -148,15 +148,15 @@ def _train(
     makers, critics = (torch.optim.Adam(part, lr=rate, betas=(0.5, 0.9)) for part in (weights[:parts], weights[parts:]))
     patients = _Patients(heads, inside, sets)
 
-    def made(given: Tensor, shown: Tensor) -> Tensor:
+    def make(given: Tensor, shown: Tensor) -> Tensor:
         noise = torch.randn(batch, net.latent, generator=generator)
         logits = heads.logits(net.tilt(weights[:parts], noise, given, shown), log_base)
         gumbel = -torch.log(-torch.log(torch.rand(logits.shape, generator=generator).clamp(1e-9, 1 - 1e-7)))
         soft = torch.softmax((logits + gumbel) / float(settings["temperature"]), dim=-1)
         hard = torch.nn.functional.one_hot(soft.argmax(-1), heads.levels).float()
-        return torch.where(shown[:, :, None] > 0, given, heads.mixed(hard - soft.detach() + soft))
+        return torch.where(shown[:, :, None] > 0, given, heads.mix(hard - soft.detach() + soft))
 
-    def seen(features: Tensor, shown: Tensor) -> Tensor:
+    def show(features: Tensor, shown: Tensor) -> Tensor:
         return torch.cat([features.flatten(1), shown], dim=1)
 
     def anybody(n: int, chance: Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -177,18 +177,18 @@ def _train(
             levels_given, shown = patients.by_levels(batch, generator)
             real = heads.features(levels_given)
             with torch.no_grad():
-                fake = made(real, shown)
-            scores = [net.judge(weights[parts:], seen(side, shown)) for side in (real, fake)]
+                fake = make(real, shown)
+            scores = [net.judge(weights[parts:], show(side, shown)) for side in (real, fake)]
             gap = (scores[0] - scores[1]).mean()
             part = torch.rand(batch // pack, 1, generator=generator).repeat_interleave(pack, 0)[:, :, None]
-            between = seen(real * part + fake * (1 - part), shown).requires_grad_(True)
+            between = show(real * part + fake * (1 - part), shown).requires_grad_(True)
             (slope,) = torch.autograd.grad(net.judge(weights[parts:], between).sum(), between, create_graph=True)
             size = slope.reshape(batch // pack, -1).norm(dim=1)
             loop.descend(critics, float(settings["penalty"]) * ((size - 1) ** 2).mean() - gap)
         levels_given, shown = patients.by_levels(batch, generator)
-        fake = made(heads.features(levels_given), shown)
+        fake = make(heads.features(levels_given), shown)
         likely = _pairs(shares(weights[:parts], *anybody(batch, generator)), inside_pairs)
-        loss = -float(settings["pairs"]) * likely - net.judge(weights[parts:], seen(fake, shown)).mean()
+        loss = -float(settings["pairs"]) * likely - net.judge(weights[parts:], show(fake, shown)).mean()
         loop.descend(makers, loss, rate * min(1.0, step / 100))
         return {"gap": gap.detach()}
 
@@ -305,7 +305,7 @@ def _draw(
     heads = net.heads
     levels = np.zeros((n, heads.columns), dtype=np.int64)
     for i in range(heads.columns):
-        share = np.exp(base[i, : encoding.sizes[i]].astype(np.float64)) * conditions.permitted(encoding, i)
+        share = np.exp(base[i, : encoding.sizes[i]].astype(np.float64)) * conditions.permit(encoding, i)
         levels[:, i] = one_of_each(np.broadcast_to(share, (n, len(share))), rng)
     one = np.eye(heads.columns, dtype=bool)[rng.integers(heads.columns, size=n)]
     sets = _sets(encoding, conditions)

@@ -31,7 +31,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr, ndtri
 
-from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, typed
+from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, set_types
 from haemosynth.core.derive import derive
 from haemosynth.core.errors import InputError
 from haemosynth.core.files import read_table
@@ -139,7 +139,7 @@ def simulate(
 
     levels = _levels_given_state(known, model, state, rng)
     scores = _scores(known, model, state, events, levels, rng)
-    clinical = pd.DataFrame(_recorded(known, scores, levels, rng), index=index)
+    clinical = pd.DataFrame(_record(known, scores, levels, rng), index=index)
     clinical["induction"] = _induction(known, clinical["transplant"], rng)
     design = _design(known, clinical, events)
     survival, survival_truth = _survival(known, design, rng)
@@ -156,7 +156,7 @@ def simulate(
     seen = mutations[kept].reset_index(drop=True)
     # Derived columns are computed from what is recorded, after values were hidden.
     cohort = derive(
-        Cohort.of(schema, typed(clinical.reindex(columns=list(schema.columns)), schema), events, sequenced, seen)
+        Cohort.of(schema, set_types(clinical.reindex(columns=list(schema.columns)), schema), events, sequenced, seen)
     )
     if not genomic:
         cohort = Cohort(_schema(name, known, endpoints, genomic=False), cohort.clinical)
@@ -253,11 +253,11 @@ def _levels_given_state(
     }
     drawn = {column: _draw(names, chance[state], rng) for column, (names, chance) in chances.items()}
 
-    def given(column: str, level: str) -> Array:
+    def look_up(column: str, level: str) -> Array:
         names, chance = chances[column]
         return chance[:, names.index(level)]
 
-    return _Levels(drawn, given("sex", "Female"), given("isotype", "Light chain"))
+    return _Levels(drawn, look_up("sex", "Female"), look_up("isotype", "Light chain"))
 
 
 def _scores(
@@ -354,7 +354,7 @@ def _at_quantiles(known: Aggregates, column: str, score: Array) -> Array:
     return np.asarray(np.exp(curve(np.clip(score, knots[0], knots[-1]))))
 
 
-def _recorded(
+def _record(
     known: Aggregates, scores: Mapping[str, Array], levels: _Levels, rng: np.random.Generator
 ) -> dict[str, Any]:
     """The clinical columns at diagnosis as they are written down."""
@@ -648,7 +648,7 @@ def _schema(name: str, known: Aggregates, endpoints: tuple[str, ...], genomic: b
     def rule(text: str) -> dict[str, str]:
         return {"derived": text} if genomic else {}
 
-    def quoted(names: tuple[str, ...]) -> str:
+    def quote(names: tuple[str, ...]) -> str:
         return ", ".join(f"'{name}'" for name in names)
 
     yes_no = ("No", "Yes")
@@ -674,13 +674,13 @@ def _schema(name: str, known: Aggregates, endpoints: tuple[str, ...], genomic: b
         ),
         "R_ISS": column(
             "ordinal", "disease", categories=("I", "II", "III"),
-            **rule(f"r_iss(ISS, LDH, {numbers['LDH limit']:g}, {quoted(HIGH_RISK)})"),
+            **rule(f"r_iss(ISS, LDH, {numbers['LDH limit']:g}, {quote(HIGH_RISK)})"),
         ),
         "high_risk_cytogenetics": column(
-            "binary", "disease", categories=yes_no, **rule(f"count_at_least(1, {quoted(HIGH_RISK)})")
+            "binary", "disease", categories=yes_no, **rule(f"count_at_least(1, {quote(HIGH_RISK)})")
         ),
         "double_hit": column(
-            "binary", "disease", categories=yes_no, **rule(f"count_at_least(2, {quoted(DOUBLE_HIT)})")
+            "binary", "disease", categories=yes_no, **rule(f"count_at_least(2, {quote(DOUBLE_HIT)})")
         ),
         **{comorbidity: column("binary", "comorbidity", categories=yes_no) for comorbidity in COMORBIDITIES},
         "induction": column("categorical", "treatment", categories=levels("induction")),

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.modalities.images import image_features
-from haemosynth.modalities.images.image_features import EXTRACTOR, Matrix, Points, points, standardised
+from haemosynth.modalities.images.image_features import EXTRACTOR, Matrix, Points, points, standardise
 from haemosynth.modalities.images.part import images_of
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
@@ -116,12 +116,12 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     axes = np.linalg.svd(known.deep - center, full_matrices=False)[2][: int(settings["directions"])].T
     size = np.maximum(((known.deep - center) @ axes).std(axis=0), 1e-9)
 
-    def described(side: Points, cohort: Cohort) -> pd.DataFrame:
-        measured = np.hstack([(side.deep - center) @ axes / size, standardised(side.radiomic, known.radiomic)])
+    def describe(side: Points, cohort: Cohort) -> pd.DataFrame:
+        measured = np.hstack([(side.deep - center) @ axes / size, standardise(side.radiomic, known.radiomic)])
         table = pd.DataFrame(measured).groupby(side.owners).mean()
         return table.loc[[patient for patient in cohort.patients if patient in table.index]]
 
-    features = described(known, train)
+    features = describe(known, train)
     fold = pd.Series(rng.permutation(len(features)) % int(settings["folds"]), index=features.index)
     readers, held = _readers(features, truth.loc[features.index], fold)
     n = truth.loc[features.index].notna().sum()
@@ -132,7 +132,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         side = points(images_of(cohort), settings)
         if not len(side.owners):
             return empty, empty
-        table = described(side, cohort)
+        table = describe(side, cohort)
         readings = np.mean([reader(table) for reader in readers], axis=0)
         found = pd.DataFrame(readings, index=table.index, columns=truth.columns)
         seen = found.index.intersection(held.index)
@@ -203,11 +203,11 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         reason = "no variable of the record can be read from the images of training patients"
         return [Value(metric.name, np.nan, modality="images", n=n, reason=reason) for metric in METRICS]
 
-    def shown(side: tuple[pd.DataFrame, pd.DataFrame], cohort: Cohort) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def select(side: tuple[pd.DataFrame, pd.DataFrame], cohort: Cohort) -> tuple[pd.DataFrame, pd.DataFrame]:
         present = [patient for patient in cohort.patients if patient in side[0].index]
         return side[0].loc[present], side[1].loc[present]
 
-    real, candidate = shown(known.real, comparison.real), shown(known.candidate, comparison.candidate)
+    real, candidate = select(known.real, comparison.real), select(known.candidate, comparison.candidate)
     if min(len(real[0]), len(candidate[0])) < 3:
         reason = "fewer than three patients with images on one side"
         return [Value(metric.name, np.nan, modality="images", n=n, reason=reason) for metric in METRICS]
