@@ -66,6 +66,13 @@ class _State:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
+def find_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def train(
     weights: Iterable[Tensor],
     optimisers: Sequence[torch.optim.Optimizer],

@@ -131,7 +131,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     kept = Checkpoint(checkpoint, identity_of(settings, seed, planes, condition))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Denoiser(linear, shape, TRANSFORMATION).to(_device())
+        model = Denoiser(linear, shape, TRANSFORMATION).to(loop.find_device())
     weights, history = _train(model, planes, condition, out, search, settings, seed, kept)
     model.put(torch.tensor(weights))
     arrays = {"weights": weights, **{f"linear.{k}": v for k, v in linear.items()}}
@@ -181,7 +181,7 @@ def draw_planes(fitted: Fitted, condition: torch.Tensor, rng: np.random.Generato
 
     coding = Coding(fitted.description["coding"])
     linear = {k.removeprefix("linear."): v for k, v in fitted.arrays.items() if k.startswith("linear.")}
-    device = _device()
+    device = loop.find_device()
     model = Denoiser(linear, fitted.description["network"], TRANSFORMATION).to(device)
     model.put(torch.tensor(fitted.arrays["weights"]))
     local = None
@@ -265,12 +265,6 @@ def transform(planes: torch.Tensor, share: float, generator: torch.Generator) ->
     return planes, labels
 
 
-def _device() -> torch.device:
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def _mix_precision(device: torch.device) -> AbstractContextManager[Any]:
     """Half precision (bfloat16) on a GPU, full precision on a CPU."""
     import torch
@@ -285,7 +279,7 @@ def _train(
     """Flat weights and history. planes: coded images. condition: their records. out: the images left out."""
     import torch
 
-    device, generator = _device(), torch.Generator().manual_seed(seed)
+    device, generator = loop.find_device(), torch.Generator().manual_seed(seed)
     x, record = torch.tensor(planes), torch.tensor(condition)
     inside = torch.tensor(np.flatnonzero(~out))
     total, batch, rate = int(settings["steps"]), min(int(settings["batch"]), len(inside)), settings["learning_rate"]
@@ -357,7 +351,7 @@ def _train_local(
     total, rate = int(settings["local_steps"]), float(settings["learning_rate"])
     if not total:
         return None
-    device, generator = _device(), torch.Generator().manual_seed(seed + 3)
+    device, generator = loop.find_device(), torch.Generator().manual_seed(seed + 3)
     x, record = torch.tensor(planes), torch.tensor(condition)
     inside, outside = np.flatnonzero(~out), np.flatnonzero(out)
     held = torch.tensor(outside if len(outside) else inside)[: 4 * CHUNK]
@@ -410,7 +404,7 @@ def _ranges(
 
     from haemosynth.modalities.images.generators.local import LINEAR, LOCAL, NETWORK, best_of
 
-    device, held = _device(), np.flatnonzero(out)
+    device, held = loop.find_device(), np.flatnonzero(out)
     held = (held if len(held) else np.arange(len(planes)))[: 2 * CHUNK]
     x, record = torch.tensor(planes[held]).to(device), torch.tensor(condition[held]).to(device)
     generator = torch.Generator().manual_seed(seed + 5)
@@ -448,7 +442,7 @@ def _evaluation(
     inside, outside = (torch.tensor(np.flatnonzero(rows)) for rows in (~out, out))
     held = _fix_noise(x[outside if len(outside) else inside], record[outside if len(outside) else inside], seed)
     shown_again = _fix_noise(x[inside][: len(held[0])], record[inside][: len(held[0])], seed + 1)
-    averaged, device = copy.deepcopy(model).eval(), _device()
+    averaged, device = copy.deepcopy(model).eval(), loop.find_device()
 
     def draw() -> torch.Tensor:
         """Images drawn for training patients, with the same noise at every evaluation."""

@@ -79,7 +79,7 @@ def _train(
 
     from haemosynth.modalities.images.generators.translator import Translator, critic
 
-    device, generator = _device(), torch.Generator().manual_seed(seed)
+    device, generator = loop.find_device(), torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         nets = [Translator(shape).to(device) for _ in DIRECTIONS]
@@ -162,7 +162,7 @@ def translate(
         {k.removeprefix(prefix): torch.tensor(v) for k, v in fitted.arrays.items() if k.startswith(prefix)}
     )
     windows = tuple((float(low), float(high)) for low, high in fitted.description["windows"])
-    x, device = torch.tensor(compress(images.pixels, windows)), _device()
+    x, device = torch.tensor(compress(images.pixels, windows)), loop.find_device()
     net = net.to(device).eval()
     generator = torch.Generator().manual_seed(torch_seed(rng))
     parts: list[npt.NDArray[np.float32]] = []
@@ -172,9 +172,3 @@ def translate(
             parts.append(net(part.to(device), noise.to(device)).cpu().numpy())
     pixels = expand(np.concatenate(parts), windows) if len(images) else images.pixels
     return replace(images, pixels=pixels, info={**images.info, "translated": direction})
-
-
-def _device() -> torch.device:
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

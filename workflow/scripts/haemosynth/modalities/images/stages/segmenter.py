@@ -33,7 +33,7 @@ def learn(images: Images, steps: int, batch: int, rate: float, seed: int) -> Cal
 
     assert images.mask is not None
     x, y = torch.tensor(compress(images.pixels, images.windows)), torch.tensor(images.mask[:, None]).float()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = loop.find_device()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         # Batch normalisation keeps the level of intensities, which instance normalisation takes away.
