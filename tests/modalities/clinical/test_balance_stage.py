@@ -64,6 +64,14 @@ def test_quotas_are_reached_and_what_is_given_the_class_is_kept(perfect, sides):
         assert good <= ceiling.loc[(name, "all"), "high"] or good < 1.3 * best, name
 
 
+def test_shares_are_those_of_the_whole_release_however_few_the_unseen_patients_are(sides, draw):
+    train, real = sides
+    candidate = fill_quotas(draw, read_quotas(QUOTAS, train), 500, 500)
+    _, _, numbers = evaluated((train, real.take(np.arange(150))), candidate, replicates=3)
+    assert tuple(numbers.loc[("quota_error", "all"), ["value", "low", "high"]]) == (0, 0, 0)
+    assert numbers.loc[("quota_error", "all"), "n"] == 500
+
+
 def test_new_real_patients_are_a_gain_and_copies_a_smaller_one(perfect, sides):
     """A generator that knew the population helps more than the members drawn again, who only weigh more."""
     _, _, numbers = perfect

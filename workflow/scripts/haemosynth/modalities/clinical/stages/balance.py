@@ -125,10 +125,12 @@ class Learned:
 
 @dataclass(frozen=True)
 class Prepared:
-    """classes: those that are enlarged. own: (classes, covariates) that do not name the class itself. models: of each
-    class one for each training. size: members at which each class is compared with held-out ones."""
+    """reached: shares of the whole candidate, which a part of it at equal n would blur. classes: those that are
+    enlarged. own: (classes, covariates) that do not name the class itself. models: of each class one for each training.
+    size: members at which each class is compared with held-out ones."""
 
     quotas: Quotas
+    reached: tuple[Value, ...]
     classes: tuple[Class, ...]
     design: Design
     own: NDArray[np.bool_]
@@ -152,7 +154,8 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         trainings = stream.spawn(int(settings["trainings"]))
         models.append(tuple(learn(comparison, one, design, keep, settings, each) for each in trainings))
         sizes.append(min(int(one.members(side).sum()) for side in (train, comparison.real)))
-    return Prepared(quotas, classes, design, own, tuple(models), tuple(sizes))
+    reached = tuple(_measure_shares(comparison.candidate, quotas))
+    return Prepared(quotas, reached, classes, design, own, tuple(models), tuple(sizes))
 
 
 def _others(design: Design, one: Class, quotas: Quotas) -> NDArray[np.bool_]:
@@ -225,7 +228,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     prepared: Prepared | None = comparison.prepared
     if prepared is None or not prepared.classes:
         return [Value(metric.name, np.nan, reason=NO_QUOTAS) for metric in METRICS]
-    values = _measure_shares(comparison.candidate, prepared.quotas)
+    values = [*prepared.reached]
     kept: dict[str, list[float]] = {name: [] for name in KEPT}
     for i, one in enumerate(prepared.classes):
         found, n, reason = _compare_within(comparison, prepared, i, settings, rng)
