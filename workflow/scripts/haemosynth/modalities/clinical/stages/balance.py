@@ -429,5 +429,6 @@ def _draw_gains(axis: Any, measure_: str, shown: Sequence[str], values: pd.DataF
     axis.set_yticks(ticks, names if measure_ == "auc" else [""] * len(names))
     words = {"auc": "gain in area under the ROC curve", "c_index": "gain in C-index among members"}
     axis.set(xlabel=f"{words[measure_]}\n(95 % interval)", ylim=(place - 0.4, -0.8))
+    axis.locator_params(axis="x", nbins=5)
     if measure_ == "auc":
         axis.legend(loc="upper left", bbox_to_anchor=(-0.2, -0.22), ncols=2, fontsize=8)
