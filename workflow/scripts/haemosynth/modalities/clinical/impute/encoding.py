@@ -210,9 +210,15 @@ def complete(encoding: Encoding, cohort: Cohort, numbers: np.ndarray, codes: np.
         clinical.loc[missing, name] = np.clip(values, column.low, column.high)
     for j, (name, levels) in enumerate(encoding.levels.items()):
         missing = clinical[name].isna().to_numpy()
-        filled = clinical[name].astype("object")
-        filled.loc[missing] = np.array(levels, dtype="object")[codes[missing, j]]
-        clinical[name] = filled
+        known = clinical[name].cat.categories.get_indexer(levels)
+        if (known >= 0).all():
+            filled = clinical[name].cat.codes.to_numpy(copy=True)
+            filled[missing] = known[codes[missing, j]]
+            clinical[name] = pd.Categorical.from_codes(filled, dtype=clinical[name].dtype)
+        else:
+            values = clinical[name].astype("object")
+            values.loc[missing] = np.array(levels, dtype="object")[codes[missing, j]]
+            clinical[name] = values
     return typed(clinical, cohort.schema)
 
 
