@@ -270,8 +270,8 @@ def _grow(  # type: ignore[no-untyped-def]
             sums[new, SLOPE] = sums[leaf, SLOPE] - sums[leaf, LEFT_SLOPE]
             sums[new, CURVATURE] = sums[leaf, CURVATURE] - sums[leaf, LEFT_CURVATURE]
             sums[leaf, SLOPE], sums[leaf, CURVATURE] = sums[leaf, LEFT_SLOPE], sums[leaf, LEFT_CURVATURE]
-            for side in (leaf, new):
-                sums[side, VALUE] = -sums[side, SLOPE] / (sums[side, CURVATURE] + TINY)
+            for half in (leaf, new):
+                sums[half, VALUE] = -sums[half, SLOPE] / (sums[half, CURVATURE] + TINY)
             grown += 1
         for leaf in range(grown):
             values[tree, leaf] = sums[leaf, VALUE] * rate

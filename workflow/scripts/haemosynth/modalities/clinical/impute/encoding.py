@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -210,11 +210,11 @@ def complete(encoding: Encoding, cohort: Cohort, numbers: np.ndarray, codes: np.
         clinical.loc[missing, name] = np.clip(values, column.low, column.high)
     for j, (name, levels) in enumerate(encoding.levels.items()):
         missing = clinical[name].isna().to_numpy()
-        known = clinical[name].cat.categories.get_indexer(levels)
+        known = clinical[name].cat.categories.get_indexer(pd.Index(levels, dtype="object"))
         if (known >= 0).all():
-            filled = clinical[name].cat.codes.to_numpy(copy=True)
+            filled: Any = clinical[name].cat.codes.to_numpy(copy=True)
             filled[missing] = known[codes[missing, j]]
-            clinical[name] = pd.Categorical.from_codes(filled, dtype=clinical[name].dtype)
+            clinical[name] = pd.Categorical.from_codes(filled, dtype=cast(pd.CategoricalDtype, clinical[name].dtype))
         else:
             values = clinical[name].astype("object")
             values.loc[missing] = np.array(levels, dtype="object")[codes[missing, j]]
