@@ -1,11 +1,15 @@
 """Adam: the numbers of torch.optim.AdamW, and a decay of its own for each weight."""
 
 import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from haemosynth.learn.adam import Adam
+from haemosynth.learn.adam import Adam, AdamW
 
 
 def steps(optimiser, weights, count=200):
@@ -29,6 +33,27 @@ def test_it_moves_as_torch_does(betas, decay):
     steps(Adam([own], 0.01, betas, decay=decay), own)
     steps(torch.optim.AdamW([theirs], 0.01, betas, weight_decay=decay), theirs)
     torch.testing.assert_close(own, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_torchs_own_without_its_wrappers_is_the_same_to_the_last_bit():
+    own, theirs = start(torch.float32), start(torch.float32)
+    ours = AdamW([own], 0.01, weight_decay=0.1)
+    steps(ours, own)
+    others = torch.optim.AdamW([theirs], 0.01, weight_decay=0.1)
+    steps(others, theirs)
+    assert torch.equal(own, theirs)
+    assert torch.equal(ours.state_dict()["state"][0]["exp_avg"], others.state_dict()["state"][0]["exp_avg"])
+
+
+def test_no_compiler_is_imported():
+    code = (
+        "import sys, torch; from haemosynth.learn.adam import Adam, AdamW; w = torch.ones(3, requires_grad=True)\n"
+        "for kind in (Adam, AdamW):\n"
+        "    o = kind([w], lr=0.1); o.zero_grad(); w.sum().backward(); o.step(); o.load_state_dict(o.state_dict())\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    scripts = Path(__file__).parents[2] / "workflow" / "scripts"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(scripts)})
 
 
 def test_each_weight_decays_by_its_own():

@@ -13,7 +13,7 @@ import pandas as pd
 
 from haemosynth.core.errors import InputError
 from haemosynth.core.files import read_table, write_table
-from haemosynth.core.schema import Schema, read_schema, write_schema
+from haemosynth.core.schema import Column, Schema, read_schema, write_schema
 
 MUTATION_COLUMNS = (
     "patient_id", "gene", "chromosome", "variant_class", "hgvsp", "alt_count", "ref_count", "vaf", "copy_number",
@@ -206,6 +206,8 @@ def set_types(clinical: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         values = clinical[name]
         if column.numeric:
             columns[name] = values.astype("float64")
+        elif isinstance(values.dtype, pd.CategoricalDtype) and _same_levels(values.dtype, column):
+            columns[name] = values
         else:
             levels = values.astype("object")
             new = sorted({str(value) for value in levels.dropna()} - set(column.categories))
@@ -215,6 +217,10 @@ def set_types(clinical: pd.DataFrame, schema: Schema) -> pd.DataFrame:
                 index=clinical.index,
             )
     return pd.DataFrame(columns, index=clinical.index)
+
+
+def _same_levels(dtype: pd.CategoricalDtype, column: Column) -> bool:
+    return list(dtype.categories) == list(column.categories) and dtype.ordered == (column.kind == "ordinal")
 
 
 def write_record(cohort: Cohort, folder: str | Path, altered: bool = False) -> None:

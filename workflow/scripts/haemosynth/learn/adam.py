@@ -1,4 +1,7 @@
-"""Adam with decoupled weight decay, as torch.optim.AdamW computes it but for the last digits.
+"""Adam with decoupled weight decay, as torch.optim.AdamW computes it but for the last digits; and torch's own.
+
+torch wraps the methods of its optimisers so that its compiler leaves them alone, and imports the compiler for it, which
+takes two seconds of processor and is not used here: both are without these wrappers.
 
 The clinical autoencoder's releases are promised to come out the same byte for byte; torch.optim.AdamW moves the first
 moment by `lerp` and divides in another order, which rounds otherwise.
@@ -6,6 +9,7 @@ moment by `lerp` and divides in another order, which rounds otherwise.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,7 +17,20 @@ import torch
 from torch import Tensor
 
 
-class Adam(torch.optim.Optimizer):
+class _Plain(torch.optim.Optimizer):
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+class AdamW(_Plain, torch.optim.AdamW):
+    """torch.optim.AdamW to the last digit."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+class Adam(_Plain):
     """AdamW (Loshchilov and Hutter, ICLR 2019). decay: a number, or a tensor like the weights with a decay for each."""
 
     def __init__(

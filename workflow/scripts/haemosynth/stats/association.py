@@ -10,7 +10,7 @@ from haemosynth.stats.ranking import ranks_of
 
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-PAIRS = 50_000  # of patients, compared at once
+PAIRS = 100_000  # of patients, compared at once
 FEWEST = 10  # patients in whom both columns are known that an association needs
 
 
@@ -119,26 +119,40 @@ def _means(values: Matrix) -> Matrix:
 def kendall_tau(values: Matrix) -> Matrix:
     """Kendall's tau-b of every pair of columns, each on the patients in whom both are known.  -> (columns, columns)
 
-    Concordant less discordant pairs of patients, over the root of the product of the pairs untied in either column:
-    sums over pairs of patients are matrix products of the signs of their differences, so that all columns together
-    cost patients^2 columns^2 multiplications. NaN where fewer than 10 patients are known or a column is constant.
+    Concordant less discordant pairs of patients, over the root of the product of the pairs untied in either column.
+    Who is above whom is a bit for each pair of patients, so that 64 pairs are counted at once. NaN where fewer than 10
+    patients are known or a column is constant.
 
     Kendall, Biometrika 1945;33:239.
     """
     n, columns = values.shape
     concordant, untied = np.zeros((columns, columns)), np.zeros((columns, columns))
-    known = (~np.isnan(values)).astype(np.float64)
-    first, second = np.triu_indices(n, 1)
-    for start in range(0, len(first), PAIRS):
-        block = slice(start, start + PAIRS)
-        difference = values[second[block]] - values[first[block]]
-        told = ~np.isnan(difference)
-        sign = np.sign(np.where(told, difference, 0.0)).astype(np.float32)  # whole numbers: exact
-        concordant += sign.T @ sign
-        untied += np.abs(sign).T @ told.astype(np.float32)
+    by_column = np.ascontiguousarray(values.T)
+    known = ~np.isnan(by_column)
+    step = max(1, PAIRS // max(1, n))
+    for start in range(0, n, step):
+        # Each pair of patients is met in both orders, and once with the first one above.
+        some = slice(start, start + step)
+        above = _pack(by_column[:, some, None] > by_column[:, None])
+        below = _pack(by_column[:, some, None] < by_column[:, None])
+        told = _pack(known[:, some, None] & known[:, None])
+        for i in range(columns):
+            concordant[i] += _count_shared(above[i], above) - _count_shared(above[i], below)
+            untied[i] += _count_shared(above[i], told)
     product = untied * untied.T
-    readable = (known.T @ known >= FEWEST) & (product > 0)
+    both = known.astype(np.float64)
+    readable = (both @ both.T >= FEWEST) & (product > 0)
     return np.where(readable, concordant / np.sqrt(np.where(readable, product, 1.0)), np.nan)
+
+
+def _pack(flags: Flags) -> NDArray[np.uint64]:
+    """The flags of each column as bits of words.  (columns, ...) -> (columns, words)"""
+    packed = np.packbits(flags.reshape(len(flags), -1), axis=1)
+    return np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.uint64)
+
+
+def _count_shared(column: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.int64]:
+    return np.asarray(np.bitwise_count(column & others).sum(axis=1, dtype=np.int64))
 
 
 def weighted_error(x: Matrix, y: Matrix, weight: Matrix) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from haemosynth.core.arrays import Vector
 
@@ -67,5 +67,5 @@ def naive_coverage(synthetic: int, trained: int, level: float = 0.95) -> float:
     The estimate has the variance v/n + v/k, the interval that of v/k, so that it covers
     2 Phi(z / sqrt(1 + k/n)) - 1: 0.67 for three times as many synthetic patients as real ones.
     """
-    z = norm.ppf((1 + level) / 2)
-    return float(2 * norm.cdf(z / np.sqrt(1 + synthetic / trained)) - 1)
+    z = ndtri((1 + level) / 2)
+    return float(2 * ndtr(z / np.sqrt(1 + synthetic / trained)) - 1)

@@ -25,6 +25,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.modalities.registry import ALTERED, RECORD
+from haemosynth.stats.boosting import fit_boosted_trees
 from haemosynth.stats.learners import Matrix, Vector, divide_stratified, fit_logistic
 from haemosynth.stats.ranking import weighted_auc
 from haemosynth.validate import Stage
@@ -267,21 +268,20 @@ def _predictions(
 
 
 def _boost(side: _Side, patients: Matrix, settings: Mapping[str, Any]) -> Vector:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     if side.cases() == 0:
         return np.zeros(len(patients))
-    model = HistGradientBoostingClassifier(
-        max_iter=int(settings["trees"]),
-        max_leaf_nodes=int(settings["leaves"]),
-        learning_rate=float(settings["learning_rate"]),
-        min_samples_leaf=int(settings["min_leaf"]),
-        early_stopping=False,
-        random_state=0,  # nothing is drawn: no early stopping, no subsampling of features
-    )
     known = side.weight > 0
-    model.fit(side.covariates[known], side.answer[known], sample_weight=side.weight[known])
-    return np.asarray(model.predict_proba(patients)[:, 1])
+    model = fit_boosted_trees(
+        side.covariates[known],
+        side.answer[known],
+        np.zeros(side.covariates.shape[1], dtype=bool),
+        trees=int(settings["trees"]),
+        leaves=int(settings["leaves"]),
+        learning_rate=float(settings["learning_rate"]),
+        min_leaf=int(settings["min_leaf"]),
+        weight=side.weight[known],
+    )
+    return model.probability(patients)
 
 
 def _halves(real: _Side, candidate: _Side, settings: Mapping[str, Any], rng: np.random.Generator) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Detection: can a classifier distinguish synthetic from real patients, and by which columns?
 
 A classifier two-sample test: cross-validated area under the ROC curve, 0.5 where they cannot be distinguished. Gradient
-boosted trees see interactions and missing values; a logistic regression beside them sees only what
-single columns reveal.
+boosted trees see interactions and missing values (`stats/boosting.py`, whose probabilities are those of scikit-learn's
+`HistGradientBoostingClassifier`); a logistic regression beside them sees only what single columns reveal.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from haemosynth.core.figures import BLACK, BLUE, NEUTRAL, ORANGE, new_figure
 from haemosynth.core.streams import stream
 from haemosynth.encode.design import code_levels
 from haemosynth.modalities.registry import ALTERED, RECORD
+from haemosynth.stats.boosting import BINS, BoostedTrees, fit_boosted_trees
+from haemosynth.stats.learners import fit_logistic
 from haemosynth.stats.ranking import auc
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
@@ -89,7 +91,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         boosted = [
             auc(
                 answer[test],
-                _boost(matrix[train], answer[train], nominal, settings).predict_proba(matrix[test])[:, 1],
+                _boost(matrix[train], answer[train], nominal, settings).probability(matrix[test]),
             )
             for train, test in folds
         ]
@@ -109,21 +111,17 @@ def _folds(answer: Vector, count: int, rng: np.random.Generator) -> list[tuple[N
     return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(count)]
 
 
-def _boost(matrix: Matrix, answer: Vector, nominal: NDArray[np.bool_], settings: Mapping[str, Any]) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    # Trees read codes of many levels as categories; scikit-learn takes at most 255 of them.
-    categories = nominal & (np.nan_to_num(matrix).max(axis=0, initial=0) < 255)
-    model = HistGradientBoostingClassifier(
-        max_iter=int(settings["trees"]),
-        max_leaf_nodes=int(settings["leaves"]),
+def _boost(matrix: Matrix, answer: Vector, nominal: NDArray[np.bool_], settings: Mapping[str, Any]) -> BoostedTrees:
+    return fit_boosted_trees(
+        matrix,
+        answer,
+        # Codes of very many levels are read as numbers.
+        nominal & (np.nan_to_num(matrix).max(axis=0, initial=0) < BINS),
+        trees=int(settings["trees"]),
+        leaves=int(settings["leaves"]),
         learning_rate=float(settings["learning_rate"]),
-        min_samples_leaf=int(settings["min_leaf"]),
-        categorical_features=categories,
-        early_stopping=False,
-        random_state=0,  # nothing is drawn: no early stopping, no subsampling of features
+        min_leaf=int(settings["min_leaf"]),
     )
-    return model.fit(matrix, answer)
 
 
 def expand(matrix: Matrix, nominal: NDArray[np.bool_]) -> Matrix:
@@ -145,12 +143,8 @@ def expand(matrix: Matrix, nominal: NDArray[np.bool_]) -> Matrix:
 
 
 def _logistic(train: Matrix, answer: Vector, test: Matrix) -> Vector:
-    from sklearn.linear_model import LogisticRegression
-
-    if not train.shape[1]:
-        return np.zeros(len(test))
-    model = LogisticRegression(C=0.1, solver="newton-cholesky", max_iter=50).fit(train, answer)
-    return np.asarray(model.decision_function(test))
+    model = fit_logistic(train, answer, np.ones(len(answer)), ridge=10.0)
+    return np.asarray(test @ model.log_odds)
 
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
@@ -176,7 +170,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         score = np.empty(len(answer))
         for i, (train, test) in enumerate(folds):
             model = _boost(matrix[train], answer[train], nominal, settings)
-            score[test] = model.predict_proba(matrix[test])[:, 1]
+            score[test] = model.probability(matrix[test])
             if modality == widest:
                 falls += _falls(model, matrix[test], answer[test], stream(0, "detection", "shuffle", i)) / len(folds)
         order = np.argsort(-score, kind="stable")
@@ -210,12 +204,12 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     return fig
 
 
-def _falls(model: Any, matrix: Matrix, answer: Vector, rng: np.random.Generator) -> Vector:
+def _falls(model: BoostedTrees, matrix: Matrix, answer: Vector, rng: np.random.Generator) -> Vector:
     columns = matrix.shape[1]
     order = rng.permutation(len(matrix))
     tables = np.tile(matrix, (columns + 1, 1, 1))  # one for each column that is shuffled, and one with none
     for i in range(columns):
         tables[i, :, i] = matrix[order, i]
-    scores = model.predict_proba(tables.reshape(-1, columns))[:, 1].reshape(columns + 1, -1)
+    scores = model.probability(tables.reshape(-1, columns)).reshape(columns + 1, -1)
     whole = auc(answer, scores[-1])
     return np.array([whole - auc(answer, score) for score in scores[:-1]])

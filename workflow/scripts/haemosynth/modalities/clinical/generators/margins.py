@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.optimize import minimize
 
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding
 
@@ -34,6 +33,8 @@ def learn(encoding: Encoding, real: Coded, drawn: Coded, weight: np.ndarray, rid
     Returns:
         Among the arrays `bound`, the largest weight that is distinguished, and `most`, the largest of `weight`.
     """
+    from scipy.optimize import minimize
+
     target = features(encoding, real)
     centre, spread = target.mean(axis=0), target.std(axis=0)
     kept = spread > 0  # what all training patients share is no matter of weights

@@ -139,9 +139,7 @@ def _marginal(cohort: Cohort, rng: np.random.Generator) -> pd.DataFrame:
     for name in find_imputable(cohort):
         missing, pool = table[name].isna().to_numpy(), table[name].dropna().to_numpy()
         if missing.any() and len(pool):
-            values = table[name].astype("object")
-            values.loc[missing] = pool[rng.integers(len(pool), size=missing.sum())]
-            table[name] = values
+            table.loc[missing, name] = pool[rng.integers(len(pool), size=missing.sum())]
     return set_types(table, cohort.schema)
 
 
@@ -169,7 +167,8 @@ def _judge(train: Cohort, mask: Mapping[str, np.ndarray], draws: list[pd.DataFra
         else:
             levels = [str(level) for level in train.clinical[name].cat.categories]
             real_levels = truth.astype(str).to_numpy()
-            shares = np.array([[(draw[name].astype("object")[hidden] == level) for draw in draws] for level in levels])
+            drawn = np.array([draw[name].astype("object").to_numpy()[hidden] for draw in draws])
+            shares = np.array([drawn == level for level in levels])
             chance = shares.mean(axis=1)  # (levels, hidden entries)
             real_shares = np.array([(real_levels == level) for level in levels])
             found["total_variation"].append((total_variation(chance.mean(axis=1), real_shares.mean(axis=1)), n))

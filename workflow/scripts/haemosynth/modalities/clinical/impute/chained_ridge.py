@@ -67,6 +67,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) ->
     Raises:
         InputError: the cohort has no column to impute.
     """
+    from sklearn import config_context
     from sklearn.linear_model import BayesianRidge
 
     encoding = coding.fit_encoding(train, settings["min_carriers"], settings["scale"])
@@ -88,8 +89,10 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) ->
             others[own] = False
             if not others.any():  # the only column, and no event: its own distribution is all there is
                 intercepts[own], spreads[own] = table[known, own].mean(axis=0), table[known, own].std(axis=0)
+            predictors = table[known][:, others]
             for j in range(own.start, own.stop) if others.any() else ():
-                ridge = BayesianRidge(max_iter=100).fit(table[known][:, others], table[known, j])
+                with config_context(assume_finite=True, skip_parameter_validation=True):
+                    ridge = BayesianRidge(max_iter=100).fit(predictors, table[known, j])
                 coefficients[j, others], intercepts[j] = ridge.coef_, ridge.intercept_
                 spreads[j] = ridge.alpha_**-0.5
                 if last:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -206,9 +206,15 @@ def complete(encoding: Encoding, cohort: Cohort, numbers: np.ndarray, codes: np.
         clinical.loc[missing, name] = np.clip(values, column.low, column.high)
     for j, (name, levels) in enumerate(encoding.levels.items()):
         missing = clinical[name].isna().to_numpy()
-        filled = clinical[name].astype("object")
-        filled.loc[missing] = np.array(levels, dtype="object")[codes[missing, j]]
-        clinical[name] = filled
+        known = clinical[name].cat.categories.get_indexer(pd.Index(levels, dtype="object"))
+        if (known >= 0).all():
+            filled: Any = clinical[name].cat.codes.to_numpy(copy=True)
+            filled[missing] = known[codes[missing, j]]
+            clinical[name] = pd.Categorical.from_codes(filled, dtype=cast(pd.CategoricalDtype, clinical[name].dtype))
+        else:
+            values = clinical[name].astype("object")
+            values.loc[missing] = np.array(levels, dtype="object")[codes[missing, j]]
+            clinical[name] = values
     return set_types(clinical, cohort.schema)
 
 

@@ -120,6 +120,8 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) ->
     """
     import torch
 
+    from haemosynth.learn.adam import AdamW
+
     generator = torch.Generator().manual_seed(torch_seed(rng))
     encoding = coding.fit_encoding(train, settings["min_carriers"])
     values, observed = coding.make_inputs(encoding, train)
@@ -144,9 +146,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) ->
         tensor.requires_grad_(True)
     model = _Model(weights, groups)
     steps, samples, batch = settings["steps"], settings["importance_samples"], min(settings["batch"], len(x))
-    optimiser = torch.optim.AdamW(
-        list(weights.values()), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
-    )
+    optimiser = AdamW(list(weights.values()), lr=settings["learning_rate"], weight_decay=settings["weight_decay"])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     importance = torch.tensor(rng.exponential(size=(members, len(x))), dtype=torch.float32)  # Bayesian bootstrap
 

@@ -305,7 +305,10 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
                         axis.hlines(at, first["low"], first["high"], color=colour, lw=1.5)
                     axis.plot(first["value"], at, marker, color=colour, ms=5)
         left.plot([], [], marker, color=colour, label=f"learned on {SOURCES[origin]}")
-    left.set_yticks(range(len(names)), [name.replace("c_index", "C-index").replace("auc", "AUC").replace("_", " ") for name in names])
+    left.set_yticks(
+        range(len(names)),
+        [name.replace("c_index", "C-index").replace("auc", "AUC").replace("_", " ") for name in names],
+    )
     left.set(xlabel="largest difference between groups, mean over columns (0 is best)", ylim=(len(names) - 0.4, -0.7))
     left.axvline(0, color=NEUTRAL, lw=0.9, ls="--")
     right.set_yticks(range(len(WORTH)), ["C-index", "area under the\nROC curve"])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 # prior patients behind the frequencies of an event in a class: small for events that define classes
@@ -179,6 +178,8 @@ def _fit_gate(part: Mixture, events: np.ndarray, design: np.ndarray, ridge: floa
 
     A shift of each class's log weight, with a standard normal prior, keeps class shares as the patients have them.
     """
+    from scipy.optimize import minimize
+
     likelihood = part.log_likelihood(events)
     features = np.column_stack([np.ones(len(design)), design])
     precision = np.r_[1.0, np.full(design.shape[1], ridge)][:, None]
