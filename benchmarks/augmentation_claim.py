@@ -38,10 +38,10 @@ from haemosynth.modalities.clinical.simulate import simulate_cohort
 from haemosynth.modalities.genomic.stages.dirichlet import select_known
 from haemosynth.modalities.genomic.stages.mutation_classes import Classes, fit_classes
 from haemosynth.modalities.registry import load_algorithm
-from haemosynth.stats.combining import naive_coverage, partially_synthetic, widened_variance
+from haemosynth.stats.combining import naive_coverage, partially_synthetic, widen_variance
 from haemosynth.stats.cox import concordance, fit_cox
 from haemosynth.stats.partitions import adjusted_rand
-from haemosynth.study.settings import expanded, read_settings, source
+from haemosynth.study.settings import expand_paths, read_settings, source
 from haemosynth.study.split import split
 
 TIMES = 3  # synthetic patients for each real one, as in the claim (944 and 2,832)
@@ -67,7 +67,7 @@ def read(study: Path, simulated: int) -> tuple[str, Cohort, str | None]:
     """Name, cohort and stratum of the first cohort of a study; `simulated` patients of one that is simulated."""
     config = read_settings(ROOT, [str(study)])
     name = next(iter(config["cohorts"]))
-    entry = expanded(source(config, name), name)
+    entry = expand_paths(source(config, name), name)
     if entry["format"] == "simulated":
         entry = {**entry, "patients": simulated}
         return name, simulate_cohort(name, entry, ROOT / "resources", stream(0, "augmentation", name))[0], None
@@ -96,7 +96,7 @@ def made(train: Cohort, recipe: str, number: int, *streams: Any) -> Cohort:
 
 def together(first: Cohort, second: Cohort) -> Cohort:
     """The patients of both, without the table of mutations."""
-    return first.replaced(
+    return first.replace(
         clinical=pd.concat([first.clinical, second.clinical.astype(first.clinical.dtypes)]),
         alterations=pd.concat([first.alterations, second.alterations]),
         sequenced=pd.concat([first.sequenced, second.sequenced]),
@@ -176,7 +176,7 @@ class Questions:
         classes = self.partition(cohort)
         _, events = select_known(self.rest)
         rows.append((arm, "groups", "all", classes.count))
-        rows.append((arm, "agreement", "all", adjusted_rand(self.classes.assigned(events), classes.assigned(events))))
+        rows.append((arm, "agreement", "all", adjusted_rand(self.classes.assign(events), classes.assign(events))))
         known, time_, event = follow_up(cohort, self.endpoint)
         score = fit_cox(self.design.matrix(cohort)[known], time_, event, RIDGE).log_hazard
         asked, later, died = follow_up(self.rest, self.endpoint)
@@ -209,7 +209,7 @@ def one_draw(
     }
     rows = [row for arm, members in arms.items() for row in questions.answers(arm, members)]
     value, variance = questions.hazards(synthetic)
-    rows += questions.answers("raab", synthetic, (value, widened_variance(variance, k, len(drawn))))
+    rows += questions.answers("raab", synthetic, (value, widen_variance(variance, k, len(drawn))))
     sets = [questions.hazards(synthetic.take(np.arange(i * len(drawn), (i + 1) * len(drawn)))) for i in range(TIMES)]
     rows += questions.answers(
         "reiter", synthetic, partially_synthetic(*(np.array(part) for part in zip(*sets, strict=True)))

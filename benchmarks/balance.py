@@ -20,11 +20,11 @@ sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(ROOT / "benchmarks")]
 from augmentation_claim import made, markdown, read
 
 from haemosynth.core.streams import stream
-from haemosynth.generate.balance import balanced, enlarged, read_checked, to_draw, weights
+from haemosynth.generate.balance import fill_quotas, find_enlarged, read_checked, to_draw, weights
 from haemosynth.modalities.clinical.reference import reference
 from haemosynth.modalities.clinical.stages import balance
 from haemosynth.study.split import split
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 QUOTAS = {
@@ -39,9 +39,9 @@ def main(recipe: str) -> None:
     key = (0, "balance", name, recipe)
     train, real = split(cohort, 0.6, stratify, {"recurrent": {"min_carriers": 10}}, stream(*key, "split"))
     quotas = read_checked(QUOTAS, train)
-    classes = enlarged(quotas, train)
+    classes = find_enlarged(quotas, train)
     draw = made(train, recipe, to_draw(quotas, train, len(train)), *key)
-    candidate = balanced(draw, quotas, len(train), len(train))
+    candidate = fill_quotas(draw, quotas, len(train), len(train))
     labels = np.bincount(quotas.labels(candidate), minlength=len(quotas.cells))
     print(f"{name}: {len(train)} training, {len(real)} held-out patients; {len(draw)} drawn for {len(candidate)}; "
           f"cells {dict(zip(quotas.of[0].categories, labels.tolist(), strict=True))}, weights "
@@ -63,7 +63,7 @@ def main(recipe: str) -> None:
         def streams(*names: object) -> np.random.Generator:
             return stream(*key, "stage", *names)
 
-        comparison = prepared(balance, comparison, settings, streams)
+        comparison = prepare_comparison(balance, comparison, settings, streams)
         tables[who] = evaluate(balance, comparison, settings, streams)[0].set_index(["metric", "target"])
 
     def cell(who: str, metric: str, target: str, signed: bool = False) -> str:

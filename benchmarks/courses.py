@@ -25,7 +25,7 @@ from haemosynth.modalities.history.stages import histories, history_prediction
 from haemosynth.modalities.registry import load
 from haemosynth.modalities.rows import of_patients
 from haemosynth.stats.cox import curve_distance, kaplan_meier
-from haemosynth.study.settings import expanded, read_settings, source
+from haemosynth.study.settings import expand_paths, read_settings, source
 from haemosynth.study.split import split
 from haemosynth.validate.stage import Comparison
 
@@ -36,13 +36,13 @@ def main() -> None:
     """Print a table of metrics by candidate; endpoints agree as the first lines say."""
     config = read_settings(Path(__file__).parents[1], sys.argv[1:])
     name = next(iter(config["cohorts"]))
-    entry = expanded(source(config, name), name)
+    entry = expand_paths(source(config, name), name)
     cohort = load("clinical", "ingest").ingest(name, entry)
     part, left = ingest.ingest(name, entry, cohort)
     print(left[left["what"] == "endpoint"].to_string(index=False, header=False))
     sides = split(settle.settle(cohort, part), 0.6, entry.get("stratify"), entry["panel"], stream(1, "split"))
-    train, holdout = (side.replaced(history=of_patients(part, side.patients)) for side in sides)
-    bare = train.replaced(history=None)
+    train, holdout = (side.replace(history=of_patients(part, side.patients)) for side in sides)
+    bare = train.replace(history=None)
     models = {module: module.fit(train, module.DEFAULTS, stream(2), None) for module in (multistate, resampled)}
     record = train.record()
     coupled = vae.fit(record, vae.DEFAULTS, stream(2, "coupled"), None)
@@ -56,7 +56,7 @@ def main() -> None:
         measure_curves(table, "coupled heads", replace(record, clinical=own), holdout)
         for kind, courses in drawn.items():
             measure_curves(table, kind, settle.settle(bare, courses), holdout)
-            whole = Comparison(holdout, bare.replaced(history=courses), train, holdout)
+            whole = Comparison(holdout, bare.replace(history=courses), train, holdout)
             for stage in (histories, history_prediction):
                 learned = stage.prepare(whole, stage.DEFAULTS, stream(5))
                 ready = Comparison(holdout, whole.candidate, train, holdout, learned)

@@ -20,7 +20,7 @@ from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.modalities.clinical.simulate import simulate_cohort
 from haemosynth.modalities.expression.ingest import ingest_expression
 from haemosynth.modalities.expression.part import expression_of, keep_profiles
-from haemosynth.modalities.expression.profiles import learned, levels
+from haemosynth.modalities.expression.profiles import learn, levels
 from haemosynth.modalities.expression.reference import reference
 from haemosynth.modalities.expression.simulate import simulate_expression
 from haemosynth.modalities.registry import load_algorithm
@@ -50,8 +50,8 @@ def divided(cohort: Cohort, expression, panel, variable: int, seed: int) -> tupl
     """Train and holdout with their expression."""
     parts = split(cohort, train_fraction=0.6, stratify=None, panel=panel, rng=stream(seed, "s"))
     own = [expression[expression.obs_names.isin(part.patients)].copy() for part in parts]
-    train, holdout = learned(*own, genes=None, variable=variable)
-    return parts[0].replaced(expression=keep_profiles(train)), parts[1].replaced(expression=keep_profiles(holdout))
+    train, holdout = learn(*own, genes=None, variable=variable)
+    return parts[0].replace(expression=keep_profiles(train)), parts[1].replace(expression=keep_profiles(holdout))
 
 
 def measured(made, train: Cohort, holdout: Cohort, events: list[str], rng: np.random.Generator) -> dict[str, float]:
@@ -99,7 +99,7 @@ def main(name: str, cohorts: Callable[[int], tuple[Cohort, Cohort]], events: lis
     tables = []
     for seed in seeds:
         train, holdout = cohorts(seed)
-        given = train.replaced(expression=None)
+        given = train.replace(expression=None)
         candidates = {
             "real": expression_of(train),
             "independent": reference("independent", train, train, stream(seed, "i")),

@@ -48,7 +48,7 @@ from haemosynth.privacy.redraws import attack_redraws, find_targets, worst
 from haemosynth.stats.cox import concordance, curve_distance, fit_cox, kaplan_meier
 from haemosynth.stats.neighbours import nearest
 from haemosynth.stats.pairs import log_odds_ratios, pair_counts
-from haemosynth.study.settings import expanded, merge, source
+from haemosynth.study.settings import expand_paths, merge, source
 from haemosynth.study.split import split
 
 CARRIERS = 10  # training patients that an alteration or a level needs to be compared
@@ -65,7 +65,7 @@ def sides(name: str, seed: int, half: bool) -> tuple[dict[str, Any], Cohort, Coh
     else:
         config = merge(config, yaml.safe_load(Path(name).read_text()))
         key = next(iter(config["cohorts"]))
-        entry = expanded(source(config, key), key)
+        entry = expand_paths(source(config, key), key)
         cohort, stratify, panel = ingest(key, entry), entry.get("stratify"), entry["panel"]
     if half:
         rows = stream(seed, "generators", "half").permutation(len(cohort))[: len(cohort) // 2]

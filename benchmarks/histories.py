@@ -18,7 +18,7 @@ from haemosynth.core.streams import stream
 from haemosynth.modalities.history import kinetics, myeloma
 from haemosynth.modalities.history.design import design_of
 from haemosynth.modalities.history.generators import multistate
-from haemosynth.modalities.history.part import BELOW, Courses, made, path_rows
+from haemosynth.modalities.history.part import BELOW, Courses, make, path_rows
 from haemosynth.modalities.history.paths import NONE, Paths
 
 VISITS, FEATURES = 24, 40
@@ -43,7 +43,7 @@ def planted(n: int) -> Cohort:
         "patient_id": np.repeat(owner, VISITS), "time": when.ravel(), "kind": "measurement", "name": myeloma.M_PROTEIN,
         "value": value.ravel(), "unit": "g/l", "note": np.where(value.ravel() <= 1, BELOW, ""),
     })  # fmt: skip
-    part: Courses = made(pd.concat([path_rows(paths), rows], ignore_index=True), pd.Index(owner), design, 0.01)
+    part: Courses = make(pd.concat([path_rows(paths), rows], ignore_index=True), pd.Index(owner), design, 0.01)
     columns = {f"x{i}": Column("continuous") for i in range(FEATURES)}
     clinical = pd.DataFrame(rng.standard_normal((n, FEATURES)), columns=list(columns), index=pd.Index(owner))
     return Cohort.of(Schema("benchmark", columns), clinical, history=part)
@@ -56,7 +56,7 @@ def main() -> None:
     start = time.process_time()
     model = multistate.fit(cohort, multistate.DEFAULTS, stream(2), None)
     fitted = time.process_time()
-    part = multistate.sample(model, cohort.replaced(history=None), stream(3))
+    part = multistate.sample(model, cohort.replace(history=None), stream(3))
     drawn = time.process_time()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(

@@ -23,7 +23,7 @@ from haemosynth.modalities.images.part import write as write_images
 from haemosynth.modalities.images.reference import reference
 from haemosynth.modalities.registry import load_algorithm
 from haemosynth.validate import load
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 STAGES = {
@@ -46,11 +46,11 @@ def drawn(images: Images, path: Path) -> None:
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    train, holdout, given = phantoms(300, 1), phantoms(200, 2), phantoms(300, 3).replaced(images=None)
+    train, holdout, given = phantoms(300, 1), phantoms(200, 2), phantoms(300, 3).replace(images=None)
     drawn(images_of(holdout), folder / "real.png")
     candidates = {"real": train}
     for kind in ("independent", "uniform"):
-        candidates[kind] = given.replaced(images=reference(kind, train, given, stream(1, kind)))
+        candidates[kind] = given.replace(images=reference(kind, train, given, stream(1, kind)))
     for name in ("principal_components", "autoencoder", "diffusion"):
         algorithm = load_algorithm("images", name)
         start = time.process_time()
@@ -62,7 +62,7 @@ def main(folder: Path) -> None:
         save(model, *(folder / f"{name}.{ending}" for ending in ("safetensors", "json", "tsv")))
         write_images(images, folder / f"{name}.zarr")
         drawn(images, folder / f"{name}.png")
-        candidates[name] = given.replaced(images=images)
+        candidates[name] = given.replace(images=images)
     rows = []
     for stage_name, chosen in STAGES.items():
         stage = load(stage_name)
@@ -73,7 +73,7 @@ def main(folder: Path) -> None:
             def streams(*names, stage_name=stage_name):
                 return stream(1, stage_name, *names)
 
-            values, _ = evaluate(stage, prepared(stage, comparison, settings, streams), settings, streams)
+            values, _ = evaluate(stage, prepare_comparison(stage, comparison, settings, streams), settings, streams)
             rows.append(values[values.target == "all"].assign(candidate=name))
     table = pd.concat(rows)
     table["shown"] = [f"{r.value:.3g} ({r.low:.3g} to {r.high:.3g})" for r in table.itertuples()]

@@ -37,7 +37,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.derive import derive
 from haemosynth.core.errors import InputError
 from haemosynth.core.figures import BLUE, NEUTRAL, ORANGE, new_figure, save_figure
@@ -54,7 +54,7 @@ from haemosynth.study.external import read_external
 from haemosynth.study.settings import merge
 from haemosynth.study.split import halve
 from haemosynth.validate import STAGES
-from haemosynth.validate.resampling import evaluate, prepared, read_stage_settings
+from haemosynth.validate.resampling import evaluate, prepare_comparison, read_stage_settings
 from haemosynth.validate.stage import Comparison
 
 OWN = ("default", "forest", "selected", "gan", "diffusion", "gan_joint", "diffusion_joint")
@@ -216,7 +216,7 @@ def write_external(drawn: pd.DataFrame, train: Cohort, folder: Path) -> None:
             table[name] = np.nan if column.numeric else None
         elif column.numeric:
             table[name] = pd.to_numeric(table[name])
-    record = typed(table[list(train.schema.columns)], train.schema)
+    record = set_types(table[list(train.schema.columns)], train.schema)
     cohort = Cohort(train.record().schema, record)
     if train.alterations is not None:
         cohort = joint_table.take_up(cohort, table, train.schema.alterations)
@@ -327,7 +327,7 @@ def metrics_here(
             def streams(*names: object, own: str = stage_name) -> np.random.Generator:
                 return stream(1, "leaderboard", own, *names)
 
-            values, _ = evaluate(stage, prepared(stage, comparison, settings, streams), settings, streams)
+            values, _ = evaluate(stage, prepare_comparison(stage, comparison, settings, streams), settings, streams)
             rows.append(values.assign(cohort=name, generator=candidate, seed=1, stage=stage_name))
             print(f"{name}: {candidate}: {stage_name}", file=sys.stderr, flush=True)
         write_table(pd.concat(rows, ignore_index=True), kept)

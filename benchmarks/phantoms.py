@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.schema import Column, Schema
 from haemosynth.modalities.images.part import Images
 
@@ -48,4 +48,4 @@ def phantoms(n: int, seed: int, size: int = 64) -> Cohort:
     schema = Schema("phantoms", columns)
     names = np.asarray(ids, dtype=str)
     images = Images(names, pixels, mask, ("CT", "PET"), ("HU", "SUV"), WINDOWS, (4 / unit, 4 / unit))
-    return Cohort.of(schema, typed(table, schema), images=images)
+    return Cohort.of(schema, set_types(table, schema), images=images)

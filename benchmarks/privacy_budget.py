@@ -25,7 +25,7 @@ from haemosynth.modalities.clinical.simulate import simulate_cohort
 from haemosynth.modalities.registry import load_algorithm
 from haemosynth.privacy.accountant import KEY
 from haemosynth.study.split import halve, split
-from haemosynth.validate.resampling import evaluate, prepared, read_stage_settings
+from haemosynth.validate.resampling import evaluate, prepare_comparison, read_stage_settings
 from haemosynth.validate.stage import Comparison
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,7 +90,7 @@ def measured(seed):
             def streams(*names, stage=stage):
                 return stream(seed, stage, *names)
 
-            table, _ = evaluate(module, prepared(module, comparison, settings, streams), settings, streams)
+            table, _ = evaluate(module, prepare_comparison(module, comparison, settings, streams), settings, streams)
             row = table[(table.metric == metric) & (table.target == "all") & (table.modality == modality)]
             rows.append((seed, name, stage, metric, float(row["value"].iloc[0])))
     return rows

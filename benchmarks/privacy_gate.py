@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.simulate import simulate_cohort
-from haemosynth.privacy.planted_leaks import planted
+from haemosynth.privacy.planted_leaks import plant
 from haemosynth.privacy.stages import audit, disclosure
 from haemosynth.validate.stage import Comparison
 
@@ -45,7 +45,7 @@ def offers(cohort: Cohort, patients: int, rng: np.random.Generator) -> dict[str,
     sides = Comparison(
         real=real, candidate=other, train=train, control=real.take(np.arange(half, len(real))), pool=pool
     )
-    made = {name: planted(other, train, share, noise, rng) for name, (share, noise) in LEAKS.items()}
+    made = {name: plant(other, train, share, noise, rng) for name, (share, noise) in LEAKS.items()}
     unseen = replace(sides, candidate=real.take(np.arange(half)), pool=None)
     return {"unseen": unseen} | {
         name: replace(sides, candidate=one) for name, one in ({"harmless": other} | made).items()
@@ -61,7 +61,7 @@ def main(replicates: int, sizes: list[int]) -> None:
         for number in range(replicates):
             rng = stream(1, "privacy gate", patients, number)
             for release, offered in offers(cohort, patients, rng).items():
-                table = audit.judged(offered, audit.DEFAULTS, rng)
+                table = audit.judge_candidate(offered, audit.DEFAULTS, rng)
                 found.append(table.assign(patients=patients, release=release, number=number))
                 if release == "harmless":
                     seen = disclosure.prepare(offered, disclosure.DEFAULTS | {"exchanges": 1}, rng)

@@ -24,7 +24,7 @@ from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.modalities.genomic.stages.dirichlet import DEFAULTS, select_known
 from haemosynth.modalities.genomic.stages.mutation_classes import fit_classes, name_classes
 from haemosynth.stats.partitions import adjusted_rand
-from haemosynth.study.settings import expanded
+from haemosynth.study.settings import expand_paths
 from haemosynth.study.split import split
 
 UNCLASSIFIED = ("No_class", "No_drivers", "Ambiguous_classification")
@@ -41,7 +41,7 @@ def compared(data: Path, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
         one row for training and one for held-out patients: patients, classes, agreement in all, in those that the
         publication classifies, and the largest of 200 permuted partitions; and the crossed table.
     """
-    entry = expanded(yaml.safe_load((ROOT / "config/studies/amlsg.yaml").read_text())["cohorts"]["amlsg"], "amlsg")
+    entry = expand_paths(yaml.safe_load((ROOT / "config/studies/amlsg.yaml").read_text())["cohorts"]["amlsg"], "amlsg")
     cohort = ingest("amlsg", entry)
     published = pd.read_csv(data / "aml_amlsg" / "published_classes.tsv", sep="\t", index_col=0).iloc[:, 0]
     sides = split(cohort, 0.6, entry["stratify"], {"recurrent": {"min_carriers": 10}}, stream(seed, "split", "amlsg"))
@@ -53,7 +53,7 @@ def compared(data: Path, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
         kept, events = select_known(side)
         truth = published.reindex(kept.patients)
         assert truth.notna().all()
-        assigned = classes.assigned(events)
+        assigned = classes.assign(events)
         codes = pd.factorize(truth)[0]
         classified = ~truth.isin(UNCLASSIFIED).to_numpy()
         rng = stream(seed, "permuted", name)

@@ -37,8 +37,8 @@ from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.modalities.clinical.simulate import simulate_cohort
 from haemosynth.modalities.registry import load_algorithm
 from haemosynth.privacy.redraws import attack_redraws, find_targets
-from haemosynth.privacy.release_size import advice, choose_size, chosen_size
-from haemosynth.study.settings import expanded, merge, source
+from haemosynth.privacy.release_size import advice, choose_size, find_chosen_size
+from haemosynth.study.settings import expand_paths, merge, source
 from haemosynth.study.split import split
 
 RELEASE = {"tier": "open", "most": 4}
@@ -60,7 +60,7 @@ def sides(name: str) -> tuple[dict[str, Any], Cohort, Cohort]:
     else:
         config = merge(config, yaml.safe_load(Path(name).read_text()))
         key = next(iter(config["cohorts"]))
-        entry = expanded(source(config, key), key)
+        entry = expand_paths(source(config, key), key)
         cohort, stratify, panel = ingest(key, entry), entry.get("stratify"), entry["panel"]
     return config, *split(
         cohort, config["split"]["train_fraction"], stratify, panel, stream(1, "release size", "split")
@@ -114,7 +114,7 @@ def main(name: str, recipes: list[str]) -> None:
         for number in range(REPETITIONS):
             rng = stream(1, "repetition", number)
             again = choose_size(train, unseen, pool.take(rng.permutation(len(pool))), "auto", RELEASE, {}, rng)
-            chosen[chosen_size(again)] += 1
+            chosen[find_chosen_size(again)] += 1
             confirmed += bool((again["confirmed"] != "no").all())
         print(f"repetitions: {dict(sorted(chosen.items()))}; first candidate confirmed in {confirmed} of {REPETITIONS}")
 

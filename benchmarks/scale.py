@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 import numpy as np
 import yaml
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.files import write_json
 from haemosynth.core.streams import stream
 from haemosynth.modalities.cohort_files import read_cohort, write_cohort
@@ -79,7 +79,7 @@ def draw_patients(size, folder):
     clinical, genomic = (load_algorithm(modality, algorithm) for modality, algorithm in GENERATORS.items())
     n = min(len(train), MOST_DRAWN)
     table = clinical.sample(model["clinical"], train.schema, n, streams("sample", "clinical"))
-    record = Cohort(replace(train.schema, alterations={}), typed(table, train.schema))
+    record = Cohort(replace(train.schema, alterations={}), set_types(table, train.schema))
     drawn = genomic.sample(model["genomic"], record, streams("sample", "genomic"))
     candidate = enforce(Cohort.of(train.schema, record.clinical, drawn.alterations, drawn.sequenced, drawn.mutations))
     write_cohort(candidate, folder / "candidate")
@@ -88,13 +88,13 @@ def draw_patients(size, folder):
 def validate(stage, folder, measure_only):
     """One stage of the default study."""
     from haemosynth.validate import load
-    from haemosynth.validate.resampling import evaluate, prepared, read_stage_settings
+    from haemosynth.validate.resampling import evaluate, prepare_comparison, read_stage_settings
     from haemosynth.validate.stage import Comparison
 
     module, chosen = load(stage), yaml.safe_load((ROOT / "config/config.yaml").read_text())["validation"]
     settings = read_stage_settings(module, {**chosen["common"], **chosen.get(stage, {})}, stage)
     comparison = Comparison(**{side: read_cohort(folder / side) for side in SIDES})
-    comparison = prepared(module, comparison, settings, streams)
+    comparison = prepare_comparison(module, comparison, settings, streams)
     if measure_only:
         module.measure(comparison, settings, np.random.default_rng(0))
     else:

@@ -20,7 +20,7 @@ from haemosynth.core.streams import stream
 from haemosynth.modalities.images.reference import reference
 from haemosynth.modalities.images.stages import image_translation
 from haemosynth.modalities.registry import load_algorithm
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 SETTINGS = image_translation.DEFAULTS | {
@@ -34,13 +34,13 @@ def main(seeds: int) -> None:
     rows = []
     for seed in range(seeds):
         train, holdout, given = (phantoms(n, 100 * k + seed) for n, k in ((300, 1), (200, 2), (300, 3)))
-        bare = given.replaced(images=None)
+        bare = given.replace(images=None)
         with TemporaryDirectory() as folder:
             model = linear.fit(train, linear.DEFAULTS, stream(seed, "fit"), Path(folder) / "checkpoint")
         candidates = {
             "real": train,
-            "principal_components": bare.replaced(images=linear.sample(model, bare, stream(seed, "sample"))),
-            "independent": bare.replaced(images=reference("independent", train, bare, stream(seed, "independent"))),
+            "principal_components": bare.replace(images=linear.sample(model, bare, stream(seed, "sample"))),
+            "independent": bare.replace(images=reference("independent", train, bare, stream(seed, "independent"))),
         }
         for name, candidate in candidates.items():
 
@@ -49,7 +49,7 @@ def main(seeds: int) -> None:
 
             start = time.process_time()
             comparison = Comparison(real=holdout, candidate=candidate, train=train, control=holdout)
-            known = prepared(image_translation, comparison, SETTINGS, streams)
+            known = prepare_comparison(image_translation, comparison, SETTINGS, streams)
             values, _ = evaluate(image_translation, known, SETTINGS, streams)
             print(f"seed {seed}, {name}: {time.process_time() - start:.0f} CPU seconds", flush=True)
             print(values[["metric", "target", "value", "low", "high", "n"]].round(3).to_string(index=False), flush=True)

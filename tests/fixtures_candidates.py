@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.modalities.expression.part import find_expression, keep_profiles
 from haemosynth.modalities.images.part import find_images
 from haemosynth.validate.stage import Comparison
@@ -34,7 +34,7 @@ def renamed(cohort: Cohort) -> Cohort:
         expression.obs_names = expression.obs_names.map(named)
     if images is not None:
         images = replace(images, patient_id=np.array([named(owner) for owner in images.patient_id.tolist()], dtype=str))
-    return cohort.replaced(
+    return cohort.replace(
         expression=None if expression is None else keep_profiles(expression),
         images=images,
         clinical=cohort.clinical.set_axis(ids),
@@ -50,7 +50,7 @@ def independent(cohort: Cohort, seed: int = 0) -> Cohort:
     shuffled = {name: cohort.clinical[name].iloc[rng.permutation(len(cohort))].array for name in cohort.clinical}
     events = {name: cohort.alterations[name].iloc[rng.permutation(len(cohort))].array for name in cohort.alterations}
     clinical = pd.DataFrame(shuffled, index=cohort.patients)
-    return renamed(cohort.replaced(clinical=clinical, alterations=pd.DataFrame(events, index=cohort.patients)))
+    return renamed(cohort.replace(clinical=clinical, alterations=pd.DataFrame(events, index=cohort.patients)))
 
 
 def joined(first: Cohort, second: Cohort) -> Cohort:
@@ -59,8 +59,8 @@ def joined(first: Cohort, second: Cohort) -> Cohort:
     ids = pd.RangeIndex(len(clinical))
     parts = [(first.alterations, second.alterations), (first.sequenced, second.sequenced)]
     alterations, sequenced = (pd.concat(pair).set_axis(ids) for pair in parts)
-    clinical = typed(clinical.set_axis(ids), first.schema)
-    return renamed(first.replaced(clinical=clinical, alterations=alterations, sequenced=sequenced))
+    clinical = set_types(clinical.set_axis(ids), first.schema)
+    return renamed(first.replace(clinical=clinical, alterations=alterations, sequenced=sequenced))
 
 
 def planted(cohort: Cohort, train: Cohort, share: float) -> Cohort:

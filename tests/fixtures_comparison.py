@@ -7,7 +7,7 @@ import pytest
 from fixtures_candidates import independent
 from fixtures_small import small_cohort
 
-from haemosynth.validate.resampling import prepared
+from haemosynth.validate.resampling import prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 
@@ -38,7 +38,7 @@ def measured():
 
     def run(stage, comparison, **settings):
         settings = stage.DEFAULTS | settings
-        comparison = prepared(stage, comparison, settings, lambda *names: np.random.default_rng(0))
+        comparison = prepare_comparison(stage, comparison, settings, lambda *names: np.random.default_rng(0))
         values = stage.measure(comparison, settings, np.random.default_rng(0))
         keyed = {(value.metric, value.target, value.modality): value.value for value in values}
         assert len(keyed) == len(values)

@@ -10,7 +10,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.simulate import simulate_cohort
 from haemosynth.modalities.expression.part import keep_profiles
-from haemosynth.modalities.expression.profiles import learned
+from haemosynth.modalities.expression.profiles import learn
 from haemosynth.modalities.expression.simulate import simulate_expression
 from haemosynth.study.split import split
 
@@ -32,5 +32,5 @@ def halves(n: int = 400, genes: int = 300) -> tuple[Cohort, Cohort]:
         cohort, train_fraction=0.6, stratify=None, panel={"recurrent": {"min_carriers": 5}}, rng=stream(1, "split")
     )
     own = [expression[expression.obs_names.isin(part.patients)].copy() for part in parts]
-    train, holdout = learned(*own, genes=None, variable=100)
-    return parts[0].replaced(expression=keep_profiles(train)), parts[1].replaced(expression=keep_profiles(holdout))
+    train, holdout = learn(*own, genes=None, variable=100)
+    return parts[0].replace(expression=keep_profiles(train)), parts[1].replace(expression=keep_profiles(holdout))

@@ -14,4 +14,4 @@ def imaged_cohort(n: int = 300, seed: int = 1, imaged: float = 0.5):
     cohort = small_cohort(n, seed)
     source = {"images": {"imaged": imaged}}
     images, truth = simulate_images(cohort, {}, source, RESOURCES / "myeloma", np.random.default_rng(seed))
-    return cohort.replaced(images=images), truth
+    return cohort.replace(images=images), truth

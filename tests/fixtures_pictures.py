@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.schema import Column, Schema
 from haemosynth.modalities.images.part import Images
 
@@ -40,4 +40,4 @@ def pictured(n: int = 80, seed: int = 0, size: int = 16, record: bool = True, wi
         pixels[i, 0] = np.where(body, 40.0, -150.0) + rng.normal(0, 12, (size, size))
         pixels[i, 1] = 1.0 * body + rng.uniform(5, 12) * spot + rng.gamma(2, 0.1, (size, size))
     images = Images(np.asarray(ids, dtype=str)[owners], pixels, mask, ("CT", "PET"), ("HU", "SUV"), WINDOWS, (4.0, 4.0))
-    return Cohort.of(schema, typed(table if record else table[[]], schema), images=images)
+    return Cohort.of(schema, set_types(table if record else table[[]], schema), images=images)

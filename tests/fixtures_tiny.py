@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.schema import Column, Schema
 
 
@@ -26,14 +26,14 @@ def tiny(genomic=True):
         index=ids,
     )
     if not genomic:
-        return Cohort(schema, typed(raw, schema))
+        return Cohort(schema, set_types(raw, schema))
     mutations = pd.DataFrame(
         {"patient_id": ["P1"], "gene": ["TP53"], "chromosome": ["17"], "variant_class": ["Missense_Mutation"],
          "hgvsp": ["p.R175H"], "alt_count": [30.0], "ref_count": [70.0], "vaf": [0.3], "copy_number": [np.nan]}
     )  # fmt: skip
     return Cohort.of(
         schema,
-        typed(raw, schema),
+        set_types(raw, schema),
         alterations=pd.DataFrame({"TP53": [1.0, np.nan, 0.0], "del(17p)": [0.0, 1.0, np.nan]}, index=ids),
         sequenced=pd.Series([True, False, True], index=ids),
         mutations=mutations,

@@ -25,14 +25,14 @@ def settings(studies: list[str]) -> dict:
     """The study's settings over the defaults, checked before Snakemake starts."""
     import yaml
 
-    from haemosynth.study.settings import check, expanded, fill_in, read_settings, source, update_names
+    from haemosynth.study.settings import check, expand_paths, fill_in, read_settings, source, update_names
 
     config = read_settings(Path(), studies)
     for line in update_names(config):
         print(f"note: {line}", file=sys.stderr)
     check(config, yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")))
     for cohort in config["cohorts"]:
-        expanded(source(config, cohort), cohort)
+        expand_paths(source(config, cohort), cohort)
     fill_in(config)
     return config
 
@@ -88,7 +88,7 @@ def list_targets(config: dict, snakemake: list[str], file: bool) -> list[str]:
 def discard_damaged() -> None:
     """Remove what is no longer as its job wrote it, so that it is made again: a disk's fault, or somebody's edit."""
     from haemosynth.core.errors import InputError
-    from haemosynth.core.files import changed_since
+    from haemosynth.core.files import find_changed
     from haemosynth.publish.release import find_differences
 
     def unlike(manifest: Path) -> bool:
@@ -97,7 +97,7 @@ def discard_damaged() -> None:
         except InputError:  # no manifest any more
             return True
 
-    found = {path for record in Path("logs").rglob("*.sha256") for path in changed_since(record)}
+    found = {path for record in Path("logs").rglob("*.sha256") for path in find_changed(record)}
     found |= {path for path in Path("results").glob("*/published/*/manifest.tsv") if unlike(path)}
     for path in sorted(found):
         print(f"{path}: not as its job wrote it; it is made again where it is needed", file=sys.stderr)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from fixtures_tiny import tiny
 
-from haemosynth.core.cohort import typed
+from haemosynth.core.cohort import set_types
 from haemosynth.core.errors import InputError
 from haemosynth.core.files import load_model, read_table, replacing, save_model, write_table
 from haemosynth.core.schema import Schema, read_column, read_schema, write_schema
@@ -44,7 +44,7 @@ def test_patients_taken_from_a_large_cohort_keep_their_own_mutations():
     from fixtures_small import small_cohort
 
     cohort = small_cohort()
-    cohort = cohort.replaced(mutations=cohort.mutations.sample(frac=1, random_state=1).reset_index(drop=True))
+    cohort = cohort.replace(mutations=cohort.mutations.sample(frac=1, random_state=1).reset_index(drop=True))
     positions = np.random.default_rng(2).integers(len(cohort), size=400)
     taken = cohort.take(positions)
     own = dict(list(cohort.mutations.groupby("patient_id")))
@@ -57,7 +57,7 @@ def test_an_unseen_level_is_kept():
     schema = tiny().schema
     raw = tiny().clinical.astype({"SEX": "object"})
     raw.loc["P3", "SEX"] = "Other"
-    assert list(typed(raw, schema)["SEX"].cat.categories) == ["Female", "Male", "Other"]
+    assert list(set_types(raw, schema)["SEX"].cat.categories) == ["Female", "Male", "Other"]
 
 
 def test_duplicate_patients_are_named(tmp_path):
@@ -117,7 +117,7 @@ def test_a_table_without_columns_is_read_back(tmp_path, ending):
 
 
 def test_what_was_changed_since_it_was_written_is_told(tmp_path):
-    from haemosynth.core.files import changed_since, write_checksums
+    from haemosynth.core.files import find_changed, write_checksums
 
     file, folder, gone = tmp_path / "a.tsv", tmp_path / "images.zarr", tmp_path / "b.tsv"
     folder.mkdir()
@@ -125,11 +125,11 @@ def test_what_was_changed_since_it_was_written_is_told(tmp_path):
         path.write_text("content")
     write_checksums([file, folder, gone], tmp_path / "record.sha256")
     (folder / ".snakemake_timestamp").touch()  # Snakemake's, once the job has ended
-    assert changed_since(tmp_path / "record.sha256") == []
+    assert find_changed(tmp_path / "record.sha256") == []
     gone.unlink()
     (folder / "chunk").write_text("kontent")
-    assert changed_since(tmp_path / "record.sha256") == [folder]
+    assert find_changed(tmp_path / "record.sha256") == [folder]
     file.write_text("conten")
-    assert changed_since(tmp_path / "record.sha256") == [file, folder]
+    assert find_changed(tmp_path / "record.sha256") == [file, folder]
     (tmp_path / "record.sha256").write_text("a damaged record\n")
-    assert changed_since(tmp_path / "record.sha256") == []
+    assert find_changed(tmp_path / "record.sha256") == []

@@ -11,8 +11,8 @@ from haemosynth.core.errors import InputError
 from haemosynth.generate.balance import (
     FEWEST,
     at_real_prevalence,
-    balanced,
-    enlarged,
+    fill_quotas,
+    find_enlarged,
     read_checked,
     read_quotas,
     real_shares,
@@ -42,7 +42,7 @@ def shares(cohort, quotas):
 
 def test_quotas_are_met_exactly_and_jointly_with_patients_of_the_draw(train, draw):
     quotas = read_quotas({"sex": "even", "class": {"t(4;14)": 150, "TP53": 0.25}}, train, 600)
-    made = balanced(draw, quotas, 600, 600)
+    made = fill_quotas(draw, quotas, 600, 600)
     assert len(made) == 600
     assert list(made.patients[:2]) == ["S000001", "S000002"]
     sexes = made.clinical["sex"].value_counts()
@@ -82,7 +82,7 @@ def test_every_beginning_of_the_order_has_its_quotas(train):
 
 def test_weights_restore_the_prevalence_of_the_real_cohort(train, draw):
     quotas = read_quotas({"t(4;14)": 0.4, "sex": "even"}, train)
-    made = balanced(draw, quotas, 500, 500)
+    made = fill_quotas(draw, quotas, 500, 500)
     weight = weights(made, quotas, train)
     assert weight.mean() == pytest.approx(1, abs=1e-3)
     known = quotas.labels(train) >= 0
@@ -99,7 +99,7 @@ def test_weights_restore_the_prevalence_of_the_real_cohort(train, draw):
 @pytest.mark.parametrize("most", [60, 150])
 def test_a_small_part_has_the_prevalence_of_the_real_cohort_too(train, draw, most):
     quotas = read_quotas({"t(4;14)": 0.4, "sex": "even"}, train)
-    part = at_real_prevalence(balanced(draw, quotas, 500, 500), quotas, train, most=most)
+    part = at_real_prevalence(fill_quotas(draw, quotas, 500, 500), quotas, train, most=most)
     assert abs(len(part) - most) <= len(quotas.cells) / 2
     shares = np.bincount(quotas.labels(part), minlength=len(quotas.cells)) / len(part)
     assert np.abs(shares - real_shares(quotas, train)).max() < 1 / most + 0.01
@@ -108,17 +108,17 @@ def test_a_small_part_has_the_prevalence_of_the_real_cohort_too(train, draw, mos
 def test_more_patients_than_real_ones_and_the_order_of_the_settings(train, draw):
     quotas = read_quotas({"sex": "even", "class": {"TP53": 0.2, "t(4;14)": 0.2}}, train)
     turned = read_quotas({"class": {"t(4;14)": 0.2, "TP53": 0.2}, "sex": "even"}, train)
-    first, second = balanced(draw, quotas, 900, 900), balanced(draw, turned, 900, 900)
+    first, second = fill_quotas(draw, quotas, 900, 900), fill_quotas(draw, turned, 900, 900)
     assert len(first) > len(train)
     pd.testing.assert_frame_equal(first.clinical, second.clinical)
-    nested = balanced(draw, quotas, 100, 100)
+    nested = fill_quotas(draw, quotas, 100, 100)
     pd.testing.assert_frame_equal(nested.clinical, first.clinical.iloc[:100])
 
 
 def test_a_class_that_cannot_be_drawn_is_refused_in_one_line(train, draw):
     quotas = read_quotas({"TP53": 0.9}, train)
     with pytest.raises(InputError, match="too rare to be drawn") as error:
-        balanced(draw, quotas, 3000, 3000)
+        fill_quotas(draw, quotas, 3000, 3000)
     assert "\n" not in str(error.value)
     assert to_draw(quotas, train, 3000) > 10 * 3000
     assert to_draw(quotas, train, 300_000) == RECORDS
@@ -136,9 +136,9 @@ def test_classes_of_few_real_patients_need_a_declaration(train):
 
 def test_only_what_is_shown_more_often_counts_as_enlarged(train):
     common = (train.clinical["sex"] == "Male").mean()
-    names = [one.name for one in enlarged(read_quotas({"sex": "even"}, train), train)]
+    names = [one.name for one in find_enlarged(read_quotas({"sex": "even"}, train), train)]
     assert names == ["sex Female" if common > 0.5 else "sex Male"]
-    several = [one.name for one in enlarged(read_quotas({"sex": "even", "TP53": 0.5}, train), train)]
+    several = [one.name for one in find_enlarged(read_quotas({"sex": "even", "TP53": 0.5}, train), train)]
     assert "TP53" in several
     assert any(" and " in name for name in several)
 
@@ -173,7 +173,7 @@ def test_mistakes_are_told_in_one_line(train, balance, words):
 
 def test_bands_of_numbers(train, draw):
     quotas = read_quotas({"age": {"<65": 0.5, ">=65": 0.5}}, train)
-    made = balanced(draw, quotas, 400, 400)
+    made = fill_quotas(draw, quotas, 400, 400)
     assert (made.clinical["age"] < 65).sum() == 200
     assert (made.clinical["age"] >= 65).sum() == 200
 

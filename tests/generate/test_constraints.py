@@ -48,7 +48,7 @@ def test_mutations_need_a_carrier():
     gene, patient = cohort.mutations.loc[0, ["gene", "patient_id"]]
     alterations = cohort.alterations.copy()
     alterations.loc[patient, gene] = 0.0
-    cohort = cohort.replaced(alterations=alterations)
+    cohort = cohort.replace(alterations=alterations)
     assert any("do not carry" in line for line in check(cohort))
     assert check(enforce(cohort)) == []
 
@@ -57,7 +57,7 @@ def test_genes_of_patients_who_were_not_sequenced_are_unknown():
     cohort = small_cohort()
     sequenced = cohort.sequenced.copy()
     sequenced.iloc[:5] = False
-    mended = enforce(cohort.replaced(sequenced=sequenced))
+    mended = enforce(cohort.replace(sequenced=sequenced))
     assert mended.alterations[cohort.schema.genes].iloc[:5].isna().all().all()
     assert check(mended) == []
 

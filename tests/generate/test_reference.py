@@ -6,7 +6,7 @@ import pytest
 from fixtures_small import small_cohort
 from scipy.stats import ks_2samp, kstest
 
-from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, typed
+from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, set_types
 from haemosynth.core.errors import InputError
 from haemosynth.core.schema import Column, Schema
 from haemosynth.core.streams import stream
@@ -100,7 +100,7 @@ def ordered_patients(n=400):
         table = pd.DataFrame({"patient_id": ids, "gene": gene, "alt_count": alt, "ref_count": 200 - alt})
         rows.append(table.assign(vaf=alt / 200))
     mutations = pd.concat(rows, ignore_index=True).reindex(columns=list(MUTATION_COLUMNS))
-    clinical = typed(pd.DataFrame({"sex": np.where(men, "Male", "Female")}, index=ids), schema)
+    clinical = set_types(pd.DataFrame({"sex": np.where(men, "Male", "Female")}, index=ids), schema)
     matrix = pd.DataFrame(1.0, index=ids, columns=list(genes))
     return Cohort.of(schema, clinical, matrix, pd.Series(True, index=ids), mutations)
 
@@ -128,7 +128,7 @@ def test_reads_are_kept_where_they_were_known_and_uniform_ones_are_over_their_ra
     mutations = train.mutations.copy()
     hidden = mutations["gene"] == "KRAS"
     mutations[["alt_count", "ref_count", "vaf"]] = mutations[["alt_count", "ref_count", "vaf"]].mask(hidden)
-    made = reference("independent", train.replaced(mutations=mutations), 1000, stream(1, "reads")).mutations
+    made = reference("independent", train.replace(mutations=mutations), 1000, stream(1, "reads")).mutations
     assert made.loc[made["gene"] == "KRAS", ["alt_count", "ref_count", "vaf"]].isna().all().all()
     others = made[made["gene"] != "KRAS"]
     assert (others["alt_count"] >= 1).all()

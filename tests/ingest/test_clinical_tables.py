@@ -19,7 +19,7 @@ from haemosynth.modalities.clinical.generators import forest
 from haemosynth.modalities.clinical.generators.encoding import encode_number, learn
 from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.modalities.cohort_files import read_cohort, write_cohort
-from haemosynth.study.settings import expanded
+from haemosynth.study.settings import expand_paths
 from haemosynth.study.split import split
 
 N = 120
@@ -137,7 +137,7 @@ def test_values_at_a_limit_and_off_the_grain_come_back_from_the_codes(limit: flo
     coding = learn(train, 20)
     variable = next(variable for variable in coding.variables if variable.name == "BLASTS")
     values = train.clinical["BLASTS"].dropna().to_numpy()
-    decoded = variable.recorded(variable.values(*encode_number(variable, values)))
+    decoded = variable.round_as_recorded(variable.values(*encode_number(variable, values)))
     for point in (limit, 58.745):
         assert ((decoded == point) == (values == point)).all()
     settings = {**forest.DEFAULTS, "trees": 10}
@@ -451,7 +451,7 @@ def test_a_collected_case_is_read_rightly(case: str) -> None:
     if not folder:
         pytest.skip("HAEMOSYNTH_CASES is not set: it names the folder of messy cohorts")
     entry = yaml.safe_load((Path(folder) / case / "study.yaml").read_text())["cohorts"][case]
-    found = ingest(case, expanded(entry, case))
+    found = ingest(case, expand_paths(entry, case))
     assert len(found) == 140
     for text in (
         *found.schema.columns,

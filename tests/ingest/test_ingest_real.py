@@ -12,7 +12,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.modalities.cohort_files import read_cohort, write_cohort
-from haemosynth.study.settings import expanded
+from haemosynth.study.settings import expand_paths
 from haemosynth.study.split import split
 
 STUDIES = Path(__file__).resolve().parents[2] / "config" / "studies"
@@ -20,7 +20,7 @@ RECURRENT = {"recurrent": {"min_carriers": 10}}
 
 
 def study(name: str) -> tuple[dict, Cohort]:
-    entry = expanded(yaml.safe_load((STUDIES / f"{name}.yaml").read_text())["cohorts"][name], name)
+    entry = expand_paths(yaml.safe_load((STUDIES / f"{name}.yaml").read_text())["cohorts"][name], name)
     return entry, ingest(name, entry)
 
 

@@ -22,7 +22,7 @@ def test_draws_have_the_moments_of_the_mixture_after_it_was_packed():
     points = np.concatenate([rng.normal(size=(700, 2)) @ [[1.0, 0.6], [0.0, 0.5]], rng.normal(5, 0.3, (300, 2))])
     mixture = prior.best_mixture(points, [2], 0)
     wider = mixture.covariances_ + 0.5 * np.eye(2)
-    drawn = prior.draw(prior.packed(mixture, wider), 200_000, np.random.default_rng(2))
+    drawn = prior.draw(prior.pack(mixture, wider), 200_000, np.random.default_rng(2))
     mean = mixture.weights_ @ mixture.means_
     apart = mixture.means_ - mean
     covariance = np.einsum("k,kij->ij", mixture.weights_, wider + apart[:, :, None] * apart[:, None])

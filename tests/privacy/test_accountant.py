@@ -11,11 +11,11 @@ from haemosynth.core.errors import InputError
 from haemosynth.privacy.accountant import (
     KEY,
     Noise,
-    composed,
+    compose,
+    divide_budget,
     epsilon_of,
     rho_of,
     secret,
-    shared,
     statement,
     variance_of,
 )
@@ -52,15 +52,17 @@ def test_budgets_are_inverted_divided_and_put_together_again():
     for epsilon in (0.1, 1.0, 8.0, 50.0):
         assert epsilon_of(rho_of(epsilon, 1e-6), 1e-6) == pytest.approx(epsilon, rel=1e-6)
         assert epsilon_of(rho_of(epsilon, 1e-6), 1e-6) <= epsilon
-    spent = shared(SETTINGS, ("a", "b"), "test")
+    spent = divide_budget(SETTINGS, ("a", "b"), "test")
     assert spent["b"] == pytest.approx(3 * spent["a"])
     half = statement(SETTINGS, spent, [])
-    whole = composed([half, half])
+    whole = compose([half, half])
     assert whole["epsilon"] == pytest.approx(2.0)
     assert whole["exchange"] > whole["epsilon"] > half["epsilon"]
-    assert composed([half, None]) is None
-    free = statement({**SETTINGS, "epsilon": math.inf}, shared({**SETTINGS, "epsilon": math.inf}, ("a", "b"), ""), [])
-    assert composed([half, free]) is None
+    assert compose([half, None]) is None
+    free = statement(
+        {**SETTINGS, "epsilon": math.inf}, divide_budget({**SETTINGS, "epsilon": math.inf}, ("a", "b"), ""), []
+    )
+    assert compose([half, free]) is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_budgets_are_inverted_divided_and_put_together_again():
 )
 def test_budgets_that_are_none_are_refused(chosen, words):
     with pytest.raises(InputError, match=words):
-        shared({**SETTINGS, **chosen}, ("a", "b"), "test")
+        divide_budget({**SETTINGS, **chosen}, ("a", "b"), "test")
 
 
 @pytest.mark.parametrize("variance", [Fraction(1, 3), Fraction(9, 2), Fraction(400)])

@@ -15,7 +15,7 @@ from haemosynth.privacy.aggregate_attacks import (
     values_scores,
     windows,
 )
-from haemosynth.privacy.redraws import areas, told
+from haemosynth.privacy.redraws import areas, measure_told
 from haemosynth.stats.ranking import area
 
 
@@ -98,8 +98,8 @@ def test_told_is_the_ratio_of_squared_distances_of_two_normal_scores():
     rng = np.random.default_rng(0)
     base = rng.normal(size=200_000)
     found = [area(rng.normal(d, 1, 200_000), base) for d in (0.3, 0.6)]
-    assert told(*found) == pytest.approx(0.25, rel=0.05)
-    assert told(0.5, 0.7) == 0
-    assert told(0.4, 0.7) == 0
-    assert told(0.7, 0.5) == float("inf")
-    assert told(float(norm.cdf(0.5)), float(norm.cdf(0.5))) == pytest.approx(1)
+    assert measure_told(*found) == pytest.approx(0.25, rel=0.05)
+    assert measure_told(0.5, 0.7) == 0
+    assert measure_told(0.4, 0.7) == 0
+    assert measure_told(0.7, 0.5) == float("inf")
+    assert measure_told(float(norm.cdf(0.5)), float(norm.cdf(0.5))) == pytest.approx(1)

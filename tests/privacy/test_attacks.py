@@ -15,11 +15,11 @@ from haemosynth.core.errors import InputError
 from haemosynth.core.streams import stream
 from haemosynth.encode.records import fit_encoder
 from haemosynth.modalities.expression.part import expression_of, keep_profiles
-from haemosynth.modalities.expression.profiles import learned
+from haemosynth.modalities.expression.profiles import learn
 from haemosynth.modalities.images.part import images_of
 from haemosynth.privacy import attacks
 from haemosynth.privacy.stages import inference, linkability, singling_out
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 
 STAGES = {"singling_out": singling_out, "linkability": linkability, "inference": inference}
 SMALL = {
@@ -40,7 +40,7 @@ def settings_of(name, **more):
 
 def values_of(name, comparison, seed=0, **more):
     stage, settings = STAGES[name], settings_of(name, **more)
-    ready = prepared(stage, comparison, settings, lambda *names: stream(seed, *map(str, names)))
+    ready = prepare_comparison(stage, comparison, settings, lambda *names: stream(seed, *map(str, names)))
     values = stage.measure(ready, settings, np.random.default_rng(0))
     assert {value.metric for value in values} == {metric.name for metric in stage.METRICS}
     return values
@@ -112,7 +112,7 @@ def test_intervals_hold_the_value_and_are_the_same_twice(name, comparison):
     candidate = planted(independent(comparison.train), comparison.train, 0.3)
     tables = []
     for _ in range(2):
-        ready = prepared(STAGES[name], replace(comparison, candidate=candidate), settings, streams)
+        ready = prepare_comparison(STAGES[name], replace(comparison, candidate=candidate), settings, streams)
         tables.append(evaluate(STAGES[name], ready, settings, streams)[0])
     pd.testing.assert_frame_equal(*tables)
     found = tables[0][(tables[0]["status"] == "ok") & tables[0]["metric"].isin(RISKS)]
@@ -135,7 +135,7 @@ def test_intervals_are_not_lifted_by_the_cut_at_zero():
     drawn = []
     for _ in range(300):
         sides = [replace(cohort, clinical=cohort.clinical.set_axis(i[rng.integers(300, size=300)])) for i in ids]
-        one = attacks.measured("some", found, replace(split, train=sides[0], control=sides[1]))
+        one = attacks.measure_attack("some", found, replace(split, train=sides[0], control=sides[1]))
         drawn += [v.value for v in one if v.metric == "some_risk" and v.target == "all" and v.modality == "clinical"]
     assert abs(np.mean(drawn)) < 0.02
     # Standard error of (a - b) / (1 - b) for two shares of a third among 300.
@@ -171,7 +171,9 @@ def test_attacks_that_always_or_never_succeed_do_not_crash(main, control):
     }
     comparison = replace(compared(cohort), **sides)
     found = attacks.Attacked((("x", "clinical"),), **tallies)
-    values = {(v.metric, v.target): v for v in attacks.measured("some", found, comparison) if v.modality == "clinical"}
+    values = {
+        (v.metric, v.target): v for v in attacks.measure_attack("some", found, comparison) if v.modality == "clinical"
+    }
     risk = values["some_risk", "all"]
     assert 0 <= values["some_risk_upper", "all"].value <= 1
     if control == 50:
@@ -209,11 +211,11 @@ def test_guesses_follow_the_librarys_rule_where_that_is_defined():
     rng = np.random.default_rng(0)
     truth, guess = rng.uniform(1, 2, 200), rng.uniform(1, 2, 200)
     library = evaluate_inference_guesses(pd.Series(guess), pd.Series(truth), regression=True, tolerance=0.05)
-    np.testing.assert_array_equal(inference.guessed(guess, truth, 0.05), library)
-    assert inference.guessed(np.array([-1.0]), np.array([5.0]), 0.05)[0] == 0  # the library takes this for right
+    np.testing.assert_array_equal(inference.score_guesses(guess, truth, 0.05), library)
+    assert inference.score_guesses(np.array([-1.0]), np.array([5.0]), 0.05)[0] == 0  # the library takes this for right
     missing = np.array([np.nan]), np.array(["a", np.nan], dtype=object)
-    assert inference.guessed(missing[0], missing[0], 0.05)[0] == 0
-    np.testing.assert_array_equal(inference.guessed(missing[1], missing[1], 0.05), [1, 0])
+    assert inference.score_guesses(missing[0], missing[0], 0.05)[0] == 0
+    np.testing.assert_array_equal(inference.score_guesses(missing[1], missing[1], 0.05), [1, 0])
 
 
 def test_naive_guesses_are_the_expectation_of_random_ones():
@@ -221,7 +223,7 @@ def test_naive_guesses_are_the_expectation_of_random_ones():
     offered = np.round(rng.normal(10, 1, 300), 1)
     truth = np.array([10.0, 12.0, np.nan])
     drawn = offered[rng.integers(300, size=(20_000, 1))]
-    often = [inference.guessed(drawn[:, 0], np.full(20_000, value), 0.05).mean() for value in truth]
+    often = [inference.score_guesses(drawn[:, 0], np.full(20_000, value), 0.05).mean() for value in truth]
     np.testing.assert_allclose(inference._naive(offered, truth, 0.05), often, atol=0.015)
 
 
@@ -230,10 +232,10 @@ def test_success_is_carried_to_the_size_of_the_training_cohort():
     rng = np.random.default_rng(0)
     frequency = rng.beta(0.6, 150, 4000)
     once = [np.mean(rng.binomial(n, frequency) == 1) for n in (130, 400)]
-    factor = singling_out.carried(rng.binomial(130, frequency), 130, 400)
+    factor = singling_out.carry_over(rng.binomial(130, frequency), 130, 400)
     assert once[0] * factor == pytest.approx(once[1], abs=0.02)
-    assert singling_out.carried(np.array([0, 1, 2]), 400, 400) == 1
-    assert singling_out.carried(np.zeros(9, dtype=int), 130, 400) == 1
+    assert singling_out.carry_over(np.array([0, 1, 2]), 400, 400) == 1
+    assert singling_out.carry_over(np.zeros(9, dtype=int), 130, 400) == 1
 
 
 def test_a_query_belongs_to_the_one_patient_who_answers_it():
@@ -253,11 +255,11 @@ def test_without_genomic_data_the_genomic_part_has_a_reason(name, comparison):
 def with_everything(seed=0):
     """A comparison of patients of whom a part have images, and another part have expression."""
     cohort, expression, _ = simulated(400)
-    expression = learned(expression, expression, genes=None, variable=100)[0]
+    expression = learn(expression, expression, genes=None, variable=100)[0]
     images = images_of(imaged_cohort(400, 2, 0.7)[0])
     owners = dict(zip(small_cohort(400, 2).patients, cohort.patients, strict=True))
     images = replace(images, patient_id=np.array([owners[owner] for owner in images.patient_id.tolist()], dtype=str))
-    return compared(cohort.replaced(expression=keep_profiles(expression), images=images), seed)
+    return compared(cohort.replace(expression=keep_profiles(expression), images=images), seed)
 
 
 FURTHER = {
@@ -285,7 +287,7 @@ def test_expression_and_images_are_linked_where_the_release_holds_training_patie
 def test_only_patients_who_have_both_are_linked():
     comparison = with_everything()
     settings = settings_of("linkability")
-    found = prepared(linkability, comparison, settings, streams).prepared
+    found = prepare_comparison(linkability, comparison, settings, streams).prepared
     train = comparison.train
     has = {
         "clinical": set(train.patients),
@@ -305,7 +307,7 @@ def test_only_patients_who_have_both_are_linked():
 
 def test_a_release_without_images_gives_a_reason():
     comparison = with_everything()
-    bare = comparison.candidate.replaced(images=None)
+    bare = comparison.candidate.replace(images=None)
     values = values_of("linkability", replace(comparison, candidate=bare))
     ours = [value for value in values if value.modality == "images"]
     assert ours
@@ -342,7 +344,7 @@ def test_a_sensitive_attribute_that_is_none_is_refused(comparison):
 @pytest.mark.parametrize("name", STAGES)
 def test_figure(name, comparison, tmp_path):
     stage, settings = STAGES[name], settings_of(name, repeats=1, replicates=4)
-    ready = prepared(stage, replace(comparison, candidate=renamed(comparison.train)), settings, streams)
+    ready = prepare_comparison(stage, replace(comparison, candidate=renamed(comparison.train)), settings, streams)
     values, _ = evaluate(stage, ready, settings, streams)
     assert overlapping(stage.figure(ready, values, settings, "real")) == []
     assert drawn_alike(lambda: stage.figure(ready, values, settings, "real"), tmp_path)

@@ -10,11 +10,11 @@ from fixtures_figures import drawn_alike, overlapping
 from fixtures_small import small_cohort
 from scipy.stats import binom
 
-from haemosynth.privacy.planted_leaks import planted, planting
+from haemosynth.privacy.planted_leaks import plant, planting
 from haemosynth.privacy.release_check import CHECKS
 from haemosynth.privacy.stages import audit, distance, memory
 from haemosynth.validate import load
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 LARGE, SMALL = audit.DEFAULTS["shares"]
@@ -32,7 +32,7 @@ def comparison():
 
 def audited(comparison, **settings):
     chosen = audit.DEFAULTS | {"trials": 2, "exchanges": 200} | settings
-    seen = prepared(audit, comparison, chosen, lambda *_: np.random.default_rng(0))
+    seen = prepare_comparison(audit, comparison, chosen, lambda *_: np.random.default_rng(0))
     values = audit.measure(seen, chosen, np.random.default_rng(0))
     return seen, {(value.metric, value.target): value.value for value in values}
 
@@ -97,7 +97,7 @@ def test_nine_trials_of_ten_must_come_out_right(comparison, kind, missed, passes
 
 def test_of_large_sides_some_patients_are_drawn(comparison):
     chosen = audit.DEFAULTS | {"trials": 1, "exchanges": 200, "patients": 250}
-    seen = prepared(audit, comparison, chosen, lambda *_: np.random.default_rng(0))
+    seen = prepare_comparison(audit, comparison, chosen, lambda *_: np.random.default_rng(0))
     assert len(comparison.train) > 250
     assert seen.prepared.records == 250
     found = {value.target: value for value in audit.measure(seen, chosen, np.random.default_rng(0))}
@@ -126,7 +126,7 @@ def test_a_trial_that_reuses_the_candidates_links_is_a_release_judged_anew(compa
     ground = audit.ground_of(comparison, audit.DEFAULTS, np.random.default_rng(1))
     base = audit.offer(ground, comparison.candidate, None, audit.DEFAULTS, np.random.default_rng(2))
     kept, copied = planting(len(comparison.candidate), comparison.train, LARGE, NOISE, np.random.default_rng(3))
-    whole = planted(comparison.candidate, comparison.train, LARGE, NOISE, np.random.default_rng(3))
+    whole = plant(comparison.candidate, comparison.train, LARGE, NOISE, np.random.default_rng(3))
     short = audit.leaking(ground, base, comparison.candidate, kept, copied)
     long = audit.offer(ground, whole, None, audit.DEFAULTS, np.random.default_rng(2))
     tables = [
@@ -139,7 +139,7 @@ def test_a_trial_that_reuses_the_candidates_links_is_a_release_judged_anew(compa
         chosen = stage.DEFAULTS | {"exchanges": 100}
         found = {
             value.metric: value.value
-            for value in stage.measure(prepared(stage, seen, chosen, lambda *_: np.random.default_rng(1)), chosen,
+            for value in stage.measure(prepare_comparison(stage, seen, chosen, lambda *_: np.random.default_rng(1)), chosen,
                                        np.random.default_rng(1))
             if value.target == "all"
         }  # fmt: skip
@@ -151,9 +151,9 @@ def test_a_trial_that_reuses_the_candidates_links_is_a_release_judged_anew(compa
 def test_the_same_limits_stop_planted_and_real_leaks(comparison):
     limits = {"exact_matches": 0.2, "override": {"by": "A", "reason": "B"}}
     leak = replace(
-        comparison, candidate=planted(comparison.candidate, comparison.train, 0.1, 0, np.random.default_rng(0))
+        comparison, candidate=plant(comparison.candidate, comparison.train, 0.1, 0, np.random.default_rng(0))
     )
-    table = audit.judged(leak, audit.DEFAULTS | {"limits": limits, "exchanges": 100}, np.random.default_rng(0))
+    table = audit.judge_candidate(leak, audit.DEFAULTS | {"limits": limits, "exchanges": 100}, np.random.default_rng(0))
     table = table.set_index("check")
     assert table.loc["exact_matches", "limit"] == 0.2
     assert table.loc["exact_matches", "passed"]
@@ -162,7 +162,7 @@ def test_the_same_limits_stop_planted_and_real_leaks(comparison):
 
 def test_planting_replaces_the_share_and_nothing_else(comparison):
     rng = np.random.default_rng(0)
-    exact, blurred = (planted(comparison.candidate, comparison.train, 0.1, noise, rng) for noise in (0, 0.05))
+    exact, blurred = (plant(comparison.candidate, comparison.train, 0.1, noise, rng) for noise in (0, 0.05))
     for leak in (exact, blurred):
         copies = leak.patients.str.startswith("copy")
         assert len(leak) == len(comparison.candidate)
@@ -176,10 +176,10 @@ def test_planting_replaces_the_share_and_nothing_else(comparison):
 
 
 def test_blurring_moves_numbers_a_little_and_one_level(comparison):
-    from haemosynth.privacy.planted_leaks import blurred
+    from haemosynth.privacy.planted_leaks import blur_records
 
     train = comparison.train
-    moved = blurred(train, train, 0.03, np.random.default_rng(0))
+    moved = blur_records(train, train, 0.03, np.random.default_rng(0))
     changed = np.zeros(len(train), dtype=int)
     for name, column in train.schema.columns.items():
         before, after = train.clinical[name], moved[name]
@@ -196,7 +196,7 @@ def test_blurring_moves_numbers_a_little_and_one_level(comparison):
 
 def test_values_have_no_interval_and_the_figure_is_drawn_alike(comparison, tmp_path):
     chosen = audit.DEFAULTS | {"trials": 1, "exchanges": 50, "repeats": 1, "replicates": 0}
-    seen = prepared(audit, comparison, chosen, lambda *_: np.random.default_rng(0))
+    seen = prepare_comparison(audit, comparison, chosen, lambda *_: np.random.default_rng(0))
     values, replicates = evaluate(audit, seen, chosen, lambda *_: np.random.default_rng(0))
     assert values["low"].isna().all()
     assert replicates.empty
@@ -231,7 +231,7 @@ def test_over_replicates_false_alarms_are_rare_and_leaks_are_caught(patients):
         )  # fmt: skip
         chosen = audit.DEFAULTS | {"trials": 1}
         seen = audit.prepare(sides, chosen, np.random.default_rng(seed))
-        harmless = not audit.judged(sides, chosen, np.random.default_rng(seed))["passed"].all()
+        harmless = not audit.judge_candidate(sides, chosen, np.random.default_rng(seed))["passed"].all()
         rows.append({kind: stopped.any() for kind, stopped in seen.stopped.items()} | {"harmless": harmless})
     stopped = pd.DataFrame(rows).mean()
     assert (stopped[["unseen_patients", "harmless"]] <= 0.05).all()

@@ -11,7 +11,7 @@ from fixtures_small import small_cohort
 
 from haemosynth.core.errors import InputError
 from haemosynth.privacy.stages import disclosure
-from haemosynth.validate.resampling import _with_replacement, prepared
+from haemosynth.validate.resampling import _with_replacement, prepare_comparison
 
 QUICK = disclosure.DEFAULTS | {"trees": 20, "exchanges": 200, "local": 1, "redraws": 4}
 
@@ -22,7 +22,7 @@ def comparison():
 
 
 def attacked(comparison, **settings):
-    return prepared(disclosure, comparison, QUICK | settings, lambda *_: np.random.default_rng(1))
+    return prepare_comparison(disclosure, comparison, QUICK | settings, lambda *_: np.random.default_rng(1))
 
 
 def values_of(seen, **settings):

@@ -11,10 +11,10 @@ from fixtures_small import small_cohort
 from scipy.spatial.distance import cdist
 
 from haemosynth.encode.records import fit_encoder, some_rows
-from haemosynth.privacy.planted_leaks import planted as leaking
+from haemosynth.privacy.planted_leaks import plant as leaking
 from haemosynth.privacy.stages import distance
 from haemosynth.stats.neighbours import nearest, neighbours, squared_distances
-from haemosynth.validate.resampling import prepared
+from haemosynth.validate.resampling import prepare_comparison
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def comparison():
 
 def values_of(comparison, **settings):
     chosen = distance.DEFAULTS | {"exchanges": 200} | settings
-    seen = prepared(distance, comparison, chosen, lambda *_: np.random.default_rng(1))
+    seen = prepare_comparison(distance, comparison, chosen, lambda *_: np.random.default_rng(1))
     return seen, distance.measure(seen, chosen, np.random.default_rng(0))
 
 

@@ -8,10 +8,10 @@ import pytest
 from fixtures_small import small_cohort
 
 from haemosynth.core.streams import stream
-from haemosynth.generate.balance import balanced, read_quotas, renamed
+from haemosynth.generate.balance import fill_quotas, read_quotas, rename_patients
 from haemosynth.privacy.release_check import OF_CLASSES, gate, refusal
 from haemosynth.privacy.stages import enlarged_classes as stage
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 QUOTAS = {"t(4;14)": 0.4}
@@ -32,7 +32,7 @@ def found(sides, candidate, balance=QUOTAS):
     train, real = sides
     comparison = Comparison(real=real, candidate=candidate, train=train, control=real)
     settings = SETTINGS | {"balance": balance}
-    comparison = prepared(stage, comparison, settings, streams)
+    comparison = prepare_comparison(stage, comparison, settings, streams)
     values, _ = evaluate(stage, comparison, settings, streams)
     stage.figure(comparison, values, settings, "test")
     return values
@@ -46,7 +46,7 @@ def judged(values):
 
 @pytest.fixture(scope="module")
 def unseen(sides):
-    return found(sides, balanced(small_cohort(3000, 9), read_quotas(QUOTAS, sides[0]), 500, 500))
+    return found(sides, fill_quotas(small_cohort(3000, 9), read_quotas(QUOTAS, sides[0]), 500, 500))
 
 
 def test_a_release_that_remembers_nobody_passes(unseen):
@@ -58,13 +58,13 @@ def test_a_release_that_remembers_nobody_passes(unseen):
 def test_copies_of_the_members_stop_the_release(sides):
     """Everybody else in the release is unseen: an average over all patients would see a tenth of it."""
     train, _ = sides
-    made = balanced(small_cohort(3000, 9), read_quotas(QUOTAS, train), 500, 500)
+    made = fill_quotas(small_cohort(3000, 9), read_quotas(QUOTAS, train), 500, 500)
     own = train.take(np.flatnonzero(train.alterations["t(4;14)"] == 1))
     order = np.flatnonzero(made.alterations["t(4;14)"] != 1)
     rest = made.take(order)
-    copies = renamed(own)
+    copies = rename_patients(own)
     copies = replace(copies, clinical=copies.clinical.set_axis([f"C{i}" for i in range(len(copies))]))
-    leaked = rest.replaced(
+    leaked = rest.replace(
         clinical=pd.concat([rest.clinical, copies.clinical]),
         alterations=pd.concat([rest.alterations, own.alterations.set_axis(copies.clinical.index)]),
         sequenced=pd.concat([rest.sequenced, own.sequenced.set_axis(copies.clinical.index)]),

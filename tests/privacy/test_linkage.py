@@ -10,7 +10,7 @@ from fixtures_small import small_cohort
 from haemosynth.encode.records import fit_encoder
 from haemosynth.privacy import linkage
 from haemosynth.privacy.linkage import Linkage, Number, fit_linkage, link, weights
-from haemosynth.privacy.planted_leaks import blurred
+from haemosynth.privacy.planted_leaks import blur_records
 
 TOLERANCE, AGREEMENT = 0.08, 0.9
 
@@ -83,7 +83,7 @@ def test_all_patients_find_themselves(cohort, linked):
 
 
 def test_blurred_copies_find_their_patients(cohort, linked):
-    copies = replace(cohort, clinical=blurred(cohort, cohort, 0.03, np.random.default_rng(0)))
+    copies = replace(cohort, clinical=blur_records(cohort, cohort, 0.03, np.random.default_rng(0)))
     found = link(linked, copies)
     assert (found.best == np.arange(len(cohort))).mean() >= 0.95
     among_others = link(linked, cohort, apart=np.arange(len(cohort))).margin
@@ -131,7 +131,7 @@ def test_patients_who_were_not_sequenced_are_not_told_by_their_missing_alteratio
     some = cohort.take(np.flatnonzero(cohort.sequenced.to_numpy(bool))[:200])
     unknown = cohort.take(np.flatnonzero(~cohort.sequenced.to_numpy(bool))[:30])
     mixed = [side.take(rows) for side, rows in ((some, np.arange(199)), (unknown, [0]))]
-    real = some.replaced(
+    real = some.replace(
         clinical=pd.concat([side.clinical for side in mixed]),
         alterations=pd.concat([side.alterations for side in mixed]),
         sequenced=pd.concat([side.sequenced for side in mixed]),

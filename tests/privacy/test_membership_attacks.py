@@ -7,8 +7,8 @@ from fixtures_small import small_cohort
 
 from haemosynth.encode.records import fit_encoder
 from haemosynth.privacy.membership_attacks import ATTACKS, attack
-from haemosynth.privacy.planted_leaks import planted
-from haemosynth.stats.null_distribution import RARE, USUAL, exchanged, quantile, rank_statistics
+from haemosynth.privacy.planted_leaks import plant
+from haemosynth.stats.null_distribution import RARE, USUAL, exchange_members, quantile, rank_statistics
 
 RATES = (0.01, 0.1)
 
@@ -54,7 +54,7 @@ def test_every_modality_gives_training_patients_away(comparison, modality):
 @pytest.mark.parametrize("noise", [0.0, 0.03])
 def test_planted_copies_show_at_low_false_positive_rates(comparison, noise):
     shuffled = independent(comparison.train)
-    leak = planted(shuffled, comparison.train, 0.1, noise, np.random.default_rng(0))
+    leak = plant(shuffled, comparison.train, 0.1, noise, np.random.default_rng(0))
     before, after = (measured(comparison, one, comparison.real) for one in (shuffled, leak))
     copied = 0.1 * len(shuffled) / len(comparison.train)
     # Eighty per cent of the copied tenth are found before the first unseen patients are.
@@ -69,7 +69,7 @@ def test_the_null_of_one_attack_is_that_of_mann_and_whitney():
 
     rng = np.random.default_rng(0)
     member = np.repeat([True, False], [300, 150])
-    areas, _ = rank_statistics(rng.normal(size=450), exchanged(member, 4000, rng), ())
+    areas, _ = rank_statistics(rng.normal(size=450), exchange_members(member, 4000, rng), ())
     sd = np.sqrt(451 / (12 * 300 * 150))
     assert areas.std() == pytest.approx(sd, rel=0.05)
     for level in (USUAL, RARE):
@@ -80,7 +80,7 @@ def test_area_and_rates_equal_scikit_learn():
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(0)
     scores, rates = np.round(rng.normal(size=290), 1), (0.01, 0.1, 0.437, 1.0)
-    labels = exchanged(np.repeat([True, False], [200, 90]), 5, rng)
+    labels = exchange_members(np.repeat([True, False], [200, 90]), 5, rng)
     areas, found = rank_statistics(scores, labels, rates)
     for label, area, row in zip(labels, areas, found, strict=True):
         assert area == pytest.approx(metrics.roc_auc_score(label, scores))

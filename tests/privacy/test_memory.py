@@ -11,10 +11,10 @@ from scipy.stats import binom
 
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.streams import stream
-from haemosynth.privacy.planted_leaks import planted
+from haemosynth.privacy.planted_leaks import plant
 from haemosynth.privacy.release_check import CHECKS
 from haemosynth.privacy.stages import memory
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 LIMITS = {name: check.limit for name, check in CHECKS.items() if check.stage == "memory"}
@@ -38,7 +38,7 @@ def comparison():
 
 def values_of(comparison, **settings):
     chosen = memory.DEFAULTS | {"exchanges": 400} | settings
-    seen = prepared(memory, comparison, chosen, lambda *_: np.random.default_rng(1))
+    seen = prepare_comparison(memory, comparison, chosen, lambda *_: np.random.default_rng(1))
     return seen, memory.measure(seen, chosen, np.random.default_rng(0))
 
 
@@ -52,7 +52,7 @@ def refused(found):
 
 
 def leak(comparison, share, noise, seed=0):
-    leaking = planted(comparison.candidate, comparison.train, share, noise, np.random.default_rng(seed))
+    leaking = plant(comparison.candidate, comparison.train, share, noise, np.random.default_rng(seed))
     return replace(comparison, candidate=leaking)
 
 
@@ -73,7 +73,7 @@ def test_planted_copies_are_counted(comparison, share, noise):
 
 def test_copies_of_unseen_patients_do_not_count(comparison):
     """A release and a pool that copy unseen patients name many, but none whom the generator has seen."""
-    some = planted(comparison.candidate, comparison.real, 0.2, 0, np.random.default_rng(0))
+    some = plant(comparison.candidate, comparison.real, 0.2, 0, np.random.default_rng(0))
     found = measured(replace(comparison, candidate=some, pool=None))
     assert found["named_patients", "unseen"] > 0.15 * len(some)
     assert found["linked_copies", "all"] == 0
@@ -197,7 +197,7 @@ def test_records_with_missing_values_only_are_linked_to_nobody(comparison):
     for name, kind in comparison.candidate.clinical.dtypes.items():
         clinical[name] = clinical[name].astype(kind)
     alterations = comparison.candidate.alterations * np.nan
-    empty = comparison.candidate.replaced(clinical=clinical, alterations=alterations)
+    empty = comparison.candidate.replace(clinical=clinical, alterations=alterations)
     found = measured(replace(comparison, candidate=empty, pool=None))
     assert found["named_patients", "train"] == 0
 
@@ -218,7 +218,7 @@ def test_intervals_resample_the_patients_attacked_and_the_figure_is_drawn_alike(
     def streams(*names):
         return stream(1, *names)
 
-    seen = prepared(memory, copied, chosen, streams)
+    seen = prepare_comparison(memory, copied, chosen, streams)
     values, _ = evaluate(memory, seen, chosen, streams)
     row = values[values["metric"] == "linked_copies"].iloc[0]
     assert row["low"] < row["value"] < row["high"]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.schema import Column, Schema
 from haemosynth.validate import load
 from haemosynth.validate.stage import Comparison
@@ -31,7 +31,7 @@ def patients(seed: int, number: int, letter: str) -> Cohort:
         index=pd.Index([f"{letter}{i:04d}" for i in range(number)], name="patient_id"),
     )
     schema = Schema("one", columns, endpoints=("OS",))
-    return Cohort(schema, typed(table, schema))
+    return Cohort(schema, set_types(table, schema))
 
 
 @pytest.mark.parametrize(

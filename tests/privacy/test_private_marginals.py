@@ -17,8 +17,8 @@ from haemosynth.core.streams import stream
 from haemosynth.generate.constraints import check, enforce
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.registry import load_algorithm
-from haemosynth.privacy.accountant import KEY, Noise, composed, rho_of
-from haemosynth.privacy.private_tree import Domain, denoised, fitted_pair, gain
+from haemosynth.privacy.accountant import KEY, Noise, compose, rho_of
+from haemosynth.privacy.private_tree import Domain, denoise, fit_pair, gain
 from haemosynth.privacy.release_check import COLUMNS
 from haemosynth.publish.data_card import Account, write_card
 from haemosynth.study.split import split
@@ -71,7 +71,7 @@ class Recorded(Noise):
         return answer
 
     def added(self, counts, variance):
-        return self._answer(counts, float(variance), super().added(counts, variance))
+        return self._answer(counts, float(variance), super().add_noise(counts, variance))
 
     def choice(self, scores, epsilon):
         return self._answer(scores, -epsilon, super().choice(scores, epsilon))
@@ -164,11 +164,11 @@ def test_an_attacker_who_knows_all_but_one_patient_gains_no_more_than_the_bound(
 def test_without_noise_counts_stay_as_they_are():
     domain = Domain(9, ((0,), tuple(range(1, 9))))
     counts = np.array([7, 0, 3, 90, 41, 12, 0, 0, 5.0])
-    np.testing.assert_allclose(denoised(counts, domain, 0.0, counts.sum()), counts, atol=1e-9)
+    np.testing.assert_allclose(denoise(counts, domain, 0.0, counts.sum()), counts, atol=1e-9)
     joint = np.array([[30.0, 5.0], [8.0, 57.0]])
     expected = np.outer(joint.sum(axis=1), joint.sum(axis=0)) / joint.sum()
-    np.testing.assert_allclose(fitted_pair(joint, expected, 0.0), joint, atol=1e-6)
-    np.testing.assert_allclose(fitted_pair(joint, expected, 1e6), expected, atol=1e-6)
+    np.testing.assert_allclose(fit_pair(joint, expected, 0.0), joint, atol=1e-6)
+    np.testing.assert_allclose(fit_pair(joint, expected, 1e6), expected, atol=1e-6)
 
 
 def test_at_infinite_epsilon_columns_are_those_of_training_patients():
@@ -322,7 +322,7 @@ def card(models: dict[str, Fitted]) -> str:
 
 def test_the_data_card_states_the_guarantee_of_both_modalities():
     models = {"clinical": fit(CLINICAL, epsilon=3), "genomic": fit(GENOMIC, epsilon=3)}
-    found = composed([model.description["privacy"] for model in models.values()])
+    found = compose([model.description["privacy"] for model in models.values()])
     assert found["epsilon"] == pytest.approx(3, rel=1e-6)
     text = card(models)
     assert "Epsilon 3 at delta 1e-05 for one training patient added or removed" in text

@@ -12,7 +12,7 @@ from fixtures_small import small_cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.streams import stream
 from haemosynth.privacy.stages import rare_patients
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 
 SETTINGS = rare_patients.DEFAULTS
 
@@ -22,7 +22,7 @@ def streams(*names):
 
 
 def ready(comparison, **more):
-    return prepared(rare_patients, comparison, SETTINGS | more, streams)
+    return prepare_comparison(rare_patients, comparison, SETTINGS | more, streams)
 
 
 def values_of(comparison, **more):
@@ -74,7 +74,7 @@ def test_chance_is_exceeded_as_rarely_as_it_says(monkeypatch):
         far = rarity > np.quantile(rarity, 0.8)
         chance = rare_patients._by_chance(rarity[far], near[far], member, far, SETTINGS, rng)
         sides = [(rarity[far & side], near[far & side]) for side in (member, ~member)]
-        beyond += rare_patients.matched_area(*sides, SETTINGS["strata"]) > chance
+        beyond += rare_patients.match_area(*sides, SETTINGS["strata"]) > chance
     assert beyond <= 5  # binomial with 150 trials of 1 in 200 to 100: six or more in 1 of 200 tests
 
 
@@ -127,10 +127,10 @@ def test_matching_by_rarity_removes_what_rarity_alone_explains():
     rarity = rng.uniform(0, 1, 4000) ** 0.5, rng.uniform(0, 1, 2000)
     near = tuple(values + rng.normal(0, 0.05, len(values)) for values in rarity)
     sides = list(zip(rarity, near, strict=True))
-    assert rare_patients.matched_area(*sides, strata=1) < 0.4
-    assert rare_patients.matched_area(*sides, strata=40) == pytest.approx(0.5, abs=0.03)
-    assert rare_patients.matched_area((np.ones(3), np.zeros(3)), (np.ones(3), np.ones(3)), 4) == 1
-    assert rare_patients.matched_area((np.ones(3), np.ones(3)), (np.ones(3), np.ones(3)), 4) == 0.5
+    assert rare_patients.match_area(*sides, strata=1) < 0.4
+    assert rare_patients.match_area(*sides, strata=40) == pytest.approx(0.5, abs=0.03)
+    assert rare_patients.match_area((np.ones(3), np.zeros(3)), (np.ones(3), np.ones(3)), 4) == 1
+    assert rare_patients.match_area((np.ones(3), np.ones(3)), (np.ones(3), np.ones(3)), 4) == 0.5
 
 
 def test_intervals_hold_the_value(comparison):
@@ -146,7 +146,7 @@ def test_alterations_of_fewer_than_five_patients_are_counted(comparison):
     few = train.alterations.sum()
     few = few.index[(few > 0) & (few < rare_patients.RAREST)]
     rest = independent(train)
-    without = rest.replaced(alterations=rest.alterations.assign(**dict.fromkeys(few, 0.0)))
+    without = rest.replace(alterations=rest.alterations.assign(**dict.fromkeys(few, 0.0)))
     assert measured(replace(comparison, candidate=renamed(train)))["rarest_alterations", "all"] == len(few)
     assert measured(replace(comparison, candidate=without))["rarest_alterations", "all"] == 0
 

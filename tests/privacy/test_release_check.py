@@ -97,11 +97,11 @@ def test_the_reason_is_the_one_that_the_stage_gives():
     from fixtures_small import small_cohort
 
     from haemosynth.privacy.stages import distance
-    from haemosynth.validate.resampling import prepared
+    from haemosynth.validate.resampling import prepare_comparison
 
     sides = compared(small_cohort())
     bare = {name: getattr(sides, name).record() for name in ("real", "candidate", "train", "control")}
-    seen = prepared(distance, replace(sides, **bare), distance.DEFAULTS, lambda *_: np.random.default_rng(0))
+    seen = prepare_comparison(distance, replace(sides, **bare), distance.DEFAULTS, lambda *_: np.random.default_rng(0))
     values = distance.measure(seen, distance.DEFAULTS, np.random.default_rng(0))
     assert NOTHING_TO_COPY in {value.reason for value in values if value.metric == "copied_profiles"}
 

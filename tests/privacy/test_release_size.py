@@ -7,10 +7,10 @@ from fixtures_candidates import compared, independent, joined, renamed
 from fixtures_figures import drawn_alike, overlapping
 from fixtures_small import small_cohort
 
-from haemosynth.generate.pool import pool_size, released_patients, sizes
+from haemosynth.generate.pool import count_released, pool_size, sizes
 from haemosynth.privacy import release_size as stage
-from haemosynth.privacy.release_size import advice, choose_size, chosen_size, figure, largest_sizes, within
-from haemosynth.privacy.tiers import TIERS, disclosure_limits, stamped
+from haemosynth.privacy.release_size import advice, choose_size, figure, find_chosen_size, largest_sizes, within
+from haemosynth.privacy.tiers import TIERS, disclosure_limits, stamp_name
 from haemosynth.privacy.words import disclosure_sentences
 
 OPEN = {"tier": "open", "most": 1}
@@ -46,7 +46,7 @@ def test_a_draw_holds_sixteen_releases_and_is_bounded_for_large_cohorts():
     assert pool_size(60_000, "auto", 4, published=True) == 400_000
     assert pool_size(200_000, "auto", 4, published=True) == 3 * 200_000
     assert pool_size(50, None, 4, published=True, alone=True) == 50
-    assert released_patients(None, [], 70) == released_patients(70, [], 5) == 70
+    assert count_released(None, [], 70) == count_released(70, [], 5) == 70
 
 
 def test_unseen_patients_may_be_released_in_any_number_and_training_patients_in_none(sides):
@@ -55,13 +55,13 @@ def test_unseen_patients_may_be_released_in_any_number_and_training_patients_in_
     harmless = many(sides, 3, lambda seed: renamed(unseen.take(np.random.default_rng(seed).permutation(len(unseen)))))
     curve = choose_size(sides.train, sides.real, harmless, "auto", OPEN, {}, rng())
     assert curve["open"].all()
-    assert chosen_size(curve) == len(sides.train)
+    assert find_chosen_size(curve) == len(sides.train)
     leak = many(sides, 6, lambda seed: renamed(sides.train))
     curve = choose_size(sides.train, sides.real, leak, "auto", OPEN, {}, rng())
     assert not curve["open"].any()
     assert not curve["agreement"].any()
     assert curve["internal"].all()
-    assert chosen_size(curve) == len(sides.train)  # validated at its full number, and refused
+    assert find_chosen_size(curve) == len(sides.train)  # validated at its full number, and refused
 
 
 def test_a_patient_who_is_singled_out_is_so_in_every_tier(sides, monkeypatch):
@@ -78,7 +78,7 @@ def test_the_more_patients_the_more_is_told_and_the_better_the_margins(sides):
     curve = choose_size(sides.train, sides.real, pool, len(sides.train), OPEN, {}, rng())
     assert curve["told"].is_monotonic_increasing
     assert curve["margin_distance"].iloc[0] > curve["margin_distance"].iloc[-1]
-    assert chosen_size(curve) == len(sides.train)
+    assert find_chosen_size(curve) == len(sides.train)
     assert curve["disclosure_auc"].iloc[-1] > curve["table_auc"].iloc[-1]  # exact numbers tell more than a table
 
 
@@ -124,8 +124,8 @@ def test_the_advice_names_the_number_and_the_tier():
 
 
 def test_names_of_files_say_to_whom_they_may_go():
-    assert stamped("clinical.tsv", "open") == "clinical.tsv"
-    assert stamped("clinical.tsv", "agreement") == "clinical.agreement.tsv"
+    assert stamp_name("clinical.tsv", "open") == "clinical.tsv"
+    assert stamp_name("clinical.tsv", "agreement") == "clinical.agreement.tsv"
 
 
 def test_the_sentences_say_what_was_found():

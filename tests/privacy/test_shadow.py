@@ -8,9 +8,9 @@ from fixtures_figures import drawn_alike, overlapping
 from fixtures_small import small_cohort
 
 from haemosynth.core.errors import InputError
-from haemosynth.privacy.redraws import restricted
+from haemosynth.privacy.redraws import restrict
 from haemosynth.privacy.stages import shadow
-from haemosynth.validate.resampling import prepared
+from haemosynth.validate.resampling import prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 QUICK = shadow.DEFAULTS | {"refits": 8, "targets": 20, "trees": 40}
@@ -80,10 +80,10 @@ def test_calibration_takes_no_side():
 def test_a_recipe_of_forests_is_refitted_alike_from_the_same_stream(comparison):
     settings = QUICK | {"refits": 4, "targets": 8, "methods": {"clinical": TREES}}
     columns = ("age", "sex", "OS_time", "OS_event")
-    bare = Comparison(*(restricted(getattr(comparison, n), columns) for n in ("real", "candidate", "train", "control")))
+    bare = Comparison(*(restrict(getattr(comparison, n), columns) for n in ("real", "candidate", "train", "control")))
     tables = []
     for _ in range(2):
-        seen = prepared(shadow, bare, settings, lambda *_: np.random.default_rng(3))
+        seen = prepare_comparison(shadow, bare, settings, lambda *_: np.random.default_rng(3))
         tables.append(shadow.measure(seen, settings, np.random.default_rng(0)))
     assert tables[0] == tables[1]
     assert {value.modality for value in tables[0]} == {"clinical"}

@@ -16,7 +16,7 @@ from haemosynth.privacy.stages import disclosure
 from haemosynth.privacy.tree_attack import attack_pairs, attack_tree, find_pairs
 from haemosynth.stats.ranking import area
 from haemosynth.study.split import split
-from haemosynth.validate.resampling import prepared
+from haemosynth.validate.resampling import prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 MODULES = {modality: load_algorithm(modality, "private_marginals") for modality in ("clinical", "genomic")}
@@ -108,7 +108,7 @@ def test_the_stage_attacks_the_tree_where_the_recipe_has_one(recipes, halves):
     settings = disclosure.DEFAULTS | {"trees": 20, "exchanges": 100, "local": 1, "redraws": 4}
     found = {}
     for name, comparison in (("without", bare), ("with", replace(bare, models=models))):
-        seen = prepared(disclosure, comparison, settings, lambda *_: np.random.default_rng(1))
+        seen = prepare_comparison(disclosure, comparison, settings, lambda *_: np.random.default_rng(1))
         values = disclosure.measure(seen, settings, np.random.default_rng(0))
         found[name] = {v.target: v.value for v in values if v.metric == "disclosure_auc"}
     assert "edges" not in found["without"]

@@ -8,8 +8,8 @@ import pytest
 from fixtures_dossier import CONFIG, TEMPLATE, dossier_content
 from fixtures_small import small_cohort
 
-from haemosynth.generate.balance import balanced, read_quotas
-from haemosynth.privacy.tiers import stamped
+from haemosynth.generate.balance import fill_quotas, read_quotas
+from haemosynth.privacy.tiers import stamp_name
 from haemosynth.publish.crate import NAME
 from haemosynth.publish.release import publish
 from haemosynth.validate import STAGES
@@ -27,7 +27,7 @@ def content():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     train = content().train
-    cohort = balanced(small_cohort(1500, 6), read_quotas(BALANCE, train, 60), 60, 60)
+    cohort = fill_quotas(small_cohort(1500, 6), read_quotas(BALANCE, train, 60), 60, 60)
     folder = tmp_path_factory.mktemp("balanced") / "out"
     config = CONFIG | STUDY | {"balance": BALANCE, "synthetic_patients": 60}
     publish(folder, cohort, "default", content(), config, TEMPLATE)
@@ -81,5 +81,5 @@ def test_a_study_without_quotas_has_the_names_it_had(tmp_path):
     assert b"balanced" not in text
     assert not [file for file in (tmp_path / "out").rglob("*") if "balanced" in file.name or "weights" in file.name]
     assert 'id="balance"' not in next((tmp_path / "out").glob("explorer*")).read_text()
-    assert stamped("clinical.tsv", "open") == "clinical.tsv"
-    assert stamped("clinical.tsv", "agreement", True) == "clinical.balanced.agreement.tsv"
+    assert stamp_name("clinical.tsv", "open") == "clinical.tsv"
+    assert stamp_name("clinical.tsv", "agreement", True) == "clinical.balanced.agreement.tsv"

@@ -8,7 +8,7 @@ import pytest
 from fixtures_cbioportal import judge
 from fixtures_small import small_cohort
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.schema import Column, Schema
 from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.publish.cbioportal import write_study
@@ -22,7 +22,7 @@ def with_columns(cohort: Cohort, **more: tuple[Column, list]) -> Cohort:
     values = {name: np.resize(np.array(levels, dtype=object), len(cohort)) for name, (_, levels) in more.items()}
     schema = replace(cohort.schema, columns=columns)
     table = pd.concat([pd.DataFrame(values, index=cohort.patients), cohort.clinical], axis=1)
-    return replace(cohort, schema=schema, clinical=typed(table, schema))
+    return replace(cohort, schema=schema, clinical=set_types(table, schema))
 
 
 def test_a_study_is_accepted_without_a_remark_that_could_be_avoided(tmp_path):
@@ -88,7 +88,7 @@ def test_values_at_a_limit_of_detection_are_written_with_its_sign(tmp_path):
 def test_every_mutation_is_written_as_a_portal_reads_it(kind, change, tmp_path):
     cohort = small_cohort(60)
     mutations = cohort.mutations.assign(variant_class=kind, hgvsp=change)
-    write_study(cohort.replaced(mutations=mutations), tmp_path, "small", "Small")
+    write_study(cohort.replace(mutations=mutations), tmp_path, "small", "Small")
     verdict = judge(tmp_path)
     assert verdict.problems == []
     assert set(verdict.remarks) <= AVOIDABLE
@@ -99,7 +99,7 @@ def test_every_mutation_is_written_as_a_portal_reads_it(kind, change, tmp_path):
 def test_an_alteration_named_after_its_gene_stands_under_the_gene(tmp_path):
     cohort = small_cohort(60)
     mutations = cohort.mutations.assign(gene="FLT3_ITD", hgvsp=None)
-    write_study(cohort.replaced(mutations=mutations), tmp_path, "small", "Small")
+    write_study(cohort.replace(mutations=mutations), tmp_path, "small", "Small")
     maf = pd.read_csv(tmp_path / "data_mutations.txt", sep="\t")
     assert set(maf["Hugo_Symbol"]) == {"FLT3"}
     assert set(maf["HGVSp_Short"]) == {"ITD"}
@@ -110,7 +110,7 @@ def test_a_cohort_that_nobody_was_sequenced_in_has_no_mutation_file(tmp_path):
     cohort = small_cohort(60)
     genes = cohort.schema.genes
     alterations = cohort.alterations.assign(**dict.fromkeys(genes, np.nan))
-    nobody = cohort.replaced(
+    nobody = cohort.replace(
         sequenced=cohort.sequenced & False, alterations=alterations, mutations=cohort.mutations.iloc[:0]
     )
     write_study(nobody, tmp_path, "small", "Small")
@@ -125,7 +125,7 @@ def test_a_cohort_of_records_alone_is_accepted(tmp_path):
 
 def test_a_cohort_without_mutations_is_accepted(tmp_path):
     cohort = small_cohort(60)
-    write_study(cohort.replaced(mutations=cohort.mutations.iloc[:0]), tmp_path, "small", "Small")
+    write_study(cohort.replace(mutations=cohort.mutations.iloc[:0]), tmp_path, "small", "Small")
     assert judge(tmp_path).problems == []
 
 
@@ -148,7 +148,7 @@ def test_a_gene_unknown_of_some_sequenced_patients_is_told_so(tmp_path):
     known = cohort.sequenced & (alterations[gene] == 0)
     off = known[known].index[:20]
     alterations.loc[off, gene] = np.nan
-    write_study(cohort.replaced(alterations=alterations), tmp_path, "small", "Small")
+    write_study(cohort.replace(alterations=alterations), tmp_path, "small", "Small")
     assert judge(tmp_path).problems == []
     sample = pd.read_csv(tmp_path / "data_clinical_sample.txt", sep="\t", comment="#", index_col="PATIENT_ID")
     told = sample[f"ALTERATION_{gene}"].map({"Yes": 1.0, "No": 0.0})

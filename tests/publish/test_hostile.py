@@ -57,7 +57,7 @@ def test_no_published_text_table_holds_a_formula(tmp_path):
 
     cohort = small_cohort(60)
     mutations = cohort.mutations.assign(gene="=HYPERLINK(1)")
-    write_study(cohort.replaced(mutations=mutations), tmp_path, "s", "S")
+    write_study(cohort.replace(mutations=mutations), tmp_path, "s", "S")
     cells = pd.read_csv(tmp_path / "data_mutations.txt", sep="\t")["Hugo_Symbol"]
     assert set(cells) == {"'=HYPERLINK(1)"}
 

@@ -45,7 +45,7 @@ def test_what_stands_out_is_told():
 
 def test_a_cohort_without_alterations_is_told_from_its_record():
     plain = [
-        side.replaced(schema=replace(side.schema, alterations={}), alterations=None, sequenced=None, mutations=None)
+        side.replace(schema=replace(side.schema, alterations={}), alterations=None, sequenced=None, mutations=None)
         for side in divided(180)
     ]
     assert len(find_patients_at_risk(*plain, np.random.default_rng(1))) > 0

@@ -14,7 +14,7 @@ from fixtures_figures import drawn_alike, overlapping
 from fixtures_phantoms import imaged_cohort
 from fixtures_small import small_cohort
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.schema import FileRead, Schema
 from haemosynth.modalities.images.part import images_of
 from haemosynth.report.dossier import render
@@ -217,7 +217,7 @@ def rare(values):
     gene = cohort.schema.genes[0]
     alterations[gene] = 0.0
     alterations.iloc[:values, alterations.columns.get_loc(gene)] = 1.0
-    return cohort.replaced(clinical=typed(clinical, cohort.schema), alterations=alterations), levels, gene
+    return cohort.replace(clinical=set_types(clinical, cohort.schema), alterations=alterations), levels, gene
 
 
 def test_a_release_withholds_counts_under_five():

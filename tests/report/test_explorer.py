@@ -55,7 +55,7 @@ def test_equal_cohorts_give_equal_pages():
 def test_a_value_cannot_end_the_script():
     made = small_cohort(60, 2)
     hostile = made.clinical.assign(centre=pd.Categorical(["</script><b>"] * 60, categories=["</script><b>"]))
-    text = page(made.replaced(clinical=hostile))
+    text = page(made.replace(clinical=hostile))
     assert "</script><b>" not in text
     names = [column["name"] for column in data(text)["columns"]]
     assert data(text)["patients"][0][1 + names.index("centre")] == "</script><b>"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from haemosynth.stats.combining import naive_coverage, partially_synthetic, pool_completed, widened_variance
+from haemosynth.stats.combining import naive_coverage, partially_synthetic, pool_completed, widen_variance
 
 N, K, SETS = 200, 600, 3
 
@@ -30,7 +30,7 @@ def test_intervals_that_take_synthetic_patients_for_real_ones_cover_two_thirds(s
 
 
 def test_corrected_intervals_cover_what_they_say(simulated):
-    variance = widened_variance(simulated.var(axis=1, ddof=1) / K, K, N)
+    variance = widen_variance(simulated.var(axis=1, ddof=1) / K, K, N)
     assert covers(simulated.mean(axis=1), variance) == pytest.approx(0.95, abs=0.015)
     sets = simulated.reshape(-1, SETS, N)
     estimate, variance = partially_synthetic(sets.mean(axis=2).T, (sets.var(axis=2, ddof=1) / N).T)
@@ -39,7 +39,7 @@ def test_corrected_intervals_cover_what_they_say(simulated):
 
 def test_more_synthetic_patients_do_not_narrow_an_interval_below_that_of_the_real_ones():
     of_one = 1.0
-    widths = [widened_variance(of_one / k, k, 100) for k in (100, 1000, 10**6)]
+    widths = [widen_variance(of_one / k, k, 100) for k in (100, 1000, 10**6)]
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] == pytest.approx(of_one / 100, rel=1e-3)
     with pytest.raises(ValueError, match="two synthetic"):

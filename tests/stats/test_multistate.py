@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from haemosynth.core.streams import stream
-from haemosynth.stats.multistate import aalen_johansen, joined, left_for, one_step_effects
+from haemosynth.stats.multistate import aalen_johansen, estimate_leaving, join, one_step_effects
 
 
 def test_two_states_are_one_minus_kaplan_meier():
@@ -31,7 +31,7 @@ def test_competing_risks_are_those_of_lifelines():
         fitted = lifelines.AalenJohansenFitter(calculate_variance=False).fit(time, cause, which)
         steps = fitted.cumulative_density_.iloc[:, 0]
         known = steps.to_numpy()[np.searchsorted(steps.index.to_numpy(), grid, side="right") - 1]
-        np.testing.assert_allclose(left_for(time, cause - 1, 2, grid)[which - 1], known, atol=1e-10)
+        np.testing.assert_allclose(estimate_leaving(time, cause - 1, 2, grid)[which - 1], known, atol=1e-10)
 
 
 def courses(n, rng):
@@ -78,7 +78,7 @@ def test_occupation_equals_survfit_of_r(tmp_path):
 
 
 def test_a_stay_of_no_length_is_passed_through():
-    origin, target, _start, stop = joined(
+    origin, target, _start, stop = join(
         np.array([0, 1, 2]), np.array([1, 2, -1]), np.array([0.0, 3, 3]), np.array([3.0, 3, 9])
     )
     assert origin.tolist() == [0, 2]

@@ -109,13 +109,13 @@ def conditional_chances(odds, burden):
 def test_given_the_burden_events_leave_each_other_less_room(burden):
     odds = np.random.default_rng(12).lognormal(size=10)
     single, pair = conditional_chances(odds, burden)
-    c = pairs._shared(single[None])[0]
+    c = pairs._share_covariance(single[None])[0]
     off = ~np.eye(10, dtype=bool)
     found = np.outer(single, single) - np.outer(c, c)
     naive = np.abs(np.outer(single, single) - pair)[off]
     assert np.abs(found - pair)[off].max() < (1e-3 if burden in (1, 9) else 0.1 * naive.max())
     equal, equal_pair = conditional_chances(np.ones(10), burden)
-    c = pairs._shared(equal[None])[0]
+    c = pairs._share_covariance(equal[None])[0]
     assert np.outer(equal, equal)[off] - np.outer(c, c)[off] == pytest.approx(equal_pair[off], abs=1e-6)
 
 

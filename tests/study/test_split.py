@@ -69,7 +69,7 @@ def test_nothing_of_the_holdout_reaches_the_schema(cohort: Cohort) -> None:
     clinical.loc[others, "SEX"] = "Other"
     clinical.loc[others, ["OS_time", "PFS_time"]] *= 3
     alterations.loc[others] = alterations.loc[others].where(alterations.loc[others].isna(), 1.0)
-    again, far = parts(cohort.replaced(clinical=clinical, alterations=alterations))
+    again, far = parts(cohort.replace(clinical=clinical, alterations=alterations))
     assert again.patients.equals(train.patients)
     assert again.schema == train.schema == far.schema
     pd.testing.assert_frame_equal(again.clinical, train.clinical)
@@ -108,7 +108,7 @@ def test_a_listed_panel_stays_whole_or_fails(cohort: Cohort) -> None:
         alterations.loc[patients, "TP53"] != 1, 0
     )
     with pytest.raises(InputError, match="no training patient carries TP53"):
-        split(cohort.replaced(alterations=alterations), 0.6, None, ["TP53", "NPM1"], stream(1, "split"))
+        split(cohort.replace(alterations=alterations), 0.6, None, ["TP53", "NPM1"], stream(1, "split"))
 
 
 def test_a_column_constant_in_train_leaves_with_what_is_derived_from_it(cohort: Cohort) -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from haemosynth.core.errors import InputError
-from haemosynth.study.settings import check, expanded, fill_in, merge, modalities, update_names
+from haemosynth.study.settings import check, expand_paths, fill_in, merge, modalities, update_names
 from haemosynth.validate import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -77,9 +77,9 @@ def test_a_mistake_is_one_line_that_names_the_key(changes, message):
 def test_a_path_with_an_unset_variable_names_it(monkeypatch):
     monkeypatch.delenv("NO_SUCH_FOLDER", raising=False)
     with pytest.raises(InputError, match="NO_SUCH_FOLDER is not set"):
-        expanded({"path": "$NO_SUCH_FOLDER/study"}, "mine")
+        expand_paths({"path": "$NO_SUCH_FOLDER/study"}, "mine")
     monkeypatch.setenv("NO_SUCH_FOLDER", "/somewhere")
-    assert expanded({"path": "$NO_SUCH_FOLDER/study"}, "mine")["path"] == "/somewhere/study"
+    assert expand_paths({"path": "$NO_SUCH_FOLDER/study"}, "mine")["path"] == "/somewhere/study"
 
 
 @pytest.mark.parametrize(

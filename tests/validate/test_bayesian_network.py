@@ -18,7 +18,7 @@ from haemosynth.core.schema import Column, Schema
 from haemosynth.core.streams import stream
 from haemosynth.stats.networks import as_pgmpy
 from haemosynth.stats.queries import conditional_probabilities, joint_probability, make_legal_names
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 from haemosynth.validate.stages import bayesian_network as stage
 
@@ -32,7 +32,7 @@ def streams(*names):
 
 def measured(comparison, **settings):
     chosen = stage.DEFAULTS | settings
-    values = stage.measure(prepared(stage, comparison, chosen, streams), chosen, np.random.default_rng(0))
+    values = stage.measure(prepare_comparison(stage, comparison, chosen, streams), chosen, np.random.default_rng(0))
     assert {value.metric for value in values} <= set(KINDS)
     keyed = {(value.metric, value.target): value for value in values}
     assert len(keyed) == len(values)
@@ -44,7 +44,7 @@ def changed(cohort, **alterations):
     table = cohort.alterations.copy()
     for name, values in alterations.items():
         table[name] = np.asarray(values)
-    return cohort.replaced(alterations=table)
+    return cohort.replace(alterations=table)
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +264,7 @@ def written(comparison, folder, **settings):
     chosen = stage.DEFAULTS | settings
     folder.mkdir()
     files = [folder / name for name in ("real.bif", "candidate.bif", "answers.tsv")]
-    stage.write_beside(prepared(stage, comparison, chosen, streams), chosen, files)
+    stage.write_beside(prepare_comparison(stage, comparison, chosen, streams), chosen, files)
     return files
 
 
@@ -272,7 +272,7 @@ def test_written_answers_are_those_of_the_metrics_and_the_networks_are_read_back
     from pgmpy.inference import VariableElimination
     from pgmpy.readwrite import BIFReader
 
-    ready = prepared(stage, comparison, stage.DEFAULTS, streams)
+    ready = prepare_comparison(stage, comparison, stage.DEFAULTS, streams)
     asked, queries, effects = ready.prepared.asked, ready.prepared.queries, ready.prepared.effects
     files = written(comparison, tmp_path / "a")
     table = pd.read_csv(files[2], sep="\t", keep_default_na=False)
@@ -350,7 +350,7 @@ def test_an_adjusted_effect_is_found_where_the_tiers_identify_it(tmp_path):
     train, real, same, without = (planted(3000, seed, seed < 3) for seed in range(4))
     settings = {"horizon": 24.0, "levels": 2, "resamples": 20}
     both = Comparison(real=real, candidate=same, train=train, control=real)
-    effects = prepared(stage, both, stage.DEFAULTS | settings, streams).prepared.effects
+    effects = prepare_comparison(stage, both, stage.DEFAULTS | settings, streams).prepared.effects
     assert len(effects) == 1
     answers = pd.read_csv(written(both, tmp_path / "files", **settings)[2], sep="\t").query("kind == 'effect'")
     assert answers["adjusted"].tolist() == ["age"]
@@ -371,7 +371,7 @@ def test_without_an_order_in_time_no_effect_is_identified():
 
 
 def test_figure(comparison, tmp_path):
-    few = prepared(stage, comparison, stage.DEFAULTS, streams)
+    few = prepare_comparison(stage, comparison, stage.DEFAULTS, streams)
     values, _ = evaluate(stage, few, stage.DEFAULTS | {"repeats": 1, "replicates": 2}, streams)
     assert (values["status"] == "ok").all()
     drawn = stage.figure(few, values, stage.DEFAULTS, "candidate")
@@ -385,12 +385,12 @@ def test_figure(comparison, tmp_path):
 def test_figure_where_there_is_nothing_to_draw(comparison, shuffled):
     empty = replace(shuffled, real=shuffled.candidate)
     settings = stage.DEFAULTS | {"repeats": 1, "replicates": 0, "strong": 0.999}
-    few = prepared(stage, empty, settings, streams)
+    few = prepare_comparison(stage, empty, settings, streams)
     values, _ = evaluate(stage, few, settings, streams)
     assert "no edge on either side" in [
         text.get_text() for text in stage.figure(few, values, settings, "x").axes[0].texts
     ]
     settings = settings | {"carriers": 1000}
-    few = prepared(stage, empty, settings, streams)
+    few = prepare_comparison(stage, empty, settings, streams)
     values, _ = evaluate(stage, few, settings, streams)
     assert "fewer than 3 variables" in stage.figure(few, values, settings, "x").axes[0].texts[0].get_text()

@@ -97,7 +97,7 @@ def test_a_dropped_rare_class_and_a_dropped_rare_gene_are_seen_in_their_modality
     gene = shares[(shares > 0) & (shares < 0.05)].index[0]
     alterations = identical.candidate.alterations.copy()
     alterations[gene] = alterations[gene].mask(alterations[gene] == 1, 0)
-    found = measured(coverage, replace(identical, candidate=identical.candidate.replaced(alterations=alterations)))
+    found = measured(coverage, replace(identical, candidate=identical.candidate.replace(alterations=alterations)))
     assert found["rare_kept", "all", "clinical"] == 1
     assert found["rare_kept", "all", "genomic"] < 1
     assert found["rare_share_error", "all", "genomic"] > 0

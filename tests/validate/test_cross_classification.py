@@ -10,7 +10,7 @@ from fixtures_figures import drawn_alike, overlapping
 from fixtures_small import small_cohort
 
 from haemosynth.core.streams import stream
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stages import cross_classification as stage
 
 SCORED = [metric.name for metric in stage.METRICS if metric.kind != "descriptive"]
@@ -21,7 +21,7 @@ SETTINGS = stage.DEFAULTS | {"trees": 10}
 def comparison():
     split = compared(small_cohort(900, 3), train_fraction=0.5)
     split = replace(split, candidate=split.train)
-    return prepared(stage, split, SETTINGS, lambda *names: stream(1, *names))
+    return prepare_comparison(stage, split, SETTINGS, lambda *names: stream(1, *names))
 
 
 def measured(comparison, seed=0):

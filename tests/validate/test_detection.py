@@ -66,7 +66,7 @@ def test_folds_are_disjoint_complete_and_even():
 def test_a_linear_design_has_no_missing_value_and_unit_spread(comparison):
     found, _ = detection.make_tables(comparison)
     for _, matrix, nominal in found.values():
-        design = detection.expanded(matrix, nominal)
+        design = detection.expand(matrix, nominal)
         assert np.isfinite(design).all()
         assert design.std(axis=0) == pytest.approx(np.ones(design.shape[1]))
 

@@ -8,13 +8,13 @@ from fixtures_figures import drawn_alike, overlapping
 
 from haemosynth.core.streams import stream
 from haemosynth.validate import load
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 
 
 def ready(stage, comparison, replicates):
     module = load(stage)
     settings = module.DEFAULTS | {"repeats": 1, "replicates": replicates}
-    comparison = prepared(module, comparison, settings, lambda *names: stream(1, *names))
+    comparison = prepare_comparison(module, comparison, settings, lambda *names: stream(1, *names))
     values, _ = evaluate(module, comparison, settings, lambda *names: stream(1, *names))
     return module, comparison, values
 

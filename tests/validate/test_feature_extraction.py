@@ -9,7 +9,7 @@ from fixtures_figures import drawn_alike, overlapping
 from fixtures_small import small_cohort
 
 from haemosynth.core.streams import stream
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stages import feature_extraction as stage
 
 
@@ -17,7 +17,7 @@ from haemosynth.validate.stages import feature_extraction as stage
 def comparison():
     split = compared(small_cohort(900, 3), train_fraction=0.5)
     split = replace(split, candidate=split.train)
-    return prepared(stage, split, stage.DEFAULTS, lambda *names: stream(1, *names))
+    return prepare_comparison(stage, split, stage.DEFAULTS, lambda *names: stream(1, *names))
 
 
 def measured(comparison):

@@ -7,7 +7,7 @@ from fixtures_figures import drawn_alike, overlapping
 
 from haemosynth.core.streams import stream
 from haemosynth.validate import load
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 
 STAGES = [
     "marginals", "correlations", "missingness", "detection", "mutation_frequency", "co_occurrence", "exclusivity",
@@ -19,7 +19,7 @@ STAGES = [
 def test_figure(stage, comparison, tmp_path):
     module = load(stage)
     settings = module.DEFAULTS | {"repeats": 1, "replicates": 2}
-    comparison = prepared(module, comparison, settings, lambda *names: stream(1, *names))
+    comparison = prepare_comparison(module, comparison, settings, lambda *names: stream(1, *names))
     values, _ = evaluate(module, comparison, settings, lambda *names: stream(1, *names))
     assert (values.status == "ok").any()
     assert overlapping(module.figure(comparison, values, module.DEFAULTS, "candidate")) == []
@@ -31,7 +31,7 @@ def test_figure_of_a_cohort_without_alterations(stage, comparison):
     module = load(stage)
     clinical = replace(comparison, real=comparison.real.record(), candidate=comparison.candidate.record())
     settings = module.DEFAULTS | {"repeats": 1, "replicates": 0}
-    clinical = prepared(module, clinical, settings, lambda *names: stream(1, *names))
+    clinical = prepare_comparison(module, clinical, settings, lambda *names: stream(1, *names))
     values, _ = evaluate(module, clinical, settings, lambda *names: stream(1, *names))
     assert set(values.modality) == {"clinical"}
     assert overlapping(module.figure(clinical, values, module.DEFAULTS, "candidate")) == []

@@ -11,7 +11,7 @@ from fixtures_candidates import compared
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.schema import Column, Schema
 from haemosynth.core.streams import stream
-from haemosynth.validate.resampling import evaluate, prepared, read_stage_settings
+from haemosynth.validate.resampling import evaluate, prepare_comparison, read_stage_settings
 from haemosynth.validate.stage import JOINT, PRIVACY, Comparison, Metric, Value
 
 
@@ -196,13 +196,13 @@ def test_real_stages_give_the_same_patients_of_all_modalities():
 
 def bounded(one, sides, most, streams=streams):
     settings = {"repeats": 2, "replicates": 8, "patients": most}
-    compared = prepared(one, sides, settings, streams)
+    compared = prepare_comparison(one, sides, settings, streams)
     return compared, *evaluate(one, compared, settings, streams)
 
 
 def test_fewer_patients_than_the_bound_are_left_as_they_are():
     sides = comparison(n=300, candidate=400)
-    assert prepared(stage(difference), sides, {"patients": 400}, streams) == sides
+    assert prepare_comparison(stage(difference), sides, {"patients": 400}, streams) == sides
     free, at_bound = (bounded(stage(difference), sides, most)[1:] for most in (None, 400))
     for one, other in zip(free, at_bound, strict=True):
         assert one.to_csv() == other.to_csv()
@@ -219,14 +219,16 @@ def test_more_patients_than_the_bound_are_compared_at_the_bound():
 def test_the_interval_under_the_bound_is_that_of_a_cohort_of_that_size(interval):
     one = stage(difference, metric(interval))
     settings = {"repeats": 1, "replicates": 400, "patients": 100}
-    _, replicates = evaluate(one, prepared(one, comparison(2000, 2000), settings, streams), settings, streams)
+    _, replicates = evaluate(one, prepare_comparison(one, comparison(2000, 2000), settings, streams), settings, streams)
     assert replicates["value"].std() == pytest.approx(np.sqrt(2 / 100), rel=0.25)
 
 
 def test_all_candidates_meet_the_same_patients_under_the_bound():
     sides = comparison()
     chosen = [
-        prepared(stage(difference), replace(sides, candidate=patients(n, 8)), {"patients": 50}, streams).real.patients
+        prepare_comparison(
+            stage(difference), replace(sides, candidate=patients(n, 8)), {"patients": 50}, streams
+        ).real.patients
         for n in (400, 900)
     ]
     assert list(chosen[0]) == list(chosen[1])
@@ -245,6 +247,6 @@ def test_what_is_learned_once_is_learned_from_the_bounded_comparison():
         return len(compared.train)
 
     learning = SimpleNamespace(METRICS=(metric(),), DEFAULTS={}, measure=difference, figure=None, prepare=prepare)
-    assert prepared(learning, comparison(), {"patients": 70}, streams).prepared == 70
-    assert prepared(learning, comparison(), {}, streams).prepared == 400
+    assert prepare_comparison(learning, comparison(), {"patients": 70}, streams).prepared == 70
+    assert prepare_comparison(learning, comparison(), {}, streams).prepared == 400
     assert read_stage_settings(learning, {"patients": 70}, "learning")["patients"] == 70

@@ -19,7 +19,7 @@ REPLICATES = 50
 
 @pytest.fixture(autouse=True)
 def _known_metrics(monkeypatch):
-    monkeypatch.setattr(cards, "declared", lambda stages: METRICS)
+    monkeypatch.setattr(cards, "list_declared", lambda stages: METRICS)
 
 
 def job(generator, seed, values, noise=0.01, shared=0.0, stage="survival", targets=("all",)):

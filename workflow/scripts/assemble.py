@@ -6,7 +6,7 @@ from job import job
 
 with job(snakemake) as work:
     from haemosynth.core.cohort import bare, read_parts
-    from haemosynth.generate.balance import balanced, read_checked
+    from haemosynth.generate.balance import fill_quotas, read_checked
     from haemosynth.generate.constraints import enforce
     from haemosynth.generate.fitted import load
     from haemosynth.generate.pool import pool_size
@@ -24,7 +24,7 @@ with job(snakemake) as work:
         train = read_cohort(Path(snakemake.input.balanced[0]).parent)
         least = asked["patients"] if isinstance(asked["patients"], int) else len(train)
         quotas = read_checked(quotas, train, asked["patients"])
-        cohort = balanced(cohort, quotas, least, pool_size(len(train), **asked))
+        cohort = fill_quotas(cohort, quotas, least, pool_size(len(train), **asked))
     if snakemake.input.record:  # before the histories, which are drawn given whole patients
         last = registry.load(registry.RECORD, "classes_last")
         model = load(*snakemake.input.record)

@@ -5,12 +5,12 @@ from pathlib import Path
 from job import job
 
 with job(snakemake) as work:
-    from haemosynth.generate.pool import released_patients
+    from haemosynth.generate.pool import count_released
     from haemosynth.modalities.cohort_files import read_cohort, write_cohort
     from haemosynth.modalities.registry import RECORD, load
 
     train = read_cohort(Path(snakemake.input.train[0]).parent)
-    patients = released_patients(snakemake.params.patients, snakemake.input.number, len(train))
+    patients = count_released(snakemake.params.patients, snakemake.input.number, len(train))
     folders = dict.fromkeys(Path(file).parent for file in snakemake.output)
     for name, folder in zip(snakemake.params.references, folders, strict=True):
         cohort = load(RECORD, "reference").reference(name, train, patients, work.stream(generator=name))

@@ -8,11 +8,11 @@ from job import job
 
 with job(snakemake):
     from haemosynth.core.files import read_table
-    from haemosynth.generate.pool import released_patients
+    from haemosynth.generate.pool import count_released
     from haemosynth.modalities.cohort_files import read_cohort, write_cohort
 
     pool = read_cohort(Path(snakemake.input.pool[0]).parent)
     trained = len(read_table(snakemake.input.train))
-    patients = released_patients(snakemake.params.patients, snakemake.input.number, trained)
+    patients = count_released(snakemake.params.patients, snakemake.input.number, trained)
     cohort = pool.take(np.arange(min(patients, len(pool))))
     write_cohort(cohort, Path(snakemake.output.schema).parent, snakemake.params.modalities)

@@ -10,15 +10,15 @@ with job(snakemake) as work:
     from haemosynth.core.files import write_table
     from haemosynth.generate import REFERENCES
     from haemosynth.generate.balance import at_real_prevalence, read_quotas, within_quotas
-    from haemosynth.generate.pool import released_patients
+    from haemosynth.generate.pool import count_released
     from haemosynth.modalities.cohort_files import read_cohort
-    from haemosynth.validate.resampling import evaluate, prepared, read_stage_settings
+    from haemosynth.validate.resampling import evaluate, prepare_comparison, read_stage_settings
     from haemosynth.validate.stage import Comparison
 
     stage = import_module(snakemake.params.stage)
     settings = read_stage_settings(stage, snakemake.params.settings, snakemake.params.stage.split(".")[-1])
     if snakemake.input.number:
-        settings["released"] = released_patients(None, snakemake.input.number, 0)
+        settings["released"] = count_released(None, snakemake.input.number, 0)
 
     def patients(folder):
         return read_cohort(folder, snakemake.params.get("modalities", ()))
@@ -49,7 +49,7 @@ with job(snakemake) as work:
             pool=patients(Path(pool[0]).parent) if (pool := snakemake.input.get("pool")) else None,
             models=stage.read_models(models) if (models := snakemake.input.get("models")) else {},
         )
-        comparison = prepared(stage, comparison, settings, streams)
+        comparison = prepare_comparison(stage, comparison, settings, streams)
         values, replicates = evaluate(stage, comparison, settings, streams)
         write_table(values, output.metrics[number])
         write_table(replicates, output.replicates[number])

@@ -5,7 +5,7 @@ from itertools import pairwise, product
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.schema import Column, Schema
 
 STAY = 0.85  # chance that a column of the chain is like the one before it
@@ -15,7 +15,7 @@ STATES = list(product((0, 1), repeat=len(COLUMNS)))
 
 def cohort_of(columns, table) -> Cohort:
     schema = Schema("planted", columns)
-    return Cohort(schema, typed(pd.DataFrame(table), schema))
+    return Cohort(schema, set_types(pd.DataFrame(table), schema))
 
 
 def chain_law() -> np.ndarray:

@@ -10,10 +10,10 @@ from fixtures_small import small_cohort
 
 from haemosynth.core.streams import stream
 from haemosynth.encode.baseline import baseline_design
-from haemosynth.generate.balance import balanced, enlarged, read_quotas
+from haemosynth.generate.balance import fill_quotas, find_enlarged, read_quotas
 from haemosynth.modalities.clinical.stages import balance
 from haemosynth.modalities.clinical.stages.enlarging import draw_by_smote, repeat_members
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 QUOTAS = {"t(4;14)": 0.4}
@@ -40,20 +40,20 @@ def evaluated(sides, candidate, **settings):
     train, real = sides
     chosen = SETTINGS | settings
     comparison = Comparison(real=real, candidate=candidate, train=train, control=real)
-    comparison = prepared(balance, comparison, chosen, streams)
+    comparison = prepare_comparison(balance, comparison, chosen, streams)
     values, _ = evaluate(balance, comparison, chosen, streams)
     return comparison, values, values.set_index(["metric", "target"])
 
 
 @pytest.fixture(scope="module")
 def perfect(sides, draw):
-    return evaluated(sides, balanced(draw, read_quotas(QUOTAS, sides[0]), 500, 500))
+    return evaluated(sides, fill_quotas(draw, read_quotas(QUOTAS, sides[0]), 500, 500))
 
 
 def test_quotas_are_reached_and_what_is_given_the_class_is_kept(perfect, sides):
     _, _, numbers = perfect
     assert numbers.loc[("quota_error", "all"), "value"] == 0
-    shares = balance._reached(balanced(small_cohort(4000, 9), read_quotas(QUOTAS, sides[0]), 500, 500),
+    shares = balance._measure_shares(fill_quotas(small_cohort(4000, 9), read_quotas(QUOTAS, sides[0]), 500, 500),
                               read_quotas(QUOTAS, sides[0]))  # fmt: skip
     assert shares[0].value == 0.4
     _, _, floor = evaluated(sides, independent(sides[0], 3))
@@ -71,7 +71,7 @@ def test_new_real_patients_are_a_gain_and_copies_a_smaller_one(perfect, sides):
     assert gain > numbers.loc[("auc_gain_bootstrap", "t(4;14)"), "value"]
     assert gain > 0
     train, _ = sides
-    copies = balanced(train, read_quotas(QUOTAS, train), 100, 150)
+    copies = fill_quotas(train, read_quotas(QUOTAS, train), 100, 150)
     _, _, again = evaluated(sides, copies)
     row = again.loc[("auc_gain_synthetic", "t(4;14)")]
     assert row["value"] < gain
@@ -84,7 +84,7 @@ def test_a_class_that_nothing_tells_of_shows_no_gain(sides, draw):
     def dealt(cohort, share):
         states = cohort.alterations.copy()
         states["TP53"] = (rng.random(len(cohort)) < share).astype(float)
-        return cohort.replaced(alterations=states, mutations=cohort.mutations[cohort.mutations["gene"] != "TP53"])
+        return cohort.replace(alterations=states, mutations=cohort.mutations[cohort.mutations["gene"] != "TP53"])
 
     train, real = (dealt(side, 0.08) for side in sides)
     candidate = dealt(draw.take(np.arange(700)), 0.4)
@@ -119,10 +119,10 @@ def test_a_column_that_names_the_class_is_no_covariate(perfect, sides):
 
 def test_smote_stays_among_its_members_and_repeats_alike(sides):
     train, _ = sides
-    one = enlarged(read_quotas(QUOTAS, train), train)[0]
+    one = find_enlarged(read_quotas(QUOTAS, train), train)[0]
     design = baseline_design(train, 10)
     keep = np.ones(len(design.names), dtype=bool)
-    table = balance._coded(train, design, keep, one.members(train).astype(float))
+    table = balance._code(train, design, keep, one.members(train).astype(float))
     members = np.flatnonzero(one.members(train))
     made = draw_by_smote(table, design, keep, members, 60, np.random.default_rng(1))
     own = table[members]

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import GradientBoostingClassifier
 
-from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, typed
+from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, set_types
 from haemosynth.core.schema import Column, Schema
 from haemosynth.core.streams import stream
 from haemosynth.generate import draws_classes_last, settings_of, visible
-from haemosynth.generate.balance import balanced, read_quotas
+from haemosynth.generate.balance import fill_quotas, read_quotas
 from haemosynth.generate.constraints import check, enforce
 from haemosynth.generate.fitted import Fitted, load, save
 from haemosynth.modalities.clinical import classes_last
@@ -44,7 +44,7 @@ def patients(n: int, seed: int, derived: bool = False, names=("risk", "coin")) -
     schema = Schema("planted", columns, alterations=dict.fromkeys(EVENTS, "cytogenetic"))
     numbers = ("alt_count", "ref_count", "vaf", "copy_number")
     mutations = pd.DataFrame({name: pd.Series(dtype=float if name in numbers else object) for name in MUTATION_COLUMNS})
-    clinical = typed(table.assign(has_risk="Yes"), schema)
+    clinical = set_types(table.assign(has_risk="Yes"), schema)
     return enforce(Cohort.of(schema, clinical, alterations, pd.Series(True, index=ids), mutations))
 
 
@@ -156,8 +156,8 @@ def test_of_two_words_for_one_class_each_is_drawn_once_and_they_agree(train):
 def test_quotas_stay_exact_and_what_they_count_is_not_drawn_anew(train, model, shuffled):
     for quota in ({"risk": {"good": 0.5, "poor": 0.5}}, {"A": 0.5}):
         quotas = read_quotas(quota, train)
-        pool = balanced(shuffled, quotas, 400, 400)
-        kept = classes_last.asked_for(quotas, pool.schema)
+        pool = fill_quotas(shuffled, quotas, 400, 400)
+        kept = classes_last.find_asked(quotas, pool.schema)
         after = classes_last.redraw(pool, model, kept, stream(1, "redraw"))
         assert np.array_equal(quotas.labels(after), quotas.labels(pool))
         assert np.bincount(quotas.labels(after)).tolist() == [200, 200]
@@ -165,7 +165,7 @@ def test_quotas_stay_exact_and_what_they_count_is_not_drawn_anew(train, model, s
     # A quota on a derived column holds the columns from which it follows.
     derived = patients(500, 1, derived=True)
     quotas = read_quotas({"has_risk": {"Yes": 0.5, "No": 0.5}}, derived)
-    assert classes_last.asked_for(quotas, derived.schema) == {"has_risk", "risk"}
+    assert classes_last.find_asked(quotas, derived.schema) == {"has_risk", "risk"}
 
 
 def test_only_levels_that_the_generator_drew_and_only_where_it_may(train, model, shuffled):
@@ -184,7 +184,7 @@ def test_rare_levels_and_alterations_that_are_not_learned_are_not_learned_here(t
     schema = train.schema.with_columns({**train.schema.columns, "risk": column})
     values = clinical["risk"].astype(object)
     values.iloc[:3] = "rare"
-    cohort = replace(train, schema=schema, clinical=typed(clinical.assign(**{"risk": values}), schema))
+    cohort = replace(train, schema=schema, clinical=set_types(clinical.assign(**{"risk": values}), schema))
     told = classes_last.fit(NONE, cohort, {"fewest": 5}, stream(1, "last")).description["drawn_last"][0]["categories"]
     assert told == list(LEVELS)
 
@@ -192,9 +192,9 @@ def test_rare_levels_and_alterations_that_are_not_learned_are_not_learned_here(t
 def test_leaves_hold_enough_patients_and_the_trees_are_those_of_scikit_learn(train, tmp_path):
     seen = classes_last.Seen.of(train, ["count", "age"], altered=True)
     for name in ("risk", "coin"):
-        rows, levels, names = classes_last._known(train, name)
+        rows, levels, names = classes_last._find_known(train, name)
         matrix = seen.matrix(train, rows)
-        leaf, trees = classes_last._boosted(matrix, levels, stream(1, "boost"))
+        leaf, trees = classes_last._boost_blend(matrix, levels, stream(1, "boost"))
         rounds = len(trees["root"]) // (len(names) if len(names) > 2 else 1)
         chance = stream(1, "boost")
         chance.permutation(len(levels))

@@ -10,7 +10,7 @@ from fixtures_small import small_cohort
 
 from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.stages import control_arm as stage
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 
 SETTINGS = stage.DEFAULTS
 
@@ -19,7 +19,7 @@ SETTINGS = stage.DEFAULTS
 def comparison():
     split = compared(small_cohort(1200, 3), train_fraction=0.5)
     split = replace(split, candidate=split.train)
-    return prepared(stage, split, SETTINGS, lambda *names: stream(1, *names))
+    return prepare_comparison(stage, split, SETTINGS, lambda *names: stream(1, *names))
 
 
 def measured(comparison, seed=0, **settings):

@@ -9,7 +9,7 @@ from scipy import stats
 from haemosynth.encode.design import code_levels
 from haemosynth.modalities.clinical.stages import correlations
 from haemosynth.stats.association import association_matrix
-from haemosynth.validate.resampling import prepared
+from haemosynth.validate.resampling import prepare_comparison
 
 
 def test_identical_patients_agree_perfectly(identical, scored):
@@ -48,7 +48,7 @@ def test_a_reversed_column_is_seen_in_its_own_pairs(identical, measured):
 def test_shuffling_alterations_among_patients_is_seen_by_the_joint_modality_alone(identical, measured):
     order = np.random.default_rng(2).permutation(len(identical.real))
     alterations = identical.real.alterations.iloc[order].set_axis(identical.real.patients)
-    planted = replace(identical, candidate=identical.candidate.replaced(alterations=alterations))
+    planted = replace(identical, candidate=identical.candidate.replace(alterations=alterations))
     found = measured(correlations, planted)
     assert found["association_error", "all", "clinical"] == pytest.approx(0, abs=1e-9)
     assert found["association_agreement", "all", "joint"] < 0.3
@@ -58,7 +58,7 @@ def test_a_cohort_of_one_column_is_not_applicable(identical):
     small = replace(identical.real.schema, columns={"age": identical.real.schema.columns["age"]}, endpoints=())
     cohort = replace(identical.real, schema=small, clinical=identical.real.clinical[["age"]]).record()
     small = replace(identical, real=cohort, candidate=cohort, train=cohort)
-    small = prepared(correlations, small, correlations.DEFAULTS, lambda *names: np.random.default_rng(0))
+    small = prepare_comparison(correlations, small, correlations.DEFAULTS, lambda *names: np.random.default_rng(0))
     values = correlations.measure(small, correlations.DEFAULTS, np.random.default_rng(0))
     reasons = {value.reason for value in values if value.metric != "spread_rejection"}
     assert reasons == {"fewer than 3 pairs can be read in real patients"}
@@ -67,7 +67,7 @@ def test_a_cohort_of_one_column_is_not_applicable(identical):
 
 def test_coefficients_equal_scipys(comparison):
     settings = correlations.DEFAULTS
-    ready = prepared(correlations, comparison, settings, lambda *names: np.random.default_rng(0))
+    ready = prepare_comparison(correlations, comparison, settings, lambda *names: np.random.default_rng(0))
     design = code_levels(ready.real.schema, ready.real.clinical, ready.candidate.clinical)
     real, candidate = (association_matrix(matrix, design.nominal) for matrix in design.matrices)
     found = correlations.compute_coefficients(

@@ -12,7 +12,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.core.schema import Column, Schema
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, FollowUp, learn, significant
 from haemosynth.modalities.clinical.generators.forest import smooth
-from haemosynth.reading.resolution import observed
+from haemosynth.reading.resolution import observe
 from haemosynth.stats.quantiles import LEAST_PIECE
 
 
@@ -92,7 +92,7 @@ def random_codes(encoding: Encoding, n: int, seed: int) -> Coded:
     positions = rng.random(levels.shape)
     follow_up = FollowUp(encoding, n)
     for i in encoding.endpoints:
-        permitted = follow_up.permitted(i)
+        permitted = follow_up.permit(i)
         assert permitted.any(axis=1).all()
         levels[:, i] = (rng.random(permitted.shape) * permitted).argmax(axis=1)
         follow_up.add(i, levels[:, i], positions[:, i])
@@ -156,7 +156,7 @@ def test_an_imputed_constant_and_a_limit_nobody_declared_are_drawn_as_often_as_r
     values[rng.random(800) < 0.03] = 9.1873
     index = pd.Index([f"P{i}" for i in range(800)], name="patient_id")
     table = pd.DataFrame({"x": values}, index=index)
-    column = observed(Column("continuous"), table["x"])
+    column = observe(Column("continuous"), table["x"])
     assert (column.grain, column.points) == (0.1, (9.1873,))
     cohort = Cohort(Schema("one", {"x": column}), table)
     encoding = learn(cohort, bins=20)

@@ -7,7 +7,7 @@ import pytest
 from fixtures_small import small_cohort
 
 from haemosynth.core.errors import InputError
-from haemosynth.generate.balance import balanced, read_quotas
+from haemosynth.generate.balance import fill_quotas, read_quotas
 from haemosynth.modalities.clinical.stages import fairness
 from haemosynth.validate.stage import Comparison
 
@@ -70,7 +70,7 @@ def test_the_cost_of_balance_is_measured(sides):
     balance = {"t(4;14)": 0.5}
     quotas = read_quotas(balance, train)
     pool = small_cohort(4000, 8)
-    candidate, pool = balanced(pool, quotas, 100, 100), balanced(pool, quotas, 900, 900)
+    candidate, pool = fill_quotas(pool, quotas, 100, 100), fill_quotas(pool, quotas, 900, 900)
     comparison = Comparison(real=real, candidate=candidate, train=train, control=real, pool=pool)
     numbers, prepared = found(comparison, fairness.DEFAULTS | {"balance": balance, "groups": ["sex", "age"]})
     assert set(prepared.models) == set(fairness.SOURCES)

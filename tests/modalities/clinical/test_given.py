@@ -74,7 +74,7 @@ def test_the_record_goes_with_the_alterations_that_are_given(algorithm, chosen):
 def test_unknown_alterations_choose_nothing_and_patients_are_independent_of_the_chunk(monkeypatch):
     train = driven()
     fitted = given_alterations.fit(forest, train, EVENTS, forest.DEFAULTS, stream(1), None)
-    nothing = small_cohort(600, 2).replaced(alterations=small_cohort(600, 2).alterations * np.nan)
+    nothing = small_cohort(600, 2).replace(alterations=small_cohort(600, 2).alterations * np.nan)
     monkeypatch.setattr(given_alterations, "PER_PATIENT", 4)  # none of them is preferred
     made = given_alterations.sample(forest, fitted, train.schema, nothing, stream(2))
     assert made["haemoglobin"].mean() == pytest.approx(train.clinical["haemoglobin"].mean(), abs=0.35)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from fixtures_small import small_cohort
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.errors import InputError
 from haemosynth.core.files import load_model, save_model
 from haemosynth.core.schema import Column, Schema
@@ -20,7 +20,7 @@ from haemosynth.modalities.clinical.impute import encoding as coding
 from haemosynth.modalities.clinical.impute.assess import DRAWS, assess, figure, hide_at_random
 from haemosynth.modalities.clinical.impute.complete import complete
 from haemosynth.modalities.clinical.ingest import ingest
-from haemosynth.study.settings import expanded, merge, source
+from haemosynth.study.settings import expand_paths, merge, source
 from haemosynth.study.split import split
 
 
@@ -58,7 +58,7 @@ def draws(algorithm, train, fitted):
 
 def table_of(columns, **values):
     schema = Schema("made", columns)
-    return Cohort(schema, typed(pd.DataFrame(values), schema))
+    return Cohort(schema, set_types(pd.DataFrame(values), schema))
 
 
 def test_observed_entries_never_change(train, draws):
@@ -121,7 +121,7 @@ def test_completes_patients_it_has_not_seen_even_empty_and_strange_ones(algorith
     level = next(name for name in names if not others.schema.columns[name].numeric)
     clinical[level] = clinical[level].cat.add_categories("unheard of")
     clinical.iloc[1, clinical.columns.get_loc(level)] = "unheard of"
-    strange = replace(others, clinical=typed(clinical, others.schema))
+    strange = replace(others, clinical=set_types(clinical, others.schema))
     (draw,) = impute.load(algorithm).impute(fitted, strange, 1, np.random.default_rng(0))
     assert not draw[names].isna().any().any()
     assert draw[level].iloc[1] == "unheard of"
@@ -319,7 +319,7 @@ def test_the_ensemble_beats_chained_ridge_on_error_and_distribution(real_data, s
         *(yaml.safe_load((root / file).read_text()) for file in ("config/config.yaml", f"config/studies/{study}.yaml"))
     )
     chosen = source(config, study)
-    cohort = ingest(study, expanded(chosen, study))
+    cohort = ingest(study, expand_paths(chosen, study))
     methods = {name: {"algorithm": name} for name in ("ensemble", "chained_ridge")}
     parts = []
     for seed in (3, 4, 5):

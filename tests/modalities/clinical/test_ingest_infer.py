@@ -9,7 +9,7 @@ import pytest
 
 from haemosynth.core.schema import Column
 from haemosynth.modalities.clinical.ingest.infer import find_group, infer, order_levels
-from haemosynth.reading.resolution import DAY, TIME_STEPS, find_grain, observed
+from haemosynth.reading.resolution import DAY, TIME_STEPS, find_grain, observe
 from haemosynth.reading.source import Raw
 
 
@@ -110,9 +110,9 @@ def test_times_in_days_show_the_day_as_their_grain() -> None:
 
 def test_observing_other_patients_keeps_what_is_declared() -> None:
     before = Column("continuous", low=0.0, high=99.0, grain=0.1, declared=("low",))
-    after = observed(before, pd.Series([3.0, 7.0, np.nan]))
+    after = observe(before, pd.Series([3.0, 7.0, np.nan]))
     assert (after.low, after.high, after.grain) == (0.0, 7.0, 1.0)
-    levels = observed(Column("ordinal", categories=("I", "II", "III")), pd.Series(["III", "I"]))
+    levels = observe(Column("ordinal", categories=("I", "II", "III")), pd.Series(["III", "I"]))
     assert levels.categories == ("I", "III")
 
 

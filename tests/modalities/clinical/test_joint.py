@@ -74,7 +74,7 @@ def test_what_goes_together_stays_together(tmp_path):
     cohort = train()
     gene = cohort.schema.genes[0]
     old = (cohort.clinical["age"] > cohort.clinical["age"].median()).astype(float)
-    planted = cohort.replaced(alterations=cohort.alterations.assign(**{gene: old.where(cohort.sequenced)}))
+    planted = cohort.replace(alterations=cohort.alterations.assign(**{gene: old.where(cohort.sequenced)}))
     module = load_algorithm("clinical", "forest")
     model = joint.fit(module, planted, module.DEFAULTS | QUICK["forest"], stream(1), None)
     table = joint.sample(module, model, planted.schema, 800, stream(2))

@@ -8,8 +8,8 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from haemosynth.modalities.clinical.stages import marginals
-from haemosynth.stats.distributions import find_point_masses, kullback_leibler, mixed_distance
-from haemosynth.validate.resampling import prepared
+from haemosynth.stats.distributions import find_point_masses, kullback_leibler, measure_mixed_distance
+from haemosynth.validate.resampling import prepare_comparison
 
 
 def test_identical_patients_have_no_distance(identical, scored):
@@ -78,7 +78,7 @@ def test_a_column_that_cannot_be_compared_says_why(identical):
     clinical = identical.real.clinical.copy()
     clinical["LDH"] = np.nan
     planted = replace(identical, candidate=replace(identical.candidate, clinical=clinical))
-    planted = prepared(marginals, planted, marginals.DEFAULTS, lambda *names: np.random.default_rng(0))
+    planted = prepare_comparison(marginals, planted, marginals.DEFAULTS, lambda *names: np.random.default_rng(0))
     values = marginals.measure(planted, marginals.DEFAULTS, np.random.default_rng(0))
     reasons = {value.metric: value.reason for value in values if value.target == "LDH"}
     assert reasons == dict.fromkeys((*marginals.NUMERIC, "kullback_leibler"), "no value is known in the candidate")
@@ -115,15 +115,15 @@ def test_a_mixed_distance_tells_a_wrong_point_mass_from_a_wrong_rest():
     assert find_point_masses(real, 0.05).tolist() == [0]
     masses = np.zeros(1)
     fewer_zeros = np.concatenate([np.zeros(100), rng.choice(real[300:], 900)])
-    assert mixed_distance(real, fewer_zeros, masses) == pytest.approx(0.2, abs=0.05)
+    assert measure_mixed_distance(real, fewer_zeros, masses) == pytest.approx(0.2, abs=0.05)
     moved = np.concatenate([np.zeros(300), rng.normal(10, 1, 700) + 20])
-    assert mixed_distance(real, moved, masses) == pytest.approx(0.7)
+    assert measure_mixed_distance(real, moved, masses) == pytest.approx(0.7)
     # Values beside a point mass instead of on it: the largest gap of distribution functions hardly sees them.
     beside = real + np.where(real == 0, 1e-3, 0)
     assert stats.ks_2samp(real, beside).statistic == pytest.approx(0.3)
-    assert mixed_distance(real, beside, masses) >= 0.3
-    assert mixed_distance(real, np.full(50, -5.0), masses) == pytest.approx(1.0)
-    assert mixed_distance(real, real, masses) == 0
+    assert measure_mixed_distance(real, beside, masses) >= 0.3
+    assert measure_mixed_distance(real, np.full(50, -5.0), masses) == pytest.approx(1.0)
+    assert measure_mixed_distance(real, real, masses) == 0
 
 
 def test_a_point_mass_that_was_smeared_out_is_seen_in_its_column(identical, measured):

@@ -51,7 +51,7 @@ def calibrated(odds, ridge=1.0, n=10_000):
 
     def accepted(bound, weigh):
         rng = np.random.default_rng(2)
-        return density_ratio.accepted(bound, weigh, n, lambda m: skewed(m, rng), rng)
+        return density_ratio.accept(bound, weigh, n, lambda m: skewed(m, rng), rng)
 
     return (
         accepted(float(most), odds),

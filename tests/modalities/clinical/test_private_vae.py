@@ -19,7 +19,7 @@ from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.clinical.generators import private_vae
 from haemosynth.modalities.clinical.generators.private_marginals import public_encoding
 from haemosynth.modalities.registry import load_algorithm
-from haemosynth.privacy.accountant import KEY, Noise, composed, epsilon_of
+from haemosynth.privacy.accountant import KEY, Noise, compose, epsilon_of
 from haemosynth.stats.association import association_matrix
 from haemosynth.study.split import split
 
@@ -63,9 +63,9 @@ def test_a_patient_moves_the_sum_of_gradients_by_no_more_than_the_clipping_lengt
         flat, levels, torch.zeros((len(levels), net.latent))
     )
     length = float(gradients.norm(dim=1).median())
-    whole = private_vae.clipped_sum(gradients, length)
+    whole = private_vae.sum_clipped(gradients, length)
     moved = [
-        float((whole - private_vae.clipped_sum(torch.cat([gradients[:i], gradients[i + 1 :]]), length)).norm())
+        float((whole - private_vae.sum_clipped(torch.cat([gradients[:i], gradients[i + 1 :]]), length)).norm())
         for i in range(0, len(levels), 7)
     ]
     assert max(moved) <= length * (1 + 1e-5)
@@ -154,7 +154,7 @@ def test_more_budget_keeps_more_of_the_associations():
 def test_what_is_promised_is_stated_and_what_is_missing_refused(monkeypatch):
     genomic = load_algorithm("genomic", "private_marginals")
     other = genomic.fit(train_patients(), generate.settings_of(genomic, {"epsilon": 3}, "test"), stream(1, "fit"), None)
-    found = composed([fit(epsilon=3).description["privacy"], other.description["privacy"]])
+    found = compose([fit(epsilon=3).description["privacy"], other.description["privacy"]])
     assert found["epsilon"] == pytest.approx(3, rel=1e-6)
     with pytest.raises(InputError, match="clip is 0"):
         fit(clip=0)

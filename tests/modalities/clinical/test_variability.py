@@ -81,7 +81,7 @@ def test_a_dropped_rare_class_costs_its_entropy_and_swapped_labels_only_variatio
 def test_unknown_is_not_absent(identical, measured):
     alterations = identical.candidate.alterations.copy()
     alterations.iloc[:200] = np.nan
-    found = measured(variability, replace(identical, candidate=identical.candidate.replaced(alterations=alterations)))
+    found = measured(variability, replace(identical, candidate=identical.candidate.replace(alterations=alterations)))
     was_known = identical.real.alterations.iloc[:200].notna().mean()
     for name, share in was_known.items():
         assert found["column_variation", name, "genomic"] == pytest.approx(share / 2)

@@ -10,7 +10,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.modalities.expression.part import expression_of
 from haemosynth.modalities.expression.part import read as read_expression
 from haemosynth.modalities.expression.part import write as write_expression
-from haemosynth.modalities.expression.profiles import _spread, learned, levels
+from haemosynth.modalities.expression.profiles import _spread, learn, levels
 
 
 def parts():
@@ -19,10 +19,10 @@ def parts():
 
 
 def test_what_is_learned_does_not_depend_on_the_holdout():
-    train, holdout = learned(*parts(), genes=50, variable=20)
+    train, holdout = learn(*parts(), genes=50, variable=20)
     changed = parts()[1]
     changed.X = changed.X * 7
-    again, _ = learned(parts()[0], changed, genes=50, variable=20)
+    again, _ = learn(parts()[0], changed, genes=50, variable=20)
     assert list(train.var_names) == list(again.var_names) == list(holdout.var_names)
     assert train.n_vars == 50
     assert train.var["highly_variable"].sum() == 20
@@ -67,7 +67,7 @@ def test_variable_genes_are_much_those_of_scanpy_and_no_single_patient_makes_the
 def test_too_few_patients_are_told():
     train, holdout = parts()
     with pytest.raises(InputError, match="9 training patients"):
-        learned(train[:9].copy(), holdout, genes=None, variable=10)
+        learn(train[:9].copy(), holdout, genes=None, variable=10)
 
 
 def test_equal_expression_is_written_as_equal_bytes(tmp_path):

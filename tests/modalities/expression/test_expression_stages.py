@@ -23,7 +23,7 @@ from haemosynth.modalities.expression.stages import (
 )
 from haemosynth.privacy.release_check import CHECKS, gate, verdict
 from haemosynth.study.split import halve as halves_of_holdout
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 from haemosynth.validate.stages import coherence
 
@@ -51,7 +51,7 @@ def sides():
 def renamed_genes(cohort, rows):
     """The cohort with the alterations of other patients."""
     order = cohort.patients
-    return cohort.replaced(
+    return cohort.replace(
         alterations=cohort.alterations.iloc[rows].set_axis(order),
         sequenced=cohort.sequenced.iloc[rows].set_axis(order),
         mutations=cohort.mutations.iloc[:0],
@@ -71,21 +71,21 @@ def candidate(kind):
     if kind == "profiles of others":
         profiles = expression_of(train)[stream(1, kind).permutation(expression_of(train).n_obs)].copy()
         profiles.obs_names = expression_of(train).obs_names
-        return train.replaced(expression=keep_profiles(profiles))
+        return train.replace(expression=keep_profiles(profiles))
     if kind == "few profiles":
         rows = stream(1, kind).permutation(expression_of(train).n_obs)[:6]
         profiles = expression_of(train)[np.resize(rows, expression_of(train).n_obs)].copy()
         profiles.obs_names = expression_of(train).obs_names
-        return train.replaced(expression=keep_profiles(profiles))
+        return train.replace(expression=keep_profiles(profiles))
     made = references.reference(kind, train, len(train), stream(1, kind))
-    return made.replaced(expression=keep_profiles(reference(kind, train, made, stream(1, kind, "expression"))))
+    return made.replace(expression=keep_profiles(reference(kind, train, made, stream(1, kind, "expression"))))
 
 
 @cache
 def found(stage, kind, target="all"):
     train, holdout, _, control = sides()
     comparison = Comparison(real=holdout, candidate=candidate(kind), train=train, control=control)
-    comparison = prepared(stage, comparison, stage.DEFAULTS, streams)
+    comparison = prepare_comparison(stage, comparison, stage.DEFAULTS, streams)
     values = stage.measure(comparison, stage.DEFAULTS, streams("measure"))
     return {value.metric: value.value for value in values if value.target == target}
 
@@ -165,7 +165,9 @@ def test_leiden_finds_groups_that_lie_apart_and_they_are_carried():
     labels = expression_clustering.leiden(points, settings, rng)[0.5]
     np.testing.assert_array_equal(labels, truth)
     middle = expression_clustering.find_centres(points, labels)
-    np.testing.assert_array_equal(expression_clustering.carried(points + rng.normal(size=points.shape), middle), truth)
+    np.testing.assert_array_equal(
+        expression_clustering.find_nearest(points + rng.normal(size=points.shape), middle), truth
+    )
 
 
 def test_the_graph_has_the_pairs_of_scanpy_and_resolution_one_is_plain_modularity():
@@ -251,13 +253,13 @@ def test_the_classifier_is_that_of_scikit_learn():
     state = (points[:, 0] + rng.normal(size=120) > 0.8).astype(float)
     state[:10] = np.nan
     known = ~np.isnan(state)
-    ours = expression_classification._learned(points, state, 1.0)
+    ours = expression_classification._learn(points, state, 1.0)
     other = LogisticRegression(C=1.0, class_weight="balanced", tol=1e-9).fit(points[known], state[known])
     # The weights of carriers and others are equal in sum on either side; theirs add up to the known patients.
-    scaled = expression_classification._learned(points[known], state[known], 1.0)
+    scaled = expression_classification._learn(points[known], state[known], 1.0)
     np.testing.assert_allclose(scaled.log_odds, other.coef_[0], rtol=1e-4)
     np.testing.assert_allclose(np.sign(ours.log_odds), np.sign(scaled.log_odds))
-    right = expression_classification._tested(scaled, points, state)[1]
+    right = expression_classification._test(scaled, points, state)[1]
     told = other.predict(points[known])
     assert right == pytest.approx(np.mean([(told[state[known] == value] == value).mean() for value in (0, 1)]))
 
@@ -282,12 +284,12 @@ def test_a_signature_that_decides_survival_is_found_and_given_to_others_it_is_lo
     real, known = lived_by_expression(holdout, place, rng), lived_by_expression(train, place, rng)
     exchanged = expression_of(candidate("profiles of others"))
     numbers = {}
-    for kind, made in (("real", known), ("others", known.replaced(expression=keep_profiles(exchanged)))):
+    for kind, made in (("real", known), ("others", known.replace(expression=keep_profiles(exchanged)))):
         comparison = Comparison(real, made, known, control)
-        comparison = prepared(expression_survival, comparison, expression_survival.DEFAULTS, streams)
+        comparison = prepare_comparison(expression_survival, comparison, expression_survival.DEFAULTS, streams)
         values = expression_survival.measure(comparison, expression_survival.DEFAULTS, streams("measure"))
         numbers[kind] = {value.metric: value.value for value in values if value.target == "all"}
-    points, time, event = expression_survival._followed(real, "OS", place)
+    points, time, event = expression_survival._select_followed(real, "OS", place)
     best = concordance_index(time, -points[:, 0], event)
     assert numbers["real"]["signature_c_index_tstr"] == pytest.approx(best, abs=0.03)
     assert numbers["real"]["component_hazard_correlation"] > 0.9
@@ -300,7 +302,7 @@ def test_a_signature_that_decides_survival_is_found_and_given_to_others_it_is_lo
 def test_patients_with_expression_keep_their_record_when_repeated():
     train, _, _, _ = sides()
     twice = train.take(np.repeat(np.arange(len(train)), 2))
-    alone = subgroups.measured(twice)
+    alone = subgroups.select_measured(twice)
     assert list(alone.patients) == list(expression_of(twice).obs_names)
     expected = twice.clinical[~twice.patients.duplicated()].loc[alone.patients]
     assert alone.clinical.equals(expected)
@@ -380,8 +382,8 @@ def test_copied_profiles_among_others_are_told():
     profiles.obs["library_size"] = np.r_[
         expression_of(train).obs["library_size"].to_numpy()[rows], profiles.obs["library_size"].to_numpy()[len(rows) :]
     ]
-    comparison = Comparison(holdout, made.replaced(expression=keep_profiles(profiles)), train, control)
-    comparison = prepared(expression_memory, comparison, expression_memory.DEFAULTS, streams)
+    comparison = Comparison(holdout, made.replace(expression=keep_profiles(profiles)), train, control)
+    comparison = prepare_comparison(expression_memory, comparison, expression_memory.DEFAULTS, streams)
     values = expression_memory.measure(comparison, expression_memory.DEFAULTS, streams("measure"))
     numbers = {(value.metric, value.target): value.value for value in values}
     clean, near = (found(expression_memory, "independent", target) for target in ("all", "distance"))
@@ -408,14 +410,14 @@ def test_expression_without_its_privacy_stage_is_not_published():
 @pytest.mark.parametrize("stage", OF_EXPRESSION)
 def test_without_expression_a_reason_is_given(stage):
     cohort = small_cohort(120)
-    comparison = prepared(stage, Comparison(cohort, cohort, cohort, cohort), stage.DEFAULTS, streams)
+    comparison = prepare_comparison(stage, Comparison(cohort, cohort, cohort, cohort), stage.DEFAULTS, streams)
     values = stage.measure(comparison, stage.DEFAULTS, streams("measure"))
     assert all(np.isnan(value.value) and "expression" in value.reason for value in values)
 
 
 def test_coherence_of_record_and_alterations_alone():
     cohort = small_cohort(300)
-    comparison = prepared(coherence, Comparison(cohort, cohort, cohort, cohort), coherence.DEFAULTS, streams)
+    comparison = prepare_comparison(coherence, Comparison(cohort, cohort, cohort, cohort), coherence.DEFAULTS, streams)
     assert list(comparison.prepared.association) == [("clinical", "genomic")]
     values = {v.metric: v.value for v in coherence.measure(comparison, coherence.DEFAULTS, streams("measure"))}
     assert 0 <= values["joint_auc"] <= 1
@@ -427,7 +429,7 @@ def test_figures_are_drawn_alike_and_intervals_hold_the_value(stage, tmp_path):
 
     train, holdout, _, control = sides()
     comparison = Comparison(real=holdout, candidate=candidate("independent"), train=train, control=control)
-    comparison = prepared(stage, comparison, stage.DEFAULTS, streams)
+    comparison = prepare_comparison(stage, comparison, stage.DEFAULTS, streams)
     values, _ = evaluate(stage, comparison, stage.DEFAULTS | {"repeats": 1, "replicates": 3}, streams)
     usable = values[values["status"] == "ok"]
     assert len(usable) > 3

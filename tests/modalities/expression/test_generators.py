@@ -30,7 +30,7 @@ def drawn(request):
     if request.param not in _FITTED:
         module = load_algorithm("expression", request.param)
         model = module.fit(train, {**module.DEFAULTS, **QUICK[request.param]}, stream(1), None)
-        _FITTED[request.param] = module, model, module.sample(model, train.replaced(expression=None), stream(2))
+        _FITTED[request.param] = module, model, module.sample(model, train.replace(expression=None), stream(2))
     return (train, holdout, *_FITTED[request.param])
 
 
@@ -88,7 +88,7 @@ def test_correlations_and_subgroups_are_nearer_to_the_holdout_than_those_of_inde
 
 def test_no_patient_is_learned_by_heart(drawn):
     train, holdout, module, model, _ = drawn
-    made = module.sample(model, holdout.replaced(expression=None), stream(4))
+    made = module.sample(model, holdout.replace(expression=None), stream(4))
     marked = expression_of(train).var["highly_variable"].to_numpy()
     middle, spread = (getattr(levels(expression_of(train))[:, marked], f)(axis=0) for f in ("mean", "std"))
     seen, unseen, own = (
@@ -105,7 +105,7 @@ def test_the_same_stream_draws_the_same_and_the_saved_model_too(drawn, tmp_path)
     train, _, module, model, made = drawn
     files = tmp_path / "m.safetensors", tmp_path / "m.json"
     save(model, *files, tmp_path / "h.tsv")
-    again = module.sample(load(*files), train.replaced(expression=None), stream(2))
+    again = module.sample(load(*files), train.replace(expression=None), stream(2))
     np.testing.assert_array_equal(again.X, made.X)
     pd.testing.assert_frame_equal(again.obs, made.obs)
 
@@ -115,7 +115,7 @@ def as_logs(cohort):
     expression.X = levels(expression)
     expression.uns = {"values": "log", "batch": ""}
     expression.obs = expression.obs[[]]
-    return cohort.replaced(expression=keep_profiles(expression))
+    return cohort.replace(expression=keep_profiles(expression))
 
 
 @pytest.mark.parametrize("name", list(QUICK))
@@ -123,10 +123,10 @@ def test_continuous_values_of_few_patients_and_no_genomic_modality(name):
     train = as_logs(halves()[0])
     train = train.take(np.flatnonzero(train.patients.isin(expression_of(train).obs_names))[:40]).record()
     expression = expression_of(as_logs(halves()[0]))
-    train = train.replaced(expression=keep_profiles(expression[expression.obs_names.isin(train.patients)].copy()))
+    train = train.replace(expression=keep_profiles(expression[expression.obs_names.isin(train.patients)].copy()))
     module = load_algorithm("expression", name)
     model = module.fit(train, {**module.DEFAULTS, **QUICK[name]}, stream(1), None)
-    made = module.sample(model, train.replaced(expression=None), stream(2))
+    made = module.sample(model, train.replace(expression=None), stream(2))
     assert made.n_obs == len(train)  # everybody has expression here
     assert np.isfinite(made.X).all()
     assert set(made.obs) == set()
@@ -138,7 +138,7 @@ def test_continuous_values_of_few_patients_and_no_genomic_modality(name):
 def test_a_cohort_without_expression_is_told(name):
     module = load_algorithm("expression", name)
     with pytest.raises(InputError, match="0 training patients"):
-        module.fit(halves()[0].replaced(expression=None), module.DEFAULTS, stream(1), None)
+        module.fit(halves()[0].replace(expression=None), module.DEFAULTS, stream(1), None)
 
 
 class Interrupted(Exception):
@@ -223,7 +223,7 @@ def test_shapes_that_genes_share_keep_each_genes_mean_and_spread_and_the_one_gen
     values = rng.normal(rng.normal(size=200), rng.uniform(0.5, 2, 200), size=(400, 200))
     values[:, 7] = rng.normal(size=400) + 12 * (rng.random(400) < 0.3)  # two groups of patients
     values[:, 8] = np.maximum(values[:, 8] - values[:, 8].mean(), 0)  # half of them at the limit of detection
-    found = scores.shared_quantiles(values, positive=False)
+    found = scores.share_quantiles(values, positive=False)
     np.testing.assert_allclose(found[50], np.median(values, axis=0), atol=0.4)
     ordinary = np.setdiff1d(np.arange(200), [7, 8])
     exact = scores.quantiles(values)
@@ -243,7 +243,7 @@ def test_the_values_of_training_patients_are_not_those_of_the_release():
     rng = np.random.default_rng(2)
     mean, spread = rng.normal(size=100), rng.uniform(0.5, 2, 100)
     train, unseen = (rng.normal(mean, spread, size=(n, 100)) for n in (300, 200))
-    for made, least, most in ((scores.quantiles(train), 0.9, 1), (scores.shared_quantiles(train, False), 0, 0.7)):
+    for made, least, most in ((scores.quantiles(train), 0.9, 1), (scores.share_quantiles(train, False), 0, 0.7)):
         rows = np.argsort(rng.random((300, 100)), axis=0) / 299
         release = np.column_stack([np.interp(rows[:, g], scores.LEVELS, made[:, g]) for g in range(100)])
         found = attack_values(np.vstack([train, unseen]), release)
@@ -254,9 +254,7 @@ def test_the_values_of_training_patients_are_not_those_of_the_release():
 def test_rates_and_counts_are_inverse():
     train, _ = halves()
     size = expression_of(train).obs["library_size"].to_numpy()
-    back = scores.counted(
-        scores.rates(expression_of(train), stream(1)), size, float(expression_of(train).uns["library"])
-    )
+    back = scores.count(scores.rates(expression_of(train), stream(1)), size, float(expression_of(train).uns["library"]))
     # single precision may move a count that was spread to within its last digits of the next one
     assert (back != expression_of(train).X).mean() < 1e-3
 

@@ -369,13 +369,13 @@ def test_the_shared_case_of_counts_in_a_layer():
     import yaml
 
     from haemosynth.modalities.clinical.ingest import ingest
-    from haemosynth.study.settings import expanded
+    from haemosynth.study.settings import expand_paths
 
     folder, name = os.environ.get("HAEMOSYNTH_CASES"), "c21_h5ad_no_x"
     if not folder:
         pytest.skip("HAEMOSYNTH_CASES is not set: it names a folder of inputs as people have them")
     with open(f"{folder}/{name}/study.yaml") as file:
-        source = expanded(yaml.safe_load(file)["cohorts"][name], name)
+        source = expand_paths(yaml.safe_load(file)["cohorts"][name], name)
     cohort = ingest(name, source)
     with pytest.raises(InputError, match="`layer: counts`"):
         ingest_expression(name, source, cohort)

@@ -38,7 +38,7 @@ def test_planted_classes_are_found(planted):
     of, events = planted
     classes = fit_classes(events, np.random.default_rng(1), **SETTINGS)
     assert classes.count == 3
-    assert adjusted_rand(of, classes.assigned(events)) > 0.85
+    assert adjusted_rand(of, classes.assign(events)) > 0.85
     assert classes.sizes.sum() == 300
     assert (np.diff(classes.sizes) <= 0).all()
     assert classes.weight.sum() == pytest.approx(1)
@@ -67,7 +67,7 @@ def test_unknown_alterations_do_not_move_the_classes(planted):
     of, events = planted
     events = np.where(np.random.default_rng(3).random(events.shape) < 0.2, np.nan, events)
     classes = fit_classes(events, np.random.default_rng(1), **SETTINGS)
-    assert adjusted_rand(of, classes.assigned(events)) > 0.7
+    assert adjusted_rand(of, classes.assign(events)) > 0.7
 
 
 def test_small_classes_are_dissolved_and_like_classes_are_joined(planted):
@@ -113,7 +113,7 @@ def test_classes_of_the_simulated_cohort_are_its_true_subgroups():
     known = ~np.isnan(events).any(axis=1)
     subgroup = np.array([truth["subgroups"]["of_patient"][patient] for patient in cohort.patients])[known]
     classes = fit_classes(events[known], np.random.default_rng(0), **SETTINGS | {"chains": 8, "sweeps": 120})
-    assigned = classes.assigned(events[known])
+    assigned = classes.assign(events[known])
     rng = np.random.default_rng(1)
     chance = [adjusted_rand(subgroup, rng.permutation(assigned)) for _ in range(50)]
     assert adjusted_rand(subgroup, assigned) > 0.5

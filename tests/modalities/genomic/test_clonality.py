@@ -19,7 +19,7 @@ from haemosynth.modalities.genomic.precedence import compute_cell_fractions, fin
 from haemosynth.modalities.genomic.stages import clonality
 from haemosynth.stats.association import weighted_correlation
 from haemosynth.stats.bradley_terry import fit_bradley_terry
-from haemosynth.study.settings import expanded
+from haemosynth.study.settings import expand_paths
 from haemosynth.validate.resampling import evaluate
 from haemosynth.validate.stage import Comparison
 
@@ -54,7 +54,7 @@ def with_reads(comparison, order):
     """The candidate whose mutations carry the reads of the mutations at these positions."""
     mutations = comparison.candidate.mutations.copy()
     mutations[READS] = mutations[READS].to_numpy()[order]
-    return replace(comparison, candidate=comparison.candidate.replaced(mutations=mutations))
+    return replace(comparison, candidate=comparison.candidate.replace(mutations=mutations))
 
 
 def reversed_within_patients(mutations):
@@ -129,7 +129,7 @@ def test_subclones_made_clonal_are_seen(halves, measured):
     depth = mutations["alt_count"] + mutations["ref_count"]
     mutations["alt_count"] = mutations["alt_count"].mask(late, (depth * 0.48).round().astype(int))
     mutations["ref_count"], mutations["vaf"] = depth - mutations["alt_count"], mutations["alt_count"] / depth
-    found = measured(clonality, replace(halves, candidate=halves.real.replaced(mutations=mutations)))
+    found = measured(clonality, replace(halves, candidate=halves.real.replace(mutations=mutations)))
     details = {key[1]: value for key, value in found.items() if key[0] == "clonal_share_error" and key[1] != "all"}
     share = late.sum() / mutations["gene"].eq("NRAS").sum()
     assert details.pop("NRAS") == pytest.approx(share)
@@ -149,7 +149,7 @@ def test_what_a_candidate_never_orders_counts_against_it(halves, scored, measure
     """A candidate that has reads for the two commonest genes only."""
     mutations = halves.real.mutations
     kept = mutations["gene"].isin(["KRAS", "NRAS"])
-    lost = halves.real.replaced(mutations=mutations.assign(**{n: mutations[n].where(kept) for n in READS[:3]}))
+    lost = halves.real.replace(mutations=mutations.assign(**{n: mutations[n].where(kept) for n in READS[:3]}))
     comparison = replace(halves, candidate=lost)
     found = scores(comparison, scored)
     assert found["order_agreement"] < 0.6
@@ -158,7 +158,7 @@ def test_what_a_candidate_never_orders_counts_against_it(halves, scored, measure
 
 
 def no_reads(cohort):
-    return cohort.replaced(mutations=cohort.mutations.assign(**dict.fromkeys(READS[:3], np.nan)))
+    return cohort.replace(mutations=cohort.mutations.assign(**dict.fromkeys(READS[:3], np.nan)))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def no_reads(cohort):
         no_reads,
         lambda cohort: cohort.record(),
         lambda cohort: cohort.take([0]),
-        lambda cohort: cohort.replaced(mutations=cohort.mutations.iloc[:0]),
+        lambda cohort: cohort.replace(mutations=cohort.mutations.iloc[:0]),
     ],
 )
 @pytest.mark.parametrize("sides", [("real", "candidate"), ("candidate",)])
@@ -187,7 +187,7 @@ def test_the_burden_of_order_is_the_total_variation_of_precedences(halves, measu
     order = find_precedence(compute_cell_fractions(halves.real, genes), len(genes), 0.01)
     mutations = halves.real.mutations.copy()
     mutations[["alt_count", "ref_count", "copy_number"]] = [100, 100, 2]  # all in every cell: nothing comes first
-    found = measured(clonality, replace(halves, candidate=halves.real.replaced(mutations=mutations)))
+    found = measured(clonality, replace(halves, candidate=halves.real.replace(mutations=mutations)))
     assert found["precedence_distance", "all", "genomic"] == pytest.approx((order.burden > 0).mean())
     share = order.wins.sum() / order.pairs
     assert found["ordered_share_difference", "all", "genomic"] == pytest.approx(-share)
@@ -219,7 +219,7 @@ def test_the_order_of_real_leukaemias_is_the_published_one(real_data):
     another gene (its insertions probably lose reads). Its ability is only asked to come after the early genes.
     """
     studies = Path(__file__).resolve().parents[3] / "config" / "studies"
-    entry = expanded(yaml.safe_load((studies / "amlsg.yaml").read_text())["cohorts"]["amlsg"], "amlsg")
+    entry = expand_paths(yaml.safe_load((studies / "amlsg.yaml").read_text())["cohorts"]["amlsg"], "amlsg")
     cohort = ingest("amlsg", entry)
     genes = cohort.schema.genes
     mutations = compute_cell_fractions(cohort, genes, clonality.DEFAULTS["unreliable"])

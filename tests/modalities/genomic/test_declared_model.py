@@ -9,7 +9,7 @@ from scipy.stats import beta
 
 from haemosynth.modalities.genomic.generators import dirichlet_process
 from haemosynth.modalities.genomic.generators.gibbs import collapsed_gibbs
-from haemosynth.modalities.genomic.generators.mixture import Mixture, _gated_draw
+from haemosynth.modalities.genomic.generators.mixture import Mixture, _fit_gate
 
 STRENGTHS = np.array([1.0, 4.0, 16.0])
 
@@ -123,7 +123,7 @@ def test_gates_are_the_mode_of_the_declared_density_given_the_classes():
     best = minimize(loss, np.zeros(9), jac=True, method="BFGS").x.reshape(3, 3)
     weight = np.log([0.5, 0.5 * 0.6, 0.5 * 0.4])
     part = Mixture(np.zeros(3, dtype=int), weight, frequency, np.zeros((0, 3)))
-    found = _gated_draw(part, np.where(known, events, np.nan), design, 5.0)
+    found = _fit_gate(part, np.where(known, events, np.nan), design, 5.0)
     assert np.abs(best[1:]).max() > 0.3
     np.testing.assert_allclose(found.gate, best[1:], atol=2e-3)
     np.testing.assert_allclose(found.log_weight - weight, best[0], atol=2e-3)

@@ -74,7 +74,7 @@ def test_alterations_at_random_rates_fill_other_classes(comparison, real):
     rng = np.random.default_rng(0)
     events = comparison.train.alterations
     rates = pd.DataFrame(rng.random(events.shape) < rng.random(events.shape[1]), events.index, events.columns)
-    found = measured(comparison, comparison.train.replaced(alterations=rates.astype(float)))
+    found = measured(comparison, comparison.train.replace(alterations=rates.astype(float)))
     assert scored(found)["class_frequency_distance"] > 3 * scored(real)["class_frequency_distance"]
 
 
@@ -89,7 +89,7 @@ def test_a_dropped_class_is_caught_by_the_frequencies(comparison, real):
     learned = comparison.prepared
     chosen = learned.classes.count - 1  # the rarest
     kept, events = dirichlet.select_known(comparison.train)
-    assigned = learned.classes.assigned(events)
+    assigned = learned.classes.assign(events)
     without = kept.take(np.flatnonzero(assigned != chosen))
     found = measured(comparison, without)
     name = learned.names[chosen]
@@ -103,7 +103,7 @@ def test_a_dropped_class_is_caught_by_the_frequencies(comparison, real):
 def test_swapped_profiles_are_caught(comparison, real):
     events = comparison.train.alterations
     swapped = events.set_axis(list(np.random.default_rng(1).permutation(events.columns)), axis=1)[list(events.columns)]
-    found = measured(comparison, comparison.train.replaced(alterations=swapped))
+    found = measured(comparison, comparison.train.replace(alterations=swapped))
     for name in ("profile_concordance", "reclustered_profiles", "partition_agreement"):
         assert found[name, "all"].value < real[name, "all"].value - 0.2, name
     assert found["class_frequency_distance", "all"].value > real["class_frequency_distance", "all"].value + 0.1
@@ -111,7 +111,7 @@ def test_swapped_profiles_are_caught(comparison, real):
 
 def test_survival_exchanged_between_classes_is_caught(comparison, real):
     kept, events = dirichlet.select_known(comparison.train)
-    order = np.argsort(comparison.prepared.classes.assigned(events), kind="stable")
+    order = np.argsort(comparison.prepared.classes.assign(events), kind="stable")
     clinical = kept.clinical.copy()
     times = np.sort(clinical["OS_time"].to_numpy(float))
     clinical.iloc[order, clinical.columns.get_loc("OS_time")] = times  # the first class dies first, the last one last
@@ -124,7 +124,7 @@ def test_survival_exchanged_between_classes_is_caught(comparison, real):
 def test_patients_without_known_alterations_are_left_out_and_counted(comparison, real):
     events = comparison.train.alterations.copy()
     events.iloc[::4] = np.nan
-    found = measured(comparison, comparison.train.replaced(alterations=events))
+    found = measured(comparison, comparison.train.replace(alterations=events))
     assert found["without_alteration_known", "all"].value >= 0.25
     assert found["class_frequency_distance", "all"].value < real["class_frequency_distance", "all"].value + 0.05
 
@@ -164,7 +164,7 @@ def test_degenerate_cohorts_are_told(comparison):
     assert "no class with" in tiny["class_survival_distance"]
 
     unknown = comparison.candidate.alterations * np.nan
-    nobody = reasons(replace(comparison, candidate=comparison.candidate.replaced(alterations=unknown)))
+    nobody = reasons(replace(comparison, candidate=comparison.candidate.replace(alterations=unknown)))
     assert set(nobody) == set(KINDS) - {"without_alteration_known"}
 
 

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures_small import small_cohort
+from haemosynth.modalities.encode.predictors import describe_record, design_matrix
 from scipy import stats
 from scipy.special import betaln, expit, gammaln
 from sklearn.metrics import adjusted_rand_score
 
-from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, typed
+from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, set_types
 from haemosynth.core.errors import InputError
 from haemosynth.core.schema import Column, Schema
 from haemosynth.modalities.genomic.generators import dirichlet_process, logistic_chain
-from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
 from haemosynth.modalities.genomic.generators.gibbs import collapsed_gibbs
 from haemosynth.modalities.genomic.generators.logistic_chain import fit_ridge_logistic
 
@@ -35,7 +35,7 @@ def cohort_of(events: np.ndarray, group: np.ndarray | None = None) -> Cohort:
     clinical = pd.DataFrame({} if group is None else {"marker": group.astype(float)}, index=ids)
     return Cohort.of(
         schema,
-        typed(clinical, schema),
+        set_types(clinical, schema),
         pd.DataFrame(events.astype(float), index=ids, columns=list(schema.alterations)),
         pd.Series(True, index=ids),
         pd.DataFrame({name: [] for name in MUTATION_COLUMNS}),
@@ -331,7 +331,7 @@ def test_few_patients_suffice_for_a_level_that_names_an_alteration(named):
     events[:, 2] = (level == named) | (np.arange(70) == 30)
     plain = cohort_of(events)
     schema = replace(plain.schema, columns={"FAB": Column("categorical", categories=tuple("ABCDE"))})
-    record = typed(pd.DataFrame({"FAB": level}, index=plain.clinical.index), schema)
+    record = set_types(pd.DataFrame({"FAB": level}, index=plain.clinical.index), schema)
     train = replace(plain, schema=schema, clinical=record)
     fitted = dirichlet_process.fit(train, settings(dirichlet_process), np.random.default_rng(1), None)
     drawn = sum(
@@ -352,7 +352,7 @@ def test_a_normal_karyotype_has_no_cytogenetic_event(module):
     plain = cohort_of(events)
     names = {"normal karyotype": "E0", "t(15;17)": "E1", "abnormal 3q": "E2", "del(7q)": "E3"}
     schema = replace(plain.schema, alterations=dict.fromkeys(names, "cytogenetic"))
-    train = plain.replaced(schema=schema, alterations=plain.alterations.set_axis(list(names), axis=1))
+    train = plain.replace(schema=schema, alterations=plain.alterations.set_axis(list(names), axis=1))
     assert logistic_chain.find_normal_karyotypes(train).tolist() == [[0, 1], [0, 2], [0, 3]]
     fitted = module.fit(train, settings(module), np.random.default_rng(1), None)
     given = train.take(np.arange(4000) % 80).record()
@@ -362,7 +362,7 @@ def test_a_normal_karyotype_has_no_cytogenetic_event(module):
     # What was declared cytogenetic and is found beside a normal karyotype, FLT3 say, stays free.
     mixed = train.alterations.copy()
     mixed.iloc[np.flatnonzero(events[:, 0] == 1)[0], 1] = 1
-    assert logistic_chain.find_normal_karyotypes(train.replaced(alterations=mixed)).tolist() == [[0, 2], [0, 3]]
+    assert logistic_chain.find_normal_karyotypes(train.replace(alterations=mixed)).tolist() == [[0, 2], [0, 3]]
 
 
 def test_strength_of_an_event_tells_whether_it_defines_classes():

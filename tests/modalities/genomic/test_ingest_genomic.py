@@ -15,8 +15,8 @@ from haemosynth.core.errors import InputError
 from haemosynth.modalities.clinical.ingest import cbioportal as folders
 from haemosynth.modalities.clinical.ingest import ingest
 from haemosynth.modalities.clinical.ingest import tables as plain_tables
-from haemosynth.reading.genes import approved, no_symbol
-from haemosynth.study.settings import expanded
+from haemosynth.reading.genes import approve, no_symbol
+from haemosynth.study.settings import expand_paths
 
 FORMATS = ("tsv", "csv", "xlsx", "parquet")
 ONE = {"panel": {"recurrent": {"min_carriers": 1}}}
@@ -93,8 +93,8 @@ def case_list(folder: Path, name: str, ids: list[str]) -> None:
     ],
 )  # fmt: skip
 def test_a_gene_has_its_approved_symbol(name: str, symbol: str) -> None:
-    assert approved(name) == symbol
-    assert approved(symbol) == symbol
+    assert approve(name) == symbol
+    assert approve(symbol) == symbol
 
 
 def test_no_earlier_symbol_is_that_of_two_genes_nor_an_approved_one() -> None:
@@ -573,7 +573,7 @@ def cases() -> Path:
 
 def case(cases: Path, name: str, **more: Any) -> Cohort:
     entry = yaml.safe_load((cases / name / "study.yaml").read_text())["cohorts"][name]
-    return ingest(name, {**expanded(entry, name), **more})
+    return ingest(name, {**expand_paths(entry, name), **more})
 
 
 def test_cases_of_genes(cases: Path) -> None:

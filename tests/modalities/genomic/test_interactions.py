@@ -16,7 +16,7 @@ def with_events(comparison, real, candidate):
 
     def changed(cohort, events):
         table = pd.DataFrame(events, index=cohort.patients, columns=cohort.alterations.columns)
-        return cohort.replaced(alterations=table)
+        return cohort.replace(alterations=table)
 
     return replace(
         comparison,
@@ -60,7 +60,7 @@ def test_shuffled_genes_lose_the_pattern(identical, scored):
     order = np.roll(np.arange(alterations.shape[1]), 7)
     names = alterations.columns
     wrong = pd.DataFrame(alterations.to_numpy()[:, order], index=alterations.index, columns=names)
-    mixed = replace(identical, candidate=identical.candidate.replaced(alterations=wrong))
+    mixed = replace(identical, candidate=identical.candidate.replace(alterations=wrong))
     assert scored(co_occurrence, mixed)["log_odds_agreement", "all", "genomic"] < 0.5
 
 
@@ -79,8 +79,8 @@ def test_unknown_alterations_are_not_absent(identical, scored):
     # Half of one gene's patients are not assayed, carriers and others alike: the pattern is the same.
     alterations = identical.real.alterations.copy()
     alterations.loc[np.random.default_rng(3).random(len(alterations)) < 0.5, "KRAS"] = np.nan
-    unknown = replace(identical, candidate=identical.candidate.replaced(alterations=alterations))
-    absent = replace(identical, candidate=identical.candidate.replaced(alterations=alterations.fillna(0)))
+    unknown = replace(identical, candidate=identical.candidate.replace(alterations=alterations))
+    absent = replace(identical, candidate=identical.candidate.replace(alterations=alterations.fillna(0)))
     errors = [scored(co_occurrence, one)["log_odds_error", "all", "genomic"] for one in (unknown, absent)]
     assert errors[0] < errors[1]
 
@@ -124,6 +124,6 @@ def test_too_few_carriers_are_not_applicable(comparison):
 def test_a_candidate_that_lost_a_gene_is_measured(stage, comparison, measured):
     alterations = comparison.candidate.alterations.copy()
     alterations["KRAS"] = alterations["KRAS"] * 0
-    lost = replace(comparison, candidate=comparison.candidate.replaced(alterations=alterations))
+    lost = replace(comparison, candidate=comparison.candidate.replace(alterations=alterations))
     found = measured(stage, lost)
     assert np.isfinite(found["log_odds_error", "all", "genomic"])

@@ -22,7 +22,7 @@ def test_unknown_is_not_absent(identical, measured):
     unknown = np.random.default_rng(1).permutation(len(kept))[: len(kept) // 2]
     genes = identical.real.schema.genes
     kept.iloc[unknown, [kept.columns.get_loc(gene) for gene in genes]] = np.nan
-    planted = replace(identical, candidate=identical.candidate.replaced(alterations=kept))
+    planted = replace(identical, candidate=identical.candidate.replace(alterations=kept))
     found = measured(mutation_frequency, planted)
     for gene in genes:
         expected = kept[gene].mean() - identical.real.alterations[gene].mean()
@@ -41,7 +41,7 @@ def test_events_at_random_rates_are_worse_than_real_patients(comparison, scored)
     matrix = comparison.candidate.alterations
     events = (rng.random(matrix.shape) < rng.random(matrix.shape[1])).astype(float)
     alterations = matrix.where(matrix.isna(), events)
-    uniform = replace(comparison, candidate=comparison.candidate.replaced(alterations=alterations))
+    uniform = replace(comparison, candidate=comparison.candidate.replace(alterations=alterations))
     real, floor = scored(mutation_frequency, comparison), scored(mutation_frequency, uniform)
     assert real["frequency_error", "all", "genomic"] < 0.1 * floor["frequency_error", "all", "genomic"]
     assert real["frequency_agreement", "all", "genomic"] > 0.85 > floor["frequency_agreement", "all", "genomic"]
@@ -51,7 +51,7 @@ def test_events_at_random_rates_are_worse_than_real_patients(comparison, scored)
 def test_swapped_genes_are_seen(identical, measured):
     alterations = identical.real.alterations.copy()
     alterations[["KRAS", "ATM"]] = alterations[["ATM", "KRAS"]].to_numpy()
-    planted = replace(identical, candidate=identical.candidate.replaced(alterations=alterations))
+    planted = replace(identical, candidate=identical.candidate.replace(alterations=alterations))
     found = measured(mutation_frequency, planted)
     moved = {key[1] for key, value in found.items() if key[0] == "frequency_difference" and abs(value) > 0}
     assert moved == {"KRAS", "ATM"}
@@ -81,7 +81,7 @@ def test_allele_frequencies_equal_scipys_distance_and_come_from_read_counts(comp
     assert found["vaf_distance", "KRAS", "genomic"] == pytest.approx(expected, abs=1e-9)
 
     def counted(cohort):
-        return cohort.replaced(mutations=cohort.mutations.assign(vaf=np.nan))
+        return cohort.replace(mutations=cohort.mutations.assign(vaf=np.nan))
 
     by_reads = measured(
         mutation_frequency,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from fixtures_small import small_cohort
 
-from haemosynth.core.cohort import MUTATION_COLUMNS, Alterations, Cohort, typed
+from haemosynth.core.cohort import MUTATION_COLUMNS, Alterations, Cohort, set_types
 from haemosynth.core.files import load_model, save_model
 from haemosynth.core.schema import Column, Schema
 from haemosynth.generate.fitted import Fitted
@@ -171,7 +171,7 @@ def test_an_empty_record_is_enough(module):
     """A record with nothing but missing values, in training and in what is given."""
     train = small_cohort(300, seed=1)
     bare = replace(
-        train, clinical=typed(pd.DataFrame(index=train.patients, columns=train.clinical.columns), train.schema)
+        train, clinical=set_types(pd.DataFrame(index=train.patients, columns=train.clinical.columns), train.schema)
     )
     made = module.sample(fitted_on(module, bare), bare.record(), np.random.default_rng(0))
     assert abs(made.alterations.mean() - train.alterations.mean()).mean() < 0.03
@@ -190,7 +190,7 @@ def test_nobody_or_everybody_sequenced(module, share):
         mutations = mutations.iloc[:0]
     else:
         matrix = matrix.fillna(0.0)
-    odd = train.replaced(alterations=matrix, sequenced=pd.Series(share == 1.0, index=matrix.index), mutations=mutations)
+    odd = train.replace(alterations=matrix, sequenced=pd.Series(share == 1.0, index=matrix.index), mutations=mutations)
     made = module.sample(fitted_on(module, odd), odd.record(), np.random.default_rng(0))
     assert made.sequenced.mean() == share
     assert made.alterations[train.schema.genes].notna().to_numpy().mean() == share
@@ -225,7 +225,7 @@ def planted(n: int, seed: int) -> Cohort:
     mutations = pd.DataFrame(rows, columns=list(MUTATION_COLUMNS))
     hide = mutations["gene"].eq("LATE") & (rng.random(len(mutations)) < 0.3)
     mutations[["alt_count", "ref_count", "vaf"]] = mutations[["alt_count", "ref_count", "vaf"]].mask(hide)
-    clinical = typed(pd.DataFrame({"sex": np.where(men, "Male", "Female")}, index=ids), schema)
+    clinical = set_types(pd.DataFrame({"sex": np.where(men, "Male", "Female")}, index=ids), schema)
     return Cohort.of(schema, clinical, matrix, pd.Series(True, index=ids), mutations)
 
 
@@ -294,7 +294,7 @@ def test_an_event_named_after_its_gene_never_comes_without_it():
 def test_two_variants_share_their_patient_as_often_as_in_training():
     train = planted(300, 5)
     doubled = train.mutations[train.mutations["gene"] == "EARLY"].iloc[::2].assign(hgvsp="p.Q2*")
-    train = train.replaced(mutations=pd.concat([train.mutations, doubled], ignore_index=True))
+    train = train.replace(mutations=pd.concat([train.mutations, doubled], ignore_index=True))
     arrays, plain = fit_clones(train, np.empty((300, 0)), 5)
     made = sample_mutations(
         arrays, plain, train.record(), train.alterations, np.empty((300, 0)), np.random.default_rng(0)
@@ -311,7 +311,7 @@ def with_depth(cohort: Cohort, depth: np.ndarray) -> Cohort:
     """The cohort with every mutation read at this depth, a share of the reads as its allele frequency says."""
     rows = cohort.mutations.reset_index(drop=True)
     alt = np.maximum(np.rint(rows["vaf"].fillna(0.4) * depth), 1)
-    return cohort.replaced(mutations=rows.assign(alt_count=alt, ref_count=depth - alt, vaf=alt / depth))
+    return cohort.replace(mutations=rows.assign(alt_count=alt, ref_count=depth - alt, vaf=alt / depth))
 
 
 @pytest.mark.parametrize("depth", [100, 1])

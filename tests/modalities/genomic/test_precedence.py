@@ -6,7 +6,7 @@ import pytest
 from fixtures_small import small_cohort
 from scipy.stats import fisher_exact
 
-from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, typed
+from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, set_types
 from haemosynth.core.schema import Column, Schema
 from haemosynth.modalities.genomic.precedence import compute_cell_fractions, find_precedence
 
@@ -24,7 +24,7 @@ def cohort(rows, sexes=("Female",)):
         ],
         columns=list(MUTATION_COLUMNS),
     )
-    clinical = typed(pd.DataFrame({"SEX": list(sexes)}, index=ids), schema)
+    clinical = set_types(pd.DataFrame({"SEX": list(sexes)}, index=ids), schema)
     matrix = pd.DataFrame(0.0, index=ids, columns=GENES)
     return Cohort.of(schema, clinical, matrix, pd.Series(True, index=ids), table)
 

@@ -11,7 +11,7 @@ from haemosynth.core.schema import Column, Schema
 from haemosynth.core.streams import stream
 from haemosynth.modalities.clinical.simulate import simulate_cohort
 from haemosynth.modalities.history.design import design_of
-from haemosynth.modalities.history.part import END, STATE, made
+from haemosynth.modalities.history.part import END, STATE, make
 from haemosynth.modalities.history.settle import settle
 from haemosynth.modalities.history.simulate import simulate
 from haemosynth.modalities.rows import of_patients
@@ -32,7 +32,7 @@ def simulated(n=240):
     source = {"format": "simulated", "disease": "myeloma", "patients": n, "endpoint": ["OS", "PFS"]}
     cohort, truth = simulate_cohort("small", source, RESOURCES, stream(1, "with courses", n))
     part, told = simulate("small", source, cohort, truth, RESOURCES / "myeloma", stream(1, "courses", n))
-    return settle(cohort, part).replaced(history=part), told
+    return settle(cohort, part).replace(history=part), told
 
 
 @cache
@@ -57,18 +57,18 @@ def planted(n=900, seed=1, effect=0.8):
             now, state = now + min(ways)[0], min(ways)[1]
             rows.append((patient, now, STATE, state))
         rows.append((patient, now if state == "death" else end, END, "observed"))
-    part = made(pd.DataFrame(rows, columns=["patient_id", "time", "kind", "name"]), pd.Index(patients), design, 0.01)
+    part = make(pd.DataFrame(rows, columns=["patient_id", "time", "kind", "name"]), pd.Index(patients), design, 0.01)
     columns = {"x": Column("continuous"), "noise": Column("continuous"), "OS_time": Column("time", "outcome"),
                "OS_event": Column("event", "outcome"), "EFS_time": Column("time", "outcome"),
                "EFS_event": Column("event", "outcome")}  # fmt: skip
     clinical = pd.DataFrame(dict.fromkeys(columns, np.nan), index=pd.Index(patients, name="patient_id"))
     clinical = clinical.assign(x=x, noise=noise)
     cohort = Cohort(Schema("planted", columns, ("OS", "EFS")), clinical.astype(float))
-    return settle(cohort, part).replaced(history=part), {pair: b for pair, (_, b) in rates.items()}
+    return settle(cohort, part).replace(history=part), {pair: b for pair, (_, b) in rates.items()}
 
 
 def some(cohort, rows):
     """These patients with their courses."""
     part = cohort.parts["history"]
-    side = cohort.replaced(history=None).take(np.asarray(rows))
-    return side.replaced(history=of_patients(part, side.patients))
+    side = cohort.replace(history=None).take(np.asarray(rows))
+    return side.replace(history=of_patients(part, side.patients))

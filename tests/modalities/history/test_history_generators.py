@@ -13,7 +13,7 @@ from haemosynth.core.streams import stream
 from haemosynth.modalities.history import kinetics, record
 from haemosynth.modalities.history.generators import hazards, multistate, resampled
 from haemosynth.modalities.history.part import MEASUREMENT, STATE
-from haemosynth.modalities.history.paths import derived_endpoints
+from haemosynth.modalities.history.paths import derive_endpoints
 from haemosynth.modalities.history.reference import reference
 from haemosynth.modalities.history.settle import settle
 from haemosynth.modalities.history.stages.histories import effects
@@ -23,7 +23,7 @@ ALGORITHMS = {"multistate": multistate, "resampled": resampled}
 
 def sampled(module, cohort, seed=3):
     model = module.fit(cohort, module.DEFAULTS, stream(2), None)
-    return model, module.sample(model, cohort.replaced(history=None), stream(seed))
+    return model, module.sample(model, cohort.replace(history=None), stream(seed))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_record_path_and_endpoints_do_not_contradict_each_other(leukaemia, myelo
         part = found[name][1]
         possible(part)
         record = settle(cohort, part).clinical
-        known = derived_endpoints(part.paths, part.design).reindex(record.index)
+        known = derive_endpoints(part.paths, part.design).reindex(record.index)
         for endpoint in part.design.endpoints:
             for column in (f"{endpoint}_time", f"{endpoint}_event"):
                 assert (record[column] == known[column]).all()
@@ -73,7 +73,7 @@ def test_record_path_and_endpoints_do_not_contradict_each_other(leukaemia, myelo
 @pytest.mark.parametrize("kind", ["independent", "uniform"])
 def test_references_are_possible_too(kind):
     cohort, _ = planted()
-    possible(reference(kind, cohort, cohort.replaced(history=None), stream(1)))
+    possible(reference(kind, cohort, cohort.replace(history=None), stream(1)))
 
 
 def test_planted_effects_are_found_and_drawn(leukaemia):
@@ -82,7 +82,7 @@ def test_planted_effects_are_found_and_drawn(leukaemia):
     names = model.description["names"].index("number x")
     states = part.design.states
     for t, (a, b) in enumerate(model.description["transitions"]):
-        hazard = multistate.unpacked(model, f"transition.{t}")
+        hazard = multistate.unpack(model, f"transition.{t}")
         effect = truth[states[a], states[b]]
         half = 3 * np.sqrt(hazard.variance[names])
         assert abs(hazard.beta[names] - effect) < half + 0.1, (states[a], states[b])
@@ -93,7 +93,7 @@ def test_the_model_draws_effects_and_the_baseline_none(leukaemia):
     columns = {"number": found["multistate"][0].description["record"]}
     shares = {}
     for name, (_, part) in found.items():
-        side = cohort.replaced(history=part)
+        side = cohort.replace(history=part)
         pair = (part.design.states.index("remission"), part.design.states.index("relapse"))
         drawn = effects(side, columns["number"], [0, 1, 0, 1], (pair,))[0][0, 0]
         shares[name] = drawn / truth["remission", "relapse"]
@@ -120,7 +120,7 @@ def test_calibrated_courses_live_as_long_as_real_ones_whatever_the_effects(leuka
     times = np.linspace(0, 96, 49)
 
     def survival(paths):
-        own = derived_endpoints(paths, courses.design)
+        own = derive_endpoints(paths, courses.design)
         curve = KaplanMeierFitter().fit(own["OS_time"], own["OS_event"])
         return curve.survival_function_at_times(times).to_numpy()
 
@@ -221,7 +221,7 @@ def test_same_stream_same_bytes():
 def test_too_few_patients_or_events_are_one_line():
     cohort, _ = planted(200)
     with pytest.raises(InputError, match="have a history; a model needs 30"):
-        multistate.fit(cohort.replaced(history=None), multistate.DEFAULTS, stream(1), None)
+        multistate.fit(cohort.replace(history=None), multistate.DEFAULTS, stream(1), None)
     with pytest.raises(InputError, match="no transition was seen 100000 times"):
         multistate.fit(cohort, {**multistate.DEFAULTS, "fewest": 100_000}, stream(1), None)
 
@@ -246,7 +246,7 @@ def test_intervals_of_planted_effects_cover_at_the_nominal_rate():
         model = multistate.fit(cohort, multistate.DEFAULTS, stream(seed), None)
         states, place = cohort.parts["history"].design.states, model.description["names"].index("number x")
         for t, (a, b) in enumerate(model.description["transitions"]):
-            hazard = multistate.unpacked(model, f"transition.{t}")
+            hazard = multistate.unpack(model, f"transition.{t}")
             gap = abs(hazard.estimate[place] - truth[states[a], states[b]])
             inside.append(gap <= 1.96 * hazard.error[place])
     assert 0.915 <= np.mean(inside) <= 0.985  # 500 intervals: three standard errors, and half a point for Laplace

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from course_cohorts import LEUKAEMIA, planted, simulated, some
 
-from haemosynth.core.cohort import typed
+from haemosynth.core.cohort import set_types
 from haemosynth.core.errors import InputError, Mistakes
 from haemosynth.core.schema import Column
 from haemosynth.modalities.history import part, timeline
 from haemosynth.modalities.history.design import design_of
 from haemosynth.modalities.history.export import describe, export
 from haemosynth.modalities.history.ingest import check, ingest, settings, walk
-from haemosynth.modalities.history.paths import derived_endpoints
+from haemosynth.modalities.history.paths import derive_endpoints
 from haemosynth.modalities.history.settle import agreement, settle
 
 ENTRY = {"format": "tables", "history": {**LEUKAEMIA, "observed": "OS"}}
@@ -86,7 +86,7 @@ def test_a_table_comes_back_as_it_was(tmp_path):
     known = cohort.parts["history"]
     table_of(cohort, tmp_path)
     entry = {"format": "tables", "path": str(tmp_path), "history": {**known.design.plain(), "path": "history.tsv"}}
-    found, left = ingest("here", entry, cohort.replaced(history=None))
+    found, left = ingest("here", entry, cohort.replace(history=None))
     assert left.set_index("what").loc["endpoint", "reason"].str.contains("100.0%").all()
     compared = ["patient_id", "kind", "name", "unit"]
     assert found.table[compared].equals(known.table[compared])
@@ -113,7 +113,7 @@ def test_milestones_of_the_record_become_paths():
         "states": ["alive", "failed", "death"], "transitions": {"alive": {"failure": "failed", "death": "death"},
         "failed": ["death"]}, "events": {"failure": "EFS", "death": "OS"}, "endpoints": {"OS": ["death"],
         "EFS": ["failed", "death"]}}}  # fmt: skip
-    found, _ = ingest("here", entry, cohort.replaced(history=None))
+    found, _ = ingest("here", entry, cohort.replace(history=None))
     assert (agreement(cohort, found)["agree"] == 1).all()
 
 
@@ -136,7 +136,7 @@ def test_timelines_go_out_and_come_back(tmp_path):
     events = {s: {"EVENT_TYPE": "STATUS", "STATUS": s} for s in known.design.states[1:]}
     entry = {"format": "cbioportal", "path": str(tmp_path), "history": {**known.design.plain(), "timeline": events}}
     longer = cohort.clinical.assign(OS_time=cohort.clinical["OS_time"] + 0.05)  # days are rounded
-    found, _ = ingest("here", entry, some(cohort, range(40)).replaced(clinical=longer, history=None))
+    found, _ = ingest("here", entry, some(cohort, range(40)).replace(clinical=longer, history=None))
     assert found.paths.labels() == known.paths.labels()
     np.testing.assert_allclose(np.nan_to_num(found.paths.entry), np.nan_to_num(known.paths.entry), atol=0.02)
     for name in known.design.measurements:
@@ -165,7 +165,7 @@ def test_a_resampled_patient_has_a_course_for_each_time():
 
 def test_endpoints_of_a_path():
     cohort, _ = planted()
-    found = derived_endpoints(cohort.parts["history"].paths, cohort.parts["history"].design)
+    found = derive_endpoints(cohort.parts["history"].paths, cohort.parts["history"].design)
     paths = cohort.parts["history"].paths
     died = np.array([label.endswith("death") for label in paths.labels()])
     assert (found["OS_event"].to_numpy() == died).all()
@@ -185,7 +185,7 @@ def test_what_is_derived_from_an_endpoint_follows_it():
     cohort, _ = planted()
     ever = Column("binary", categories=("No", "Yes"), derived="present(EFS_time)")
     schema = cohort.schema.with_columns({**cohort.schema.columns, "ever": ever})
-    before = typed(cohort.clinical.assign(EFS_time=np.nan, EFS_event=np.nan, ever="No"), schema)
+    before = set_types(cohort.clinical.assign(EFS_time=np.nan, EFS_event=np.nan, ever="No"), schema)
     courses = cohort.parts["history"]
     after = settle(replace(cohort, schema=schema, clinical=before), courses)
     assert after.clinical["EFS_time"].equals(cohort.clinical["EFS_time"])

@@ -50,4 +50,4 @@ def test_the_explorer_shows_single_courses_within_its_bytes():
         assert 0 < len(few["patients"]) < len(shown["patients"])
     measured = [text for lines in shown["patients"].values() for _, text in lines if text.startswith("M-protein: ")]
     assert len(measured) == 60
-    assert explorer.of_patients(cohort.replaced(history=None), 10**7) == []
+    assert explorer.of_patients(cohort.replace(history=None), 10**7) == []

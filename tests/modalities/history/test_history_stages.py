@@ -11,7 +11,7 @@ from haemosynth.core.figures import new_figure, save_figure
 from haemosynth.core.streams import stream
 from haemosynth.modalities.history import figure, panel
 from haemosynth.modalities.history.generators import multistate
-from haemosynth.modalities.history.part import END, STATE, made
+from haemosynth.modalities.history.part import END, STATE, make
 from haemosynth.modalities.history.reference import reference
 from haemosynth.modalities.history.stages import histories, history_memory, history_prediction
 from haemosynth.modalities.history.summary import summarise
@@ -29,11 +29,11 @@ def sides():
 @cache
 def candidate(kind):
     train = sides()[0]
-    bare = train.replaced(history=None)
+    bare = train.replace(history=None)
     if kind in ("real", "independent", "uniform"):
-        return bare.replaced(history=reference(kind, train, bare, stream(2, kind)))
+        return bare.replace(history=reference(kind, train, bare, stream(2, kind)))
     if kind == "multistate":
-        return bare.replaced(
+        return bare.replace(
             history=multistate.sample(multistate.fit(train, multistate.DEFAULTS, stream(3), None), bare, stream(4))
         )
     part = train.parts["history"]
@@ -41,7 +41,7 @@ def candidate(kind):
         order = stream(5).permutation(len(train))
         owners = dict(zip(train.patients[order], train.patients, strict=True))
         rows = part.table.assign(patient_id=part.table["patient_id"].map(owners))
-        return bare.replaced(history=made(rows, bare.patients, part.design, part.grain))
+        return bare.replace(history=make(rows, bare.patients, part.design, part.grain))
     if kind == "shuffled":  # the stays of a path in another order: their lengths stay, what they mean does not
         paths, rows = part.paths, []
         for i in range(len(paths)):
@@ -52,10 +52,10 @@ def candidate(kind):
             rows += [(paths.owner[i], t, STATE, n) for t, n in zip(entry, names, strict=False)]
             rows.append((paths.owner[i], entry[-1], END, "observed"))
         table = pd.DataFrame(rows, columns=["patient_id", "time", "kind", "name"])
-        return bare.replaced(history=made(table, bare.patients, part.design, part.grain))
+        return bare.replace(history=make(table, bare.patients, part.design, part.grain))
     if kind == "immortal":  # who relapses is said to have been in remission from the first day
         time = part.table["time"].where(part.table["name"] != "remission", 0.0)
-        return bare.replaced(history=made(part.table.assign(time=time), bare.patients, part.design, part.grain))
+        return bare.replace(history=make(part.table.assign(time=time), bare.patients, part.design, part.grain))
     raise ValueError(kind)
 
 
@@ -140,7 +140,7 @@ def test_series_are_compared_and_wrong_ones_told():
     values = {}
     for name, side in (
         ("real", train),
-        ("doubled", train.replaced(history=made(doubled, train.patients, part.design, part.grain))),
+        ("doubled", train.replace(history=make(doubled, train.patients, part.design, part.grain))),
     ):
         comparison = Comparison(holdout, side, train, holdout)
         learned = histories.prepare(comparison, histories.DEFAULTS, stream(1))
@@ -161,7 +161,7 @@ def test_histories_in_numbers_are_those_of_their_patients():
     assert np.isfinite(table).all()
     back = place(train.take(np.arange(len(train))[::-1]))[1]
     np.testing.assert_allclose(back[::-1], table)
-    assert summarise([train.replaced(history=None)], 20, 4) is None
+    assert summarise([train.replace(history=None)], 20, 4) is None
 
 
 def test_figures_and_panels_are_drawn(tmp_path):

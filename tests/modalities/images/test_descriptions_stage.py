@@ -11,7 +11,7 @@ from haemosynth.core.streams import stream
 from haemosynth.modalities.images.description import describe
 from haemosynth.modalities.images.part import images_of
 from haemosynth.modalities.images.stages import descriptions
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 SETTINGS = descriptions.DEFAULTS | {"repeats": 1, "replicates": 3, "reports": 60}
@@ -31,11 +31,11 @@ def halves():
 
 def drawn_from(comparison, table):
     images = replace(images_of(comparison.candidate), descriptions=table)
-    return replace(comparison, candidate=comparison.candidate.replaced(images=images))
+    return replace(comparison, candidate=comparison.candidate.replace(images=images))
 
 
 def told(comparison):
-    known = prepared(descriptions, comparison, SETTINGS, streams)
+    known = prepare_comparison(descriptions, comparison, SETTINGS, streams)
     values = descriptions.measure(known, SETTINGS, np.random.default_rng(0))
     return {(value.metric, value.target): value for value in values}
 
@@ -75,7 +75,7 @@ def test_reports_give_every_field_back(found):
 
 
 def test_nothing_to_compare_is_told(halves):
-    empty = replace(halves, real=halves.real.replaced(images=images_of(halves.real).take([])))
+    empty = replace(halves, real=halves.real.replace(images=images_of(halves.real).take([])))
     values = told(empty).values()
     assert {value.metric for value in values} == {metric.name for metric in descriptions.METRICS}
     assert all(value.reason for value in values)
@@ -83,7 +83,7 @@ def test_nothing_to_compare_is_told(halves):
 
 def test_intervals_and_the_figure(halves, tmp_path):
     comparison = drawn_from(halves, describe(images_of(halves.candidate)))
-    comparison = prepared(descriptions, comparison, SETTINGS, streams)
+    comparison = prepare_comparison(descriptions, comparison, SETTINGS, streams)
     table, _ = evaluate(descriptions, comparison, SETTINGS, streams)
     ours = table[(table["target"] == "all") & (table["status"] == "ok")]
     assert len(ours) == len(descriptions.METRICS)

@@ -41,13 +41,13 @@ def test_weights_of_the_user_are_taken_and_others_refused(tmp_path):
     images = images_of(pictured()).take([0, 1])
     named = {name: tensor.contiguous() for name, tensor in embedding.weights().items()}
     save_file(named | {"_bn1.weight": named["_bn1.weight"] / 2}, tmp_path / "own")
-    own, usual = embedding.embedded(images, 64, str(tmp_path / "own")), embedding.embedded(images, 64)
+    own, usual = embedding.embed(images, 64, str(tmp_path / "own")), embedding.embed(images, 64)
     assert not np.allclose(own, usual)
     save_file({"_conv_stem.weight": torch.zeros(1)}, tmp_path / "other")
     with pytest.raises(InputError, match="no weights of EfficientNet-Lite0"):
-        embedding.embedded(images, 64, str(tmp_path / "other"))
+        embedding.embed(images, 64, str(tmp_path / "other"))
     with pytest.raises(InputError, match="no such file"):
-        embedding.embedded(images, 64, str(tmp_path / "none"))
+        embedding.embed(images, 64, str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])

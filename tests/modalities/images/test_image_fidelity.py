@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from haemosynth.core.streams import stream
 from haemosynth.modalities.images.part import images_of
 from haemosynth.modalities.images.stages import intensity, lesions, texture
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 STAGES = [intensity, texture, lesions]
@@ -27,7 +27,7 @@ def halves():
 
 def with_images(comparison, **changed):
     return replace(
-        comparison, candidate=comparison.candidate.replaced(images=replace(images_of(comparison.candidate), **changed))
+        comparison, candidate=comparison.candidate.replace(images=replace(images_of(comparison.candidate), **changed))
     )
 
 
@@ -66,7 +66,7 @@ def test_intervals_cover_and_come_from_resampled_patients(stage, halves):
     def streams(*names):
         return stream(1, *map(str, names))
 
-    comparison = prepared(stage, halves, settings, streams)
+    comparison = prepare_comparison(stage, halves, settings, streams)
     table, _ = evaluate(stage, comparison, settings, streams)
     ours = table[(table["target"] == "all") & (table["status"] == "ok")]
     assert len(ours) == len(stage.METRICS)
@@ -112,8 +112,8 @@ def test_lesions_that_moved_grew_or_cooled_are_seen(halves, measured):
 @pytest.mark.parametrize("stage", STAGES)
 def test_nothing_to_compare_is_told(stage, halves, measured):
     for side in ("real", "candidate"):
-        empty = getattr(halves, side).replaced(images=images_of(halves.real).take([]))
-        comparison = prepared(
+        empty = getattr(halves, side).replace(images=images_of(halves.real).take([]))
+        comparison = prepare_comparison(
             stage, replace(halves, **{side: empty}), stage.DEFAULTS, lambda *names: np.random.default_rng(0)
         )
         values = stage.measure(comparison, stage.DEFAULTS, np.random.default_rng(0))
@@ -130,7 +130,7 @@ def test_the_figure_is_legible_and_drawn_alike(stage, halves, tmp_path):
     def streams(*names):
         return np.random.default_rng(0)
 
-    comparison = prepared(stage, halves, settings, streams)
+    comparison = prepare_comparison(stage, halves, settings, streams)
     table, _ = evaluate(stage, comparison, settings, streams)
 
     def draw():

@@ -7,7 +7,7 @@ import pytest
 from fixtures_figures import drawn_alike, overlapping
 from fixtures_phantoms import imaged_cohort
 
-from haemosynth.modalities.images.gallery import coloured, galleries, gallery, nearest_rows, spread_rows, unit_of, views
+from haemosynth.modalities.images.gallery import colour, galleries, gallery, nearest_rows, spread_rows, unit_of, views
 from haemosynth.modalities.images.part import images_of
 
 
@@ -18,7 +18,7 @@ def images():
 
 def test_windows_and_fusion(images):
     assert views(images) == ("CT", "PET", "fused")
-    ct, pet, fused = (coloured(images.take([0]), view)[0] for view in views(images))
+    ct, pet, fused = (colour(images.take([0]), view)[0] for view in views(images))
     low, high = images.windows[0]
     wanted = ((images.pixels[0, 0] - low) / (high - low)).clip(0, 1)
     assert np.allclose(ct[..., 0], wanted, atol=1 / 255)
@@ -30,7 +30,7 @@ def test_windows_and_fusion(images):
         windows=((0.0, 1.0),) * 3,
     )  # fmt: skip
     assert views(pictures) == ("colour",)
-    assert np.allclose(coloured(pictures, "colour"), pictures.pixels.transpose(0, 2, 3, 1))
+    assert np.allclose(colour(pictures, "colour"), pictures.pixels.transpose(0, 2, 3, 1))
 
 
 def test_shown_images_are_of_different_patients_and_have_lesions(images):
@@ -85,4 +85,4 @@ def test_the_explorer_shows_a_picture_for_each_imaged_patient_as_far_as_there_is
     (few,) = of_patients(cohort, 3 * size)
     assert 1 <= len(few["patients"]) < len(owners)
     assert of_patients(cohort, 10) == []
-    assert of_patients(cohort.replaced(images=None), 10_000_000) == []
+    assert of_patients(cohort.replace(images=None), 10_000_000) == []

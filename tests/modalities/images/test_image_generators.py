@@ -17,7 +17,7 @@ from haemosynth.core.streams import stream
 from haemosynth.generate.fitted import load, save
 from haemosynth.learn import loop
 from haemosynth.modalities.images.generators import autoencoder, diffusion, principal_components
-from haemosynth.modalities.images.generators.coding import Coding, compressed, expanded, left_out, rows_of_owners
+from haemosynth.modalities.images.generators.coding import Coding, compress, expand, leave_out, rows_of_owners
 from haemosynth.modalities.images.generators.copies import CopySearch
 from haemosynth.modalities.images.generators.local import Local, Ranged, best_of
 from haemosynth.modalities.images.generators.unet import Denoiser
@@ -46,14 +46,14 @@ def quick(name):
 
 
 def without_images(cohort: Cohort) -> Cohort:
-    return cohort.replaced(images=None)
+    return cohort.replace(images=None)
 
 
 def test_pixels_are_coded_reversibly_within_and_beyond_their_window():
     pixels = np.random.default_rng(0).normal(0, 400, (5, 2, 8, 8)).astype(np.float32)
-    np.testing.assert_allclose(expanded(compressed(pixels, WINDOWS), WINDOWS), pixels, rtol=1e-4, atol=0.1)
+    np.testing.assert_allclose(expand(compress(pixels, WINDOWS), WINDOWS), pixels, rtol=1e-4, atol=0.1)
     inside = np.full((1, 2, 1, 1), 0.0, dtype=np.float32)
-    assert compressed(inside, WINDOWS).ravel().tolist() == [0.0, -1.0]  # middle of the first, edge of the second
+    assert compress(inside, WINDOWS).ravel().tolist() == [0.0, -1.0]  # middle of the first, edge of the second
 
 
 def test_coded_planes_are_standardised_and_masks_come_back():
@@ -80,7 +80,7 @@ def test_patients_without_images_keep_their_share_given_the_record():
     train = pictured(400, 5, without=0.0)
     some = (train.clinical["arm"] == "left").to_numpy()
     owners = np.isin(images_of(train).patient_id, np.asarray(train.patients, dtype=str)[some])
-    train = train.replaced(images=images_of(train).take(np.flatnonzero(owners)))
+    train = train.replace(images=images_of(train).take(np.flatnonzero(owners)))
     drawn = Coding.learn(train).owners(train, np.random.default_rng(0))
     owned = np.isin(np.arange(len(train)), drawn)
     assert owned[some].mean() > 0.85
@@ -95,7 +95,7 @@ def test_the_first_image_of_a_patient_is_told_from_the_last(count, features):
     every = first.take(np.repeat(np.arange(len(first)), count))
     place = np.tile(np.arange(count), len(first))
     every = replace(every, pixels=every.pixels + np.float32(2) * place[:, None, None, None])
-    train = one.replaced(images=every)
+    train = one.replace(images=every)
     fitted = principal_components.fit(train, principal_components.DEFAULTS, stream(1), None)
     assert Coding(fitted.description["coding"]).conditions(train, np.repeat(np.arange(40), count)).shape[1] == features
     drawn = principal_components.sample(fitted, without_images(train), stream(2))
@@ -140,13 +140,13 @@ def test_no_image_at_all_is_told(name):
     train = pictured()
     for images in (None, images_of(train).take([])):
         with pytest.raises(InputError, match="no training patient has an image"):
-            algorithm.fit(train.replaced(images=images), settings, stream(1), None)
+            algorithm.fit(train.replace(images=images), settings, stream(1), None)
 
 
 def test_images_without_masks_and_of_odd_sizes_are_drawn():
     train = pictured(40, 2, size=18)
     images = replace(images_of(train), mask=None, pixels=images_of(train).pixels[:, :, :, :15])
-    train = train.replaced(images=images)
+    train = train.replace(images=images)
     for name in QUICK:
         algorithm, settings = quick(name)
         drawn = algorithm.sample(algorithm.fit(train, settings, stream(1), None), without_images(train), stream(2))
@@ -200,7 +200,7 @@ def test_where_no_image_varies_none_is_drawn_with_grain():
     images = images_of(train)
     pixels = images.pixels.copy()
     pixels[:, :, :4] = np.array([-150.0, 0.2], dtype=np.float32)[:, None, None]
-    train = train.replaced(images=replace(images, pixels=pixels))
+    train = train.replace(images=replace(images, pixels=pixels))
     fitted = principal_components.fit(train, principal_components.DEFAULTS, stream(1), None)
     drawn = principal_components.sample(fitted, without_images(train), stream(2))
     for c in range(2):
@@ -238,7 +238,7 @@ def test_the_sampler_draws_a_normal_distribution_from_its_denoiser():
 
 def test_transformations_are_labelled_and_images_without_one_are_untouched():
     planes = torch.randn(64, 2, 8, 8, generator=torch.Generator().manual_seed(0))
-    moved, labels = diffusion.transformed(planes, 0.5, torch.Generator().manual_seed(1))
+    moved, labels = diffusion.transform(planes, 0.5, torch.Generator().manual_seed(1))
     same = (labels == 0).all(dim=1)
     assert 0 < int(same.sum()) < 64
     assert torch.equal(moved[same], planes[same])
@@ -249,10 +249,10 @@ def test_transformations_are_labelled_and_images_without_one_are_untouched():
 
 def test_patients_are_left_out_whole():
     rows = np.repeat(np.arange(20), 3)
-    out = left_out(rows, 0.25, np.random.default_rng(0))
+    out = leave_out(rows, 0.25, np.random.default_rng(0))
     assert out.sum() == 15
     assert not set(rows[out]) & set(rows[~out])
-    assert not left_out(np.array([0, 1, 1]), 0.25, np.random.default_rng(0)).any()
+    assert not leave_out(np.array([0, 1, 1]), 0.25, np.random.default_rng(0)).any()
 
 
 def test_training_lowers_the_loss_of_patients_left_out():
@@ -436,7 +436,7 @@ def test_the_local_denoiser_learns_the_grain_that_the_linear_part_cannot():
     train = pictured(60, 9)
     images, noise = images_of(train), np.random.default_rng(0).standard_normal(images_of(train).pixels.shape)
     grain = gaussian_filter(noise, (0, 0, 1, 1), mode="wrap") * np.array([300.0, 8.0])[:, None, None]
-    train = train.replaced(images=replace(images, pixels=(images.pixels + grain).astype(np.float32)))
+    train = train.replace(images=replace(images, pixels=(images.pixels + grain).astype(np.float32)))
     fitted = diffusion.fit(train, chosen, stream(1), None)
     ranges = fitted.description["ranges"]
     little = [losses for level, _, losses in ranges if 0.1 < level < 0.6]

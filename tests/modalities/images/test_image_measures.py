@@ -13,7 +13,7 @@ from haemosynth.modalities.images.image_measures import (
     haralick,
     histograms,
     lesions,
-    shown_shares,
+    measure_shares,
     spectra,
     textures,
 )
@@ -90,7 +90,7 @@ def test_values_follow_their_patients_however_often_they_stand():
 
 def test_bins_of_few_patients_are_not_shown():
     values, owners = np.array([0.1] * 6 + [0.9] * 6), np.array(["a"] * 6 + list("abcdef"))
-    assert list(shown_shares(values, owners, np.array([0.0, 0.5, 1.0]), 5)) == [0, 0.5]
+    assert list(measure_shares(values, owners, np.array([0.0, 0.5, 1.0]), 5)) == [0, 0.5]
 
 
 def test_texture_is_of_each_channel_alone():

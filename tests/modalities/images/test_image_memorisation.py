@@ -15,7 +15,7 @@ from haemosynth.modalities.images.description import describe
 from haemosynth.modalities.images.part import images_of
 from haemosynth.modalities.images.stages import image_memorisation as stage
 from haemosynth.privacy.release_check import gate, verdict
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 KEYS = [(name, "all", "images") for name in ("image_copies", "image_nearer_to_train", "image_copies_caught")]
@@ -43,7 +43,7 @@ def leaking(comparison, patients, change):
     pixels = images.pixels.copy()
     rows = np.concatenate([np.flatnonzero(images.patient_id == owner) for owner in owners])
     pixels[rows] = change(stolen)
-    return replace(comparison, candidate=comparison.candidate.replaced(images=replace(images, pixels=pixels)))
+    return replace(comparison, candidate=comparison.candidate.replace(images=replace(images, pixels=pixels)))
 
 
 def blurred(pixels):
@@ -75,7 +75,7 @@ def test_patients_are_the_unit_and_not_images(comparison, measured):
     images = images_of(leak.candidate)
     rows = np.flatnonzero(images.patient_id == leak.candidate.patients[0])
     many = images.take([*np.repeat(rows, 10), *np.setdiff1d(np.arange(len(images)), rows)])
-    found = measured(stage, replace(leak, candidate=leak.candidate.replaced(images=many)))
+    found = measured(stage, replace(leak, candidate=leak.candidate.replace(images=many)))
     assert found[KEYS[0]] == pytest.approx(1 / 80, abs=0.004)
 
 
@@ -100,7 +100,7 @@ def test_descriptions_of_training_patients_give_them_away_though_the_images_are_
     area = {}
     for side, described in (("train", images_of(comparison.train)), ("own", images)):
         table = describe(described).iloc[np.arange(len(images)) % len(described)].reset_index(drop=True)
-        candidate = comparison.candidate.replaced(images=replace(images, descriptions=table))
+        candidate = comparison.candidate.replace(images=replace(images, descriptions=table))
         found = measured(stage, replace(comparison, candidate=candidate))
         area[side] = max(found["image_membership_auc", f"description values_{k}", "images"] for k in (2, 10))
         assert found["image_membership_auc", "all", "images"] >= area[side]
@@ -124,7 +124,7 @@ def test_the_gate_of_twelve_patients_without_a_record_shuts_on_one_copied_patien
     def streams(*names):
         return np.random.default_rng(4)
 
-    table, _ = evaluate(stage, prepared(stage, comparison, settings, streams), settings, streams)
+    table, _ = evaluate(stage, prepare_comparison(stage, comparison, settings, streams), settings, streams)
     table = table.assign(cohort="few", generator="default", seed=1, pillar="privacy", stage="image_memorisation")
     checks = gate(table, {}, modalities=["images"])
     assert len(checks) == 4
@@ -132,8 +132,8 @@ def test_the_gate_of_twelve_patients_without_a_record_shuts_on_one_copied_patien
 
 
 def test_nothing_to_compare_is_told_and_does_not_pass(comparison):
-    empty = comparison.candidate.replaced(images=images_of(comparison.candidate).take([]))
-    known = prepared(
+    empty = comparison.candidate.replace(images=images_of(comparison.candidate).take([]))
+    known = prepare_comparison(
         stage, replace(comparison, candidate=empty), stage.DEFAULTS, lambda *names: np.random.default_rng(0)
     )
     values = stage.measure(known, stage.DEFAULTS, np.random.default_rng(0))
@@ -147,7 +147,7 @@ def test_the_figure_is_legible_and_drawn_alike(comparison, tmp_path):
     def streams(*names):
         return np.random.default_rng(0)
 
-    known = prepared(stage, comparison, settings, streams)
+    known = prepare_comparison(stage, comparison, settings, streams)
     table, _ = evaluate(stage, known, settings, streams)
 
     def draw():

@@ -25,7 +25,7 @@ from haemosynth.modalities.images.stages import (
     segmentation,
 )
 from haemosynth.modalities.images.stages.segmenter import dice, hausdorff, structures
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 QUICK = {"side": 32}
@@ -55,7 +55,7 @@ def once(features):
 def features_once():
     with pytest.MonkeyPatch.context() as patch:
         radiomic = once(image_features.radiomic)
-        patch.setattr(image_features, "embedded", once(image_features.embedded))
+        patch.setattr(image_features, "embed", once(image_features.embedded))
         patch.setattr(image_features, "radiomic", radiomic)
         patch.setattr(image_quality, "radiomic", radiomic)
         yield
@@ -81,7 +81,7 @@ def floor(structureless, measured):
 
 
 def with_candidate(comparison, candidate, **images):
-    return replace(comparison, candidate=candidate.replaced(images=replace(images_of(candidate), **images)))
+    return replace(comparison, candidate=candidate.replace(images=replace(images_of(candidate), **images)))
 
 
 def of(measured, stage, comparison):
@@ -92,8 +92,8 @@ def of(measured, stage, comparison):
 @pytest.fixture(scope="module")
 def structureless(pictures):
     other = pictures.candidate
-    images = reference("independent", pictures.train, other.replaced(images=None), np.random.default_rng(0))
-    return replace(pictures, candidate=other.replaced(images=images))
+    images = reference("independent", pictures.train, other.replace(images=None), np.random.default_rng(0))
+    return replace(pictures, candidate=other.replace(images=images))
 
 
 def test_blurred_images_are_found(pictures, good, measured):
@@ -148,12 +148,12 @@ def test_training_patients_as_the_candidate_are_read_by_who_has_not_seen_them(pi
 def test_a_record_that_the_images_do_not_show_gets_a_reason(pictures, measured):
     rng = np.random.default_rng(0)
     noise = {
-        side: cohort.replaced(
+        side: cohort.replace(
             images=replace(images_of(cohort), pixels=rng.normal(size=images_of(cohort).pixels.shape).astype(np.float32))
         )
         for side, cohort in (("real", pictures.real), ("candidate", pictures.candidate), ("train", pictures.train))
     }
-    blank = {k: c.replaced(images=replace(images_of(c), mask=None)) for k, c in noise.items()}
+    blank = {k: c.replace(images=replace(images_of(c), mask=None)) for k, c in noise.items()}
     assert np.isnan(of(measured, image_coherence, replace(pictures, **blank))["coherence_error"])
 
 
@@ -202,7 +202,9 @@ def test_classes_given_at_random_are_found(pictures, good, measured):
 
 def test_one_class_gets_a_reason_and_a_column_of_numbers_is_refused(pictures):
     settings = image_classes.DEFAULTS | QUICK
-    whole = prepared(image_classes, pictures, settings, lambda *n: stream(1, *n))  # every picture has a structure
+    whole = prepare_comparison(
+        image_classes, pictures, settings, lambda *n: stream(1, *n)
+    )  # every picture has a structure
     values = image_classes.measure(whole, settings, np.random.default_rng(0))
     assert all("fewer than two classes" in value.reason for value in values)
     with pytest.raises(InputError, match="no column of levels"):
@@ -212,10 +214,10 @@ def test_one_class_gets_a_reason_and_a_column_of_numbers_is_refused(pictures):
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__.split(".")[-1])
 def test_few_or_no_images_get_a_reason(stage, pictures):
     settings = stage.DEFAULTS | STAGES[stage] | {"repeats": 1, "replicates": 0}
-    few = pictures.candidate.replaced(images=images_of(pictures.candidate).take([0]))
-    none = pictures.candidate.replaced(images=images_of(pictures.candidate).take([]))
+    few = pictures.candidate.replace(images=images_of(pictures.candidate).take([0]))
+    none = pictures.candidate.replace(images=images_of(pictures.candidate).take([]))
     for candidate in (few, none):
-        known = prepared(stage, replace(pictures, candidate=candidate), settings, lambda *n: stream(1, *n))
+        known = prepare_comparison(stage, replace(pictures, candidate=candidate), settings, lambda *n: stream(1, *n))
         values, _ = evaluate(stage, known, settings, lambda *n: stream(1, *n))
         assert (values.status == "not_applicable").any()
         stage.figure(known, values, settings, "synthetic")
@@ -226,7 +228,7 @@ def test_figures_are_legible_and_drawn_alike_twice(stage, pictures, tmp_path):
     settings = stage.DEFAULTS | STAGES[stage] | {"repeats": 1, "replicates": 8}
     if stage is segmentation:
         settings |= {"steps": 5, "shares": [0.5, 1.0]}  # drawn alike, however little was learned
-    known = prepared(stage, pictures, settings, lambda *n: stream(1, *n))
+    known = prepare_comparison(stage, pictures, settings, lambda *n: stream(1, *n))
     values, _ = evaluate(stage, known, settings, lambda *n: stream(1, *n))
     again, _ = evaluate(stage, known, settings, lambda *n: stream(1, *n))
     assert values.equals(again)

@@ -13,7 +13,7 @@ from haemosynth.core.schema import Column
 from haemosynth.core.streams import stream
 from haemosynth.modalities.images.part import images_of
 from haemosynth.modalities.images.stages import image_translation
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 
 SETTINGS = {
@@ -34,7 +34,7 @@ def scanned(cohort, labels=None):
         cohort.schema, columns={**cohort.schema.columns, "scanner": Column("binary", categories=("A", "B"))}
     )
     other = replace(cohort, schema=schema, clinical=cohort.clinical.assign(scanner=levels))
-    return other.replaced(images=replace(images, pixels=pixels))
+    return other.replace(images=replace(images, pixels=pixels))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def compared(sides, labels=None):
 
 def found(comparison, **chosen):
     settings = image_translation.DEFAULTS | SETTINGS | chosen
-    known = prepared(image_translation, comparison, settings, lambda *n: stream(1, *n))
+    known = prepare_comparison(image_translation, comparison, settings, lambda *n: stream(1, *n))
     values, _ = evaluate(image_translation, known, settings, lambda *n: stream(1, *n))
     return known, values, settings
 

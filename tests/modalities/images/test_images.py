@@ -64,7 +64,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
 
 
 def test_patients_take_their_images_and_expression_along():
-    cohort = tiny().replaced(images=pictures(), expression=keep_profiles(measured()))
+    cohort = tiny().replace(images=pictures(), expression=keep_profiles(measured()))
     taken = cohort.take([2, 1, 2])  # P3, P2 (who has neither), P3 again
     assert list(images_of(taken).patient_id) == ["P3"] * 4
     np.testing.assert_array_equal(images_of(taken).pixels, pictures().pixels[[0, 2, 0, 2]])

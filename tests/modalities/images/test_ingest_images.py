@@ -13,12 +13,12 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError
 from haemosynth.core.schema import Schema
 from haemosynth.modalities.clinical.ingest import ingest
-from haemosynth.modalities.images.formats.volumes import Grid, Volume, chosen_slices, cut
+from haemosynth.modalities.images.formats.volumes import Grid, Volume, choose_slices, cut
 from haemosynth.modalities.images.ingest import ingest_images, patients_of
 from haemosynth.modalities.images.part import images_of
 from haemosynth.modalities.images.part import read as read_images
 from haemosynth.modalities.images.part import write as write_images
-from haemosynth.study.settings import expanded
+from haemosynth.study.settings import expand_paths
 from haemosynth.study.split import split
 
 CHANNELS = {
@@ -163,13 +163,13 @@ def test_chosen_slices():
     holds = np.zeros(20, dtype=bool)
     holds[8:13] = True
     grid = Grid((8, 8), (1.0, 1.0), "image", 3, 2, 4)
-    rows, kinds = chosen_slices(holds, grid)
+    rows, kinds = choose_slices(holds, grid)
     assert kinds.count("lesion") == 3
     assert holds[rows[[kind == "lesion" for kind in kinds]]].all()
     assert set(rows[[kind == "neighbour" for kind in kinds]]) == {7, 13}
     assert kinds.count("without") == 4
     assert list(rows) == sorted(rows)
-    assert chosen_slices(np.zeros(4, dtype=bool), grid)[1] == ["unknown"] * 4
+    assert choose_slices(np.zeros(4, dtype=bool), grid)[1] == ["unknown"] * 4
 
 
 def spoil_mask(value):
@@ -294,17 +294,15 @@ def test_a_cohort_of_tables_may_have_images_too(folder, tmp_path):
     assert cohort.alterations is None
     images = ingest_images("both", chosen, list(cohort.patients))
     assert set(images.patient_id) == {"A1", "B2", "C3"}
-    assert (
-        len(images_of(cohort.replaced(images=images).take([0, 0, 5]))) == 12
-    )  # a patient may stand twice, or own none
+    assert len(images_of(cohort.replace(images=images).take([0, 0, 5]))) == 12  # a patient may stand twice, or own none
 
 
 def test_paths_of_images_are_expanded_too(monkeypatch):
     monkeypatch.setenv("SCANS", "/there")
-    assert expanded({"path": "$SCANS/a", "images": {"path": "$SCANS/b"}}, "one")["images"]["path"] == "/there/b"
+    assert expand_paths({"path": "$SCANS/a", "images": {"path": "$SCANS/b"}}, "one")["images"]["path"] == "/there/b"
     monkeypatch.delenv("SCANS")
     with pytest.raises(InputError, match="SCANS is not set"):
-        expanded({"images": {"path": "$SCANS/b"}}, "one")
+        expand_paths({"images": {"path": "$SCANS/b"}}, "one")
 
 
 def test_twelve_patients_without_a_record_are_split_and_no_patient_stands_on_both_sides():
@@ -441,7 +439,7 @@ def shared_case(name):
     if not folder or not Path(folder, name).is_dir():
         pytest.skip(f"HAEMOSYNTH_CASES is not set, or has no {name}: it names a folder of inputs as people have them")
     entry = yaml.safe_load(Path(folder, name, "study.yaml").read_text())["cohorts"][name]
-    entry = expanded(entry, name)
+    entry = expand_paths(entry, name)
     return ingest_images(name, entry, patients_of(name, entry))
 
 

@@ -30,7 +30,7 @@ def halves(n=700):
     cohort, data, _ = simulated(n)
     parts = split(cohort, 0.6, None, {"recurrent": {"min_carriers": 5}}, stream(1, "split"))
     own = [keep_measurements(data[data.obs_names.isin(part.patients)].copy()) for part in parts]
-    return tuple(part.replaced(metabolomics=one) for part, one in zip(parts, divide(*own, {}), strict=True))
+    return tuple(part.replace(metabolomics=one) for part, one in zip(parts, divide(*own, {}), strict=True))
 
 
 def sides():

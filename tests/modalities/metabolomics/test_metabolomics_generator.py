@@ -12,7 +12,7 @@ from haemosynth.core.streams import stream
 from haemosynth.generate import fitted
 from haemosynth.modalities.metabolomics import measured, myeloma
 from haemosynth.modalities.metabolomics.generators import absence, factor, margins
-from haemosynth.modalities.metabolomics.measured import levels, limits_of, made, values_of
+from haemosynth.modalities.metabolomics.measured import levels, limits_of, make, values_of
 from haemosynth.modalities.metabolomics.part import keep_measurements, measured_of, read, write
 from haemosynth.modalities.metabolomics.reference import reference
 from haemosynth.modalities.metabolomics.simulate import FIELDS, simulate
@@ -27,7 +27,7 @@ def drawn():
     train, holdout = halves()
     if not FITTED:
         FITTED["model"] = factor.fit(train, factor.DEFAULTS, stream(1), None)
-        FITTED["made"] = factor.sample(FITTED["model"], train.replaced(metabolomics=None), stream(2)).data
+        FITTED["made"] = factor.sample(FITTED["model"], train.replace(metabolomics=None), stream(2)).data
     return train, holdout, FITTED["made"]
 
 
@@ -132,7 +132,7 @@ def test_the_same_stream_draws_the_same_and_the_saved_model_too(tmp_path):
     train, _, made_ = drawn()
     files = tmp_path / "m.safetensors", tmp_path / "m.json"
     fitted.save(FITTED["model"], *files, tmp_path / "h.tsv")
-    again = factor.sample(fitted.load(*files), train.replaced(metabolomics=None), stream(2)).data
+    again = factor.sample(fitted.load(*files), train.replace(metabolomics=None), stream(2)).data
     np.testing.assert_array_equal(again.X, made_.X)
     for name in ("a.h5ad", "b.h5ad"):
         write(keep_measurements(again if name == "a.h5ad" else made_), tmp_path / name)
@@ -147,7 +147,7 @@ def planted_table(values_, limits=None, log=True):
     names = pd.Index([f"A{j}" for j in range(values_.shape[1])])
     var = pd.DataFrame({"unit": "", "scale": "log" if log else "linear"}, index=names)
     zero = np.zeros(values_.shape) if limits is None else limits
-    return measured.learned(*[made(values_, zero, var, patients) for _ in range(2)])[0]
+    return measured.learn(*[make(values_, zero, var, patients) for _ in range(2)])[0]
 
 
 def test_a_limit_is_no_value_for_the_correlation_behind_it():
@@ -163,7 +163,7 @@ def test_a_limit_is_no_value_for_the_correlation_behind_it():
     shown[:, 0] = np.maximum(table[:, 0], limit)
     data = planted_table(shown, sides, log=False)
     settings = {**factor.DEFAULTS, "sweeps": 40, "kept": 20, "most_factors": 1}
-    _, rests = factor._augmented(np.zeros((600, 0)), margins.scores(data), settings, 1, rng)
+    _, rests = factor._augment(np.zeros((600, 0)), margins.scores(data), settings, 1, rng)
     learned = np.corrcoef(np.vstack(rests).T)[0, 1]
     assert learned == pytest.approx(0.8, abs=0.06)
     assert np.corrcoef(shown.T)[0, 1] < 0.75
@@ -180,7 +180,7 @@ def test_scores_beyond_limits_are_bounded_by_them_and_carried_back_to_them():
     np.testing.assert_allclose(ndtr(low[sides == measured.HIGH]), 1 - (sides == measured.HIGH).mean())
     quantiles, limits = margins.learn(data, rng)
     known = {"limits": limits, "log": [True], "grain": [0.0], "digits": [0]}
-    drawn_values, drawn_sides = margins.carried(rng.standard_normal((20_000, 1)), quantiles, known, rng)
+    drawn_values, drawn_sides = margins.carry(rng.standard_normal((20_000, 1)), quantiles, known, rng)
     for side, at in ((measured.LOW, 0.5), (measured.HIGH, 3.0)):
         assert (drawn_sides == side).mean() == pytest.approx((sides == side).mean(), abs=0.01)
         assert set(drawn_values[drawn_sides == side]) == {at}
@@ -191,8 +191,8 @@ def test_scores_beyond_limits_are_bounded_by_them_and_carried_back_to_them():
 
 def test_a_limit_of_few_patients_is_not_released():
     values_ = np.array([0.6] * 20 + [0.7] * 8 + [0.613])
-    assert margins._released(values_) == [[0.6, 20 / 28], [0.7, 8 / 28]]
-    assert margins._released(np.array([0.613])) == [[0.613, 1.0]]
+    assert margins._find_limits(values_) == [[0.6, 20 / 28], [0.7, 8 / 28]]
+    assert margins._find_limits(np.array([0.613])) == [[0.613, 1.0]]
 
 
 def test_missing_together_is_drawn_together_and_depends_on_the_record_where_it_did():
@@ -216,18 +216,18 @@ def test_missing_together_is_drawn_together_and_depends_on_the_record_where_it_d
 def test_steps_and_digits_are_found_and_kept(shown, expected):
     table = np.array(shown * 40)
     assert measured.find_resolution(table) == expected
-    np.testing.assert_allclose(measured.recorded(table, *expected), table, rtol=1e-12)
+    np.testing.assert_allclose(measured.round_as_recorded(table, *expected), table, rtol=1e-12)
     rng = np.random.default_rng(1)
     np.testing.assert_allclose(
-        measured.recorded(measured.spread_evenly(table, *expected, rng), *expected), table, rtol=1e-9
+        measured.round_as_recorded(measured.spread_evenly(table, *expected, rng), *expected), table, rtol=1e-9
     )
 
 
 def test_what_the_holdout_shows_changes_nothing_that_is_learned():
     _, data, _ = simulated()
     half = data.n_obs // 2
-    one = measured.learned(data[:half].copy(), data[half:].copy())[0]
-    other = measured.learned(data[:half].copy(), data[half : half + 20].copy())[0]
+    one = measured.learn(data[:half].copy(), data[half:].copy())[0]
+    other = measured.learn(data[:half].copy(), data[half : half + 20].copy())[0]
     pd.testing.assert_frame_equal(one.var, other.var)
     assert np.abs(np.nanmean(levels(one), axis=0)).max() < 1e-9
 
@@ -240,7 +240,7 @@ def test_an_analyte_that_train_hardly_knows_leaves_and_too_few_patients_are_told
         planted_table(table[:8])
     train, _ = halves()
     with pytest.raises(InputError, match="0 training patients"):
-        factor.fit(train.replaced(metabolomics=None), factor.DEFAULTS, stream(1), None)
+        factor.fit(train.replace(metabolomics=None), factor.DEFAULTS, stream(1), None)
 
 
 def test_references_are_what_they_are_called():
@@ -263,10 +263,10 @@ def test_few_patients_and_no_genomic_modality_are_enough():
     train = (
         train.take(np.flatnonzero(train.patients.isin(measured_of(train).obs_names))[:14])
         .record()
-        .replaced(metabolomics=keep_measurements(measured_of(train)[:14].copy()))
+        .replace(metabolomics=keep_measurements(measured_of(train)[:14].copy()))
     )
     model = factor.fit(train, factor.DEFAULTS, stream(1), None)
-    made_ = factor.sample(model, train.replaced(metabolomics=None), stream(2)).data
+    made_ = factor.sample(model, train.replace(metabolomics=None), stream(2)).data
     known = values_of(made_)
     assert made_.n_obs == 14
     assert np.isfinite(known[~np.isnan(known)]).all()
@@ -275,7 +275,7 @@ def test_few_patients_and_no_genomic_modality_are_enough():
 def test_a_summary_places_those_who_have_measurements_and_nobody_else():
     train, holdout, _ = drawn()
     assert algorithms("metabolomics") == ("factor",)
-    assert summarise([train.replaced(metabolomics=None)], 20, 5) is None
+    assert summarise([train.replace(metabolomics=None)], 20, 5) is None
     names, numbers = summarise([train], 20, 5)(holdout)
     assert len(names) == numbers.shape[1] == 5
     own = holdout.patients.isin(measured_of(holdout).obs_names)

@@ -18,12 +18,12 @@ from haemosynth.modalities.metabolomics import export, figure, panel
 from haemosynth.modalities.metabolomics.checks import CHECKS
 from haemosynth.modalities.metabolomics.generators import factor
 from haemosynth.modalities.metabolomics.ingest import ingest
-from haemosynth.modalities.metabolomics.measured import levels, made, values_of
+from haemosynth.modalities.metabolomics.measured import levels, make, values_of
 from haemosynth.modalities.metabolomics.part import keep_measurements, measured_of
 from haemosynth.modalities.metabolomics.reference import reference
 from haemosynth.modalities.metabolomics.stages import metabolomics, metabolomics_memory
 from haemosynth.privacy.release_check import gate, verdict
-from haemosynth.validate.resampling import evaluate, prepared
+from haemosynth.validate.resampling import evaluate, prepare_comparison
 from haemosynth.validate.stage import Comparison
 from haemosynth.validate.stages import coherence
 
@@ -44,24 +44,24 @@ def settings(stage):
 def candidate(kind):
     train = sides()[0]
     if kind in ("real", "independent", "uniform"):
-        return train.replaced(metabolomics=reference(kind, train, train, stream(2, kind)))
+        return train.replace(metabolomics=reference(kind, train, train, stream(2, kind)))
     if kind == "fresh":
         return sides()[1]
     if kind == "factor":
         model = factor.fit(train, factor.DEFAULTS, stream(3), None)
-        return train.replaced(metabolomics=factor.sample(model, train.replaced(metabolomics=None), stream(4)))
+        return train.replace(metabolomics=factor.sample(model, train.replace(metabolomics=None), stream(4)))
     data = measured_of(train)
     if kind == "unlimited":  # values at a limit are shown as values a little within them
-        return train.replaced(
-            metabolomics=keep_measurements(made(values_of(data) * 1.0, np.zeros(data.shape), data, data.obs_names))
+        return train.replace(
+            metabolomics=keep_measurements(make(values_of(data) * 1.0, np.zeros(data.shape), data, data.obs_names))
         )
     if kind == "moved":
-        return train.replaced(
-            metabolomics=keep_measurements(made(values_of(data) * 2, data.layers["limit"], data, data.obs_names))
+        return train.replace(
+            metabolomics=keep_measurements(make(values_of(data) * 2, data.layers["limit"], data, data.obs_names))
         )
     if kind == "complete":
         filled = np.where(np.isnan(values_of(data)), np.nanmedian(values_of(data), axis=0), values_of(data))
-        return train.replaced(metabolomics=keep_measurements(made(filled, data.layers["limit"], data, data.obs_names)))
+        return train.replace(metabolomics=keep_measurements(make(filled, data.layers["limit"], data, data.obs_names)))
     raise ValueError(kind)
 
 
@@ -69,7 +69,7 @@ def candidate(kind):
 def comparison(stage, kind):
     train, _, control = sides()
     whole = Comparison(real=halves()[1], candidate=candidate(kind), train=train, control=control)
-    return prepared(stage, whole, settings(stage), streams)
+    return prepare_comparison(stage, whole, settings(stage), streams)
 
 
 @cache
@@ -120,9 +120,9 @@ def test_coherence_tells_measurements_of_other_patients():
     train = candidate("real")
     data = measured_of(train)
     order = np.random.default_rng(1).permutation(data.n_obs)
-    others = made(values_of(data)[order], data.layers["limit"][order], data, data.obs_names)
-    spoilt = Comparison(halves()[1], train.replaced(metabolomics=keep_measurements(others)), sides()[0], sides()[2])
-    spoilt = prepared(coherence, spoilt, coherence.DEFAULTS, streams)
+    others = make(values_of(data)[order], data.layers["limit"][order], data, data.obs_names)
+    spoilt = Comparison(halves()[1], train.replace(metabolomics=keep_measurements(others)), sides()[0], sides()[2])
+    spoilt = prepare_comparison(coherence, spoilt, coherence.DEFAULTS, streams)
     pair = "clinical~metabolomics"
     told = {
         value.metric: value.value
@@ -167,8 +167,8 @@ def test_a_few_copies_among_others_are_told():
     train, _, control = sides()
     data, own = measured_of(candidate("factor")).copy(), measured_of(train)
     data.X[:5], data.layers["limit"][:5] = own.X[:5], own.layers["limit"][:5]
-    mixed = Comparison(halves()[1], candidate("factor").replaced(metabolomics=keep_measurements(data)), train, control)
-    mixed = prepared(metabolomics_memory, mixed, settings(metabolomics_memory), streams)
+    mixed = Comparison(halves()[1], candidate("factor").replace(metabolomics=keep_measurements(data)), train, control)
+    mixed = prepare_comparison(metabolomics_memory, mixed, settings(metabolomics_memory), streams)
     told = {v.metric: v.value for v in metabolomics_memory.measure(mixed, {}, streams()) if v.target == "all"}
     assert told["metabolomics_repeats"] == pytest.approx(5 / data.n_obs)
     assert told["metabolomics_repeats"] > CHECKS["metabolomics_repeats"].limit
@@ -192,7 +192,7 @@ def test_repeats_are_those_of_counting():
 @pytest.mark.parametrize("stage", STAGES)
 def test_without_measurements_a_reason_is_given(stage):
     cohort = small_cohort(120)
-    whole = prepared(stage, Comparison(cohort, cohort, cohort, cohort), stage.DEFAULTS, streams)
+    whole = prepare_comparison(stage, Comparison(cohort, cohort, cohort, cohort), stage.DEFAULTS, streams)
     values = stage.measure(whole, stage.DEFAULTS, streams("measure"))
     assert values
     assert all(np.isnan(value.value) and "metabolomics" in value.reason for value in values)

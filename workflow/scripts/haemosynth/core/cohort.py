@@ -195,7 +195,7 @@ def bare(schema: Schema, n: int) -> Cohort:
     return Cohort(schema, pd.DataFrame(index=synthetic_ids(n)))
 
 
-def typed(clinical: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def set_types(clinical: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """`clinical` in the schema's column order with the canonical types: float64 numbers, categorical levels.
 
     Levels that the schema does not know are appended to its categories: a holdout may hold a level that
@@ -269,19 +269,19 @@ def read_record(folder: str | Path) -> Cohort:
 def read_clinical(clinical: str | Path, schema: str | Path) -> Cohort:
     """A cohort of clinical records alone, from a table and a schema that may also know alterations."""
     known = replace(read_schema(schema), alterations={})
-    table = _keyed(Path(clinical))
+    table = _read_by_patient(Path(clinical))
     for name in known.columns:
         if name not in table:
             raise InputError(f"{clinical}: column {name} of {schema} is missing")
-    return Cohort(known, typed(table, known))
+    return Cohort(known, set_types(table, known))
 
 
 def read_alterations(schema: str | Path, alterations: str | Path, mutations: str | Path) -> Cohort:
     """Patients of whom alterations and mutations are known and nothing else; the schema keeps its columns."""
-    full, matrix = read_schema(schema), _keyed(Path(alterations))
+    full, matrix = read_schema(schema), _read_by_patient(Path(alterations))
     return Cohort.of(
         full,
-        typed(pd.DataFrame(np.nan, index=matrix.index, columns=list(full.columns), dtype=object), full),
+        set_types(pd.DataFrame(np.nan, index=matrix.index, columns=list(full.columns), dtype=object), full),
         alterations=matrix[list(full.alterations)].astype("float64"),
         sequenced=matrix["sequenced"].astype(bool),
         mutations=read_table(mutations),
@@ -299,7 +299,7 @@ def read_parts(
     cohort = read_clinical(clinical, schema)
     if alterations is None or mutations is None:
         return cohort
-    matrix = _keyed(Path(alterations))
+    matrix = _read_by_patient(Path(alterations))
     if not matrix.index.equals(cohort.patients):
         raise InputError(f"{alterations}: patients differ from those of {clinical}")
     full = read_schema(schema)
@@ -312,7 +312,7 @@ def read_parts(
     )
 
 
-def _keyed(path: Path) -> pd.DataFrame:
+def _read_by_patient(path: Path) -> pd.DataFrame:
     table = read_table(path)
     if "patient_id" not in table:
         raise InputError(f"{path}: column patient_id is missing")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.errors import InputError
 
 Argument = pd.Series | float
@@ -107,7 +107,7 @@ def derive(cohort: Cohort) -> Cohort:
         rule, names = find_parents(column.derived, where)
         clinical[name] = RULES[rule](*_arguments(names, clinical, cohort.alterations, where))
     return Cohort.of(
-        cohort.schema, typed(clinical, cohort.schema), cohort.alterations, cohort.sequenced, cohort.mutations
+        cohort.schema, set_types(clinical, cohort.schema), cohort.alterations, cohort.sequenced, cohort.mutations
     )
 
 

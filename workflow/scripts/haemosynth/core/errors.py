@@ -36,7 +36,7 @@ class InputErrors(InputError):
 class Mistakes:
     """Mistakes that are gathered, so that the user hears of all of them and not of the first alone.
 
-    What is done under `with mistakes.kept():` may fail with an InputError; what follows goes on. `tell` raises what
+    What is done under `with mistakes.keep():` may fail with an InputError; what follows goes on. `tell` raises what
     was gathered.
     """
 

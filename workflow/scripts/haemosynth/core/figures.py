@@ -120,6 +120,6 @@ def lay_out(figure: Figure) -> None:
         axis.set_position((round(left, 9), round(bottom, 9), round(width, 9), round(height, 9)))
 
 
-def shortened(text: str, most: int) -> str:
+def shorten(text: str, most: int) -> str:
     """The text, cut to so many characters with an ellipsis."""
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -53,7 +53,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
             raise ValueError(f"{path}: no writer for a table with the ending {suffix!r}")
 
 
-def damaged(path: str | Path, error: object) -> InputError:
+def describe_damage(path: str | Path, error: object) -> InputError:
     """The one line about a file that was whole when it was written and cannot be read now."""
     return InputError(f"{path}: damaged ({' '.join(str(error).split())[:200]}); run again, and it is made anew")
 
@@ -74,7 +74,7 @@ def write_checksums(paths: Iterable[str | Path], record: str | Path) -> None:
     write_text("".join(f"{digest(path)}  {path}\n" for path in paths), record)
 
 
-def changed_since(record: str | Path) -> list[Path]:
+def find_changed(record: str | Path) -> list[Path]:
     """What is there and no longer as `write_checksums` noted it; what is gone is not reported."""
     lines = (line.partition("  ") for line in Path(record).read_text(encoding="utf-8", errors="replace").splitlines())
     return [Path(name) for stated, _, name in lines if name and Path(name).exists() and digest(name) != stated]
@@ -107,7 +107,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         try:
             return pd.read_parquet(path, engine="pyarrow", page_checksum_verification=True)
         except Exception as error:  # what a flipped byte of the header raises depends on the byte
-            raise damaged(path, error) from None
+            raise describe_damage(path, error) from None
     if path.stat().st_size < 2:
         return pd.DataFrame()
     return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", keep_default_na=True)
@@ -171,10 +171,10 @@ def load_model(weights: str | Path, description: str | Path) -> tuple[dict[str, 
         settings = json.loads(Path(description).read_text(encoding="utf-8"))
         stated = settings.pop("sha256", None)
     except (ValueError, AttributeError, TypeError) as error:
-        raise damaged(description, error) from None
+        raise describe_damage(description, error) from None
     if stated != _digest(Path(weights), settings):
-        raise damaged(weights, f"not the model that {Path(description).name} describes: its sha256 differs")
+        raise describe_damage(weights, f"not the model that {Path(description).name} describes: its sha256 differs")
     try:
         return load_file(weights), settings
     except (SafetensorError, OSError) as error:
-        raise damaged(weights, error) from None
+        raise describe_damage(weights, error) from None

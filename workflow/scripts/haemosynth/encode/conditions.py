@@ -120,7 +120,7 @@ def learn_presence(features: np.ndarray, present: np.ndarray, rng_seed: int) -> 
     return {"intercept": float(model.intercept_[0]), "share": share, "slope": model.coef_[0].tolist()}
 
 
-def drawn_presence(known: Mapping[str, Any], features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_presence(known: Mapping[str, Any], features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(patients,) bool: who of these patients has the modality."""
     n = len(features)
     if known["intercept"] is None:

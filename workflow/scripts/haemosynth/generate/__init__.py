@@ -44,7 +44,7 @@ def visible(train: Cohort, given: Collection[str], modality: str) -> Cohort:
         schema, clinical = replace(schema, columns={}, endpoints=()), clinical[[]]
     if ALTERED not in (*given, modality):
         schema = replace(schema, alterations={})
-        return train.replaced(schema=schema, clinical=clinical, alterations=None, sequenced=None, mutations=None)
+        return train.replace(schema=schema, clinical=clinical, alterations=None, sequenced=None, mutations=None)
     return replace(train, schema=schema, clinical=clinical)
 
 

@@ -253,7 +253,7 @@ def _in_band(values: Shares, band: str) -> NDArray[np.bool_]:
     return np.asarray(compared[sign])
 
 
-def enlarged(quotas: Quotas, train: Cohort) -> list[Class]:
+def find_enlarged(quotas: Quotas, train: Cohort) -> list[Class]:
     """The classes whose share of the release is above that of the training patients: each category, and each cell of
     several quotas. `others` is no class."""
     found = []
@@ -280,7 +280,7 @@ def refuse_rare(quotas: Quotas, train: Cohort) -> None:
     Raises:
         InputError: such a class; the line says how many patients are needed.
     """
-    few = [one for one in enlarged(quotas, train) if one.patients < FEWEST]
+    few = [one for one in find_enlarged(quotas, train) if one.patients < FEWEST]
     if few and not quotas.declared:
         one = few[0]
         count = one.patients if one.patients >= MIN_CELL_COUNT else f"fewer than {MIN_CELL_COUNT}"
@@ -329,7 +329,7 @@ def sequence(quotas: Quotas, available: Labels | None = None, most: int = RECORD
     return found
 
 
-def balanced(draw: Cohort, quotas: Quotas, least: int, most: int) -> Cohort:
+def fill_quotas(draw: Cohort, quotas: Quotas, least: int, most: int) -> Cohort:
     """The patients of a long draw that fill the quotas, in an order of which every beginning has them.
 
     Args:
@@ -357,19 +357,19 @@ def balanced(draw: Cohort, quotas: Quotas, least: int, most: int) -> Cohort:
     for place in range(len(counts)):
         rows = np.flatnonzero(cells == place)
         turn[rows] = np.arange(len(rows))
-    return renamed(draw.take(order[starts[cells] + turn]))
+    return rename_patients(draw.take(order[starts[cells] + turn]))
 
 
-def renamed(cohort: Cohort) -> Cohort:
+def rename_patients(cohort: Cohort) -> Cohort:
     """The same patients under the identifiers S000001, S000002, ... in their order. Each patient is there once."""
     ids = synthetic_ids(len(cohort))
     new = dict(zip(cohort.patients, ids, strict=True))
     clinical = cohort.clinical.set_axis(ids)
     if cohort.alterations is None or cohort.sequenced is None or cohort.mutations is None:
-        return cohort.replaced(clinical=clinical)
+        return cohort.replace(clinical=clinical)
     mutations = cohort.mutations.assign(patient_id=cohort.mutations["patient_id"].map(new))
     own = {"alterations": cohort.alterations.set_axis(ids), "sequenced": cohort.sequenced.set_axis(ids)}
-    return cohort.replaced(clinical=clinical, mutations=mutations, **own)
+    return cohort.replace(clinical=clinical, mutations=mutations, **own)
 
 
 def real_shares(quotas: Quotas, train: Cohort) -> Shares:
@@ -437,7 +437,7 @@ def sentences(quotas: Quotas, train: Cohort, patients: int) -> list[str]:
             real = f"fewer than {MIN_CELL_COUNT} patients" if few else f"{100 * count / len(train):.1f} %"
             parts.append(f"{category} {100 * share:.1f} % (real: {real})")
         lines.append(f"{quota.key}: {'; '.join(parts)}.")
-    few = [one.name for one in enlarged(quotas, train) if one.patients < FEWEST]
+    few = [one.name for one in find_enlarged(quotas, train) if one.patients < FEWEST]
     if few and quotas.declared:
         lines.append(
             f"Classes of fewer than {FEWEST} real patients are enlarged ({', '.join(few)}); {quotas.declared['by']} "

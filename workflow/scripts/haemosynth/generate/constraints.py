@@ -25,7 +25,7 @@ def enforce(cohort: Cohort) -> Cohort:
     clinical = cohort.clinical.copy()
     for name, column in cohort.schema.recorded.items():
         if column.numeric:
-            clinical[name] = _held(clinical[name].to_numpy("float64"), column)
+            clinical[name] = _hold(clinical[name].to_numpy("float64"), column)
     for endpoint in cohort.schema.endpoints:
         time, event = f"{endpoint}_time", f"{endpoint}_event"
         clinical[event] = clinical[event].where(clinical[event].isna(), (clinical[event] >= 0.5).astype("float64"))
@@ -39,8 +39,8 @@ def enforce(cohort: Cohort) -> Cohort:
     if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
         alterations = cohort.alterations.copy()
         alterations.loc[~cohort.sequenced.to_numpy(dtype=bool), cohort.schema.genes] = np.nan
-        carried = _carried(alterations, cohort.mutations)
-        held = held.replaced(alterations=alterations, mutations=cohort.mutations[carried].reset_index(drop=True))
+        carried = _find_carried(alterations, cohort.mutations)
+        held = held.replace(alterations=alterations, mutations=cohort.mutations[carried].reset_index(drop=True))
     return derive(held)
 
 
@@ -75,7 +75,7 @@ def check(cohort: Cohort) -> list[str]:
     if cohort.alterations is not None and cohort.sequenced is not None and cohort.mutations is not None:
         genes = cohort.alterations[schema.genes].notna().any(axis=1).to_numpy()
         note(genes & ~cohort.sequenced.to_numpy(dtype=bool), "genes known without sequencing")
-        stray = int((~_carried(cohort.alterations, cohort.mutations)).sum())
+        stray = int((~_find_carried(cohort.alterations, cohort.mutations)).sum())
         if stray:
             found.append(f"mutations of patients who do not carry the gene: {stray} rows")
     again = derive(cohort).clinical
@@ -93,7 +93,7 @@ def _off_grain(values: np.ndarray, column: Column) -> np.ndarray:
     return np.asarray((np.abs(steps - np.rint(steps)) > OFF_GRAIN) & ~column.at_point(values))
 
 
-def _held(values: np.ndarray, column: Column) -> np.ndarray:
+def _hold(values: np.ndarray, column: Column) -> np.ndarray:
     if column.grain:
         values = np.where(_off_grain(values, column), np.rint(values / column.grain) * column.grain, values)
     low, high = _limits(column)
@@ -110,7 +110,7 @@ def _limits(column: Column) -> tuple[float | None, float | None]:
     return column.low, column.high
 
 
-def _carried(alterations: pd.DataFrame, mutations: pd.DataFrame) -> np.ndarray:
+def _find_carried(alterations: pd.DataFrame, mutations: pd.DataFrame) -> np.ndarray:
     """(mutations,) whether the patient of each row carries its gene."""
     row = alterations.index.get_indexer(pd.Index(mutations["patient_id"]))
     column = alterations.columns.get_indexer(pd.Index(mutations["gene"]))

@@ -47,7 +47,7 @@ def pool_size(
     return max(min(redraws * largest, RECORDS), 3 * largest)
 
 
-def released_patients(patients: int | str | None, size: Sequence[str], trained: int) -> int:
+def count_released(patients: int | str | None, size: Sequence[str], trained: int) -> int:
     """How many patients are released: the number asked for, or the one that was chosen.
 
     Args:

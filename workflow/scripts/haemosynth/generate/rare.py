@@ -52,4 +52,4 @@ def without_rare_alterations(train: Cohort, fewest: int) -> tuple[Cohort, list[s
     alterations = train.alterations.copy()
     alterations[rare] = alterations[rare].where(alterations[rare] != 1, 0.0)
     mutations = train.mutations[~train.mutations["gene"].isin(rare)].reset_index(drop=True)
-    return train.replaced(alterations=alterations, mutations=mutations), rare
+    return train.replace(alterations=alterations, mutations=mutations), rare

@@ -89,7 +89,7 @@ def train(
 
     weights = list(weights)
     state = _begin(weights, plan)
-    if not _resumed(state, optimisers, generator, checkpoint) and evaluate is not None and plan.start_counts:
+    if not _resume(state, optimisers, generator, checkpoint) and evaluate is not None and plan.start_counts:
         with torch.no_grad():
             state.best_loss = evaluate(state.average).loss
 
@@ -187,7 +187,7 @@ def _save(
     checkpoint.save({**arrays, "generator": generator.get_state().numpy()}, plain)
 
 
-def _resumed(
+def _resume(
     state: _State, optimisers: Sequence[torch.optim.Optimizer], generator: torch.Generator, checkpoint: Checkpoint
 ) -> bool:
     """Whether there was a checkpoint; the state, the weights, the optimisers and the generator are then as it says."""

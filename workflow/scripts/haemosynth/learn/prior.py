@@ -27,7 +27,7 @@ def best_mixture(points: np.ndarray, components: Iterable[int], seed: int, start
     return min(fits, key=lambda fitted: float(fitted.bic(points)))
 
 
-def packed(mixture: GaussianMixture, covariances: np.ndarray) -> dict[str, np.ndarray]:
+def pack(mixture: GaussianMixture, covariances: np.ndarray) -> dict[str, np.ndarray]:
     """The mixture as arrays that can be saved: weights, means, and Cholesky factors of these covariances."""
     return {
         "prior.weights": mixture.weights_,

@@ -18,7 +18,7 @@ def read_cohort(folder: str | Path, modalities: Collection[str] = ()) -> Cohort:
     cohort = read_record(folder)
     for name in FURTHER:
         if name in modalities:
-            cohort = cohort.replaced(**{name: load(name, "part").read(Path(folder) / MODALITIES[name].files[0])})
+            cohort = cohort.replace(**{name: load(name, "part").read(Path(folder) / MODALITIES[name].files[0])})
     return cohort
 
 

@@ -51,12 +51,12 @@ def algorithms(name: str) -> tuple[str, ...]:
     for file in sorted((Path(__file__).parent / name / "generators").glob("*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-        if {"fit", "sample"} <= functions and "DEFAULTS" in _assigned(tree):
+        if {"fit", "sample"} <= functions and "DEFAULTS" in _find_assigned(tree):
             found.append(file.stem)
     return tuple(found)
 
 
-def _assigned(tree: ast.Module) -> set[str]:
+def _find_assigned(tree: ast.Module) -> set[str]:
     names = set()
     for node in tree.body:
         targets: list[Any] = node.targets if isinstance(node, ast.Assign) else []

@@ -72,7 +72,7 @@ def rho_of(epsilon: float, delta: float) -> float:
     return float(brentq(lambda rho: epsilon_of(rho, delta) - epsilon, 0.0, high, xtol=1e-15)) * (1.0 - 1e-9)
 
 
-def shared(settings: Mapping[str, Any], parts: tuple[str, ...], where: str) -> dict[str, float]:
+def divide_budget(settings: Mapping[str, Any], parts: tuple[str, ...], where: str) -> dict[str, float]:
     """The zCDP budget of each part of a method: `share` of the release's budget, divided by `shares`.
 
     Raises:
@@ -105,7 +105,7 @@ def statement(settings: Mapping[str, Any], spent: Mapping[str, float], public: l
     }
 
 
-def composed(statements: list[Mapping[str, Any] | None]) -> dict[str, float] | None:
+def compose(statements: list[Mapping[str, Any] | None]) -> dict[str, float] | None:
     """The guarantee of a release made by several models, one statement each; None if any of them gives none.
 
     Returns:

@@ -25,7 +25,7 @@ from haemosynth.core.figures import BLACK, BLUE, GREEN, NEUTRAL, ORANGE, PURPLE,
 from haemosynth.encode.records import Encoder, Matrix, Vector
 from haemosynth.modalities.registry import ALTERED, NAMES, RECORD
 from haemosynth.stats.neighbours import CHUNK
-from haemosynth.stats.null_distribution import RARE, exchanged, quantile
+from haemosynth.stats.null_distribution import RARE, exchange_members, quantile
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
 EXCHANGES = 1000  # of training and control patients, to see what chance shows
@@ -80,7 +80,7 @@ def with_chance(found: Attacked, rng: np.random.Generator) -> Attacked:
     right, tried = (np.concatenate([getattr(side, part) for side in (found.main, found.control)])
                     for part in ("right", "tried"))  # fmt: skip
     member = np.repeat([True, False], [len(found.main.patients), len(found.control.patients)])
-    labels = exchanged(member, EXCHANGES, rng)
+    labels = exchange_members(member, EXCHANGES, rng)
     chance = {}
     for modality in dict.fromkeys(modality for _, modality in found.attacks):
         ours = [kind == modality for _, kind in found.attacks]
@@ -135,7 +135,7 @@ def metrics(attack: str, success: str, naive: str, exchangeable: bool = False) -
     )  # fmt: skip
 
 
-def measured(attack: str, found: Attacked, comparison: Comparison, apart: Sequence[str] = ()) -> list[Value]:
+def measure_attack(attack: str, found: Attacked, comparison: Comparison, apart: Sequence[str] = ()) -> list[Value]:
     """Risk and success rates of each attack, and `all` for each modality, on these (resampled) patients.
 
     Attacks named in `apart` do not count for `all`.

@@ -52,11 +52,11 @@ def attack(points: Matrix, released: Matrix, trees: int, rng: np.random.Generato
     return {
         "distance": -to_released,
         "relative_distance": np.log(near + NEAR) - log_released,
-        "calibrated_distance": _calibrated(-log_released, np.log(to_others + NEAR).mean(axis=1)),
-        "matched": _matched(points, released),
+        "calibrated_distance": _calibrate(-log_released, np.log(to_others + NEAR).mean(axis=1)),
+        "matched": _match(points, released),
         "neighbour_count": np.log(within + 0.5),
         "density_ratio": density - _around(points, points, width, to_others[:, -1], without_self=True)[0],
-        "classifier": _classified(points, released, trees, rng),
+        "classifier": _classify(points, released, trees, rng),
         "likelihood": log_ratio(points, released),
     }
 
@@ -77,7 +77,7 @@ def _around(
     return density - np.log(len(others) - without_self), within
 
 
-def _calibrated(scores: Vector, typicality: Vector) -> Vector:
+def _calibrate(scores: Vector, typicality: Vector) -> Vector:
     """Scores less their mean among patients of like typicality, over their standard deviation there."""
     groups = np.empty(len(scores), dtype=np.intp)
     count = max(1, min(20, len(scores) // TYPICAL))
@@ -88,7 +88,7 @@ def _calibrated(scores: Vector, typicality: Vector) -> Vector:
     return (scores - mean[groups]) / np.maximum(spread[groups], NEAR)
 
 
-def _matched(points: Matrix, released: Matrix) -> Vector:
+def _match(points: Matrix, released: Matrix) -> Vector:
     """How much nearer a released record lies to this patient than to any other; 0 for patients nearest to none."""
     distances, places = neighbours(released, points, 2)
     gaps = np.log(distances[:, 1] + NEAR) - np.log(distances[:, 0] + NEAR)
@@ -97,7 +97,7 @@ def _matched(points: Matrix, released: Matrix) -> Vector:
     return found
 
 
-def _classified(points: Matrix, released: Matrix, trees: int, rng: np.random.Generator) -> Vector:
+def _classify(points: Matrix, released: Matrix, trees: int, rng: np.random.Generator) -> Vector:
     """Logit that a record is a released one, from the trees whose bootstrap sample the patient is not in."""
     released = released[rng.permutation(len(released))[: 2 * len(points)]]
     answer = np.repeat([0.0, 1.0], [len(points), len(released)])

@@ -17,8 +17,8 @@ from scipy.special import bdtrc
 from haemosynth.core.cohort import Cohort
 from haemosynth.encode.records import Matrix, Vector, fit_encoder, some_rows
 from haemosynth.privacy.linkage import Linkage, Links, fit_linkage, link
-from haemosynth.privacy.planted_leaks import blurred
-from haemosynth.stats.null_distribution import RARE, Labels, exchanged, quantile
+from haemosynth.privacy.planted_leaks import blur_records
+from haemosynth.stats.null_distribution import RARE, Labels, exchange_members, quantile
 
 DEFAULTS: dict[str, Any] = {
     "tolerance": 0.08,  # difference up to which two numbers agree, as a share of their 10-90 % range
@@ -84,7 +84,7 @@ def calibrate(train: Cohort, unseen: Cohort, settings: Mapping[str, Any], rng: n
     linkage = fit_linkage(real, encoder, float(settings["tolerance"]), float(settings["agreement"]))
     places = np.sort(blur.permutation(len(sides[0]))[: int(settings["copies"])])
     copied = sides[0].take(places)
-    copies = replace(copied, clinical=blurred(copied, train, float(settings["noise"]), blur))
+    copies = replace(copied, clinical=blur_records(copied, train, float(settings["noise"]), blur))
     again, others = link(linkage, copies), link(linkage, real, apart=np.arange(len(real))).margin
     margins = np.where(again.best == places, again.margin, 0.0)
     cut = max(
@@ -103,7 +103,7 @@ def _together(train: Cohort, unseen: Cohort) -> Cohort:
     assert train.sequenced is not None
     assert unseen.sequenced is not None
     assert train.mutations is not None
-    return train.replaced(
+    return train.replace(
         clinical=clinical,
         alterations=pd.concat([train.alterations, unseen.alterations]),
         sequenced=pd.concat([train.sequenced, unseen.sequenced]),
@@ -139,7 +139,7 @@ def counts(found: Found, member: Labels, rows: NDArray[np.intp]) -> tuple[float,
     return float(names(found.largest[trained], found.cut).sum()), float(found.named[others].sum())
 
 
-def linked_copies(found: Found, member: Labels, rows: NDArray[np.intp]) -> float:
+def measure_linked_copies(found: Found, member: Labels, rows: NDArray[np.intp]) -> float:
     """Excess of training patients named by the release, see METRICS; of the patients in `rows`."""
     return max(0.0, _excess(found, member, rows, *counts(found, member, rows)))
 
@@ -166,17 +166,17 @@ def by_chance(
     beyond = bdtrc(np.arange(total + 1), int(total), ours / (ours + theirs)) if total else np.zeros(1)
     most = float(np.argmax(beyond <= 1 - RARE))
     explained = max(0.0, _excess(found, member, rows, most, total - most))
-    labels = exchanged(member[rows], int(settings["exchanges"]), rng)
-    null = exposed_of(found.largest[rows], labels, float(settings["rate"]))
+    labels = exchange_members(member[rows], int(settings["exchanges"]), rng)
+    null = measure_exposed_of_each(found.largest[rows], labels, float(settings["rate"]))
     return {"linked_copies": explained, "exposed": quantile(null, RARE)}
 
 
-def exposed(scores: Vector, member: Labels, rate: float) -> float:
+def measure_exposed(scores: Vector, member: Labels, rate: float) -> float:
     """Largest difference of true and false positive rates where the latter is at most `rate`, at least 0."""
-    return float(exposed_of(scores, member[None, :], rate)[0])
+    return float(measure_exposed_of_each(scores, member[None, :], rate)[0])
 
 
-def exposed_of(scores: Vector, member: Labels, rate: float) -> Vector:
+def measure_exposed_of_each(scores: Vector, member: Labels, rate: float) -> Vector:
     """The same under each of several labellings.
 
     Args:

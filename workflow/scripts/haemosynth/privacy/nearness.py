@@ -35,7 +35,7 @@ def profile_excess(trained: Counter[bytes], shown: list[bytes], unseen: list[byt
     return repeated / max(1, len(shown)) - expected / max(1, len(unseen) + trained.total())
 
 
-def exchanged_profiles(
+def exchange_profiles(
     trained: list[bytes], unseen: list[bytes], shown: list[bytes], count: int, rng: np.random.Generator
 ) -> Vector:
     """`profile_excess`, at least 0, with training and unseen patients exchanged `count` times."""

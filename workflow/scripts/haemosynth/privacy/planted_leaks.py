@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 
 
-def planted(candidate: Cohort, train: Cohort, share: float, noise: float, rng: np.random.Generator) -> Cohort:
+def plant(candidate: Cohort, train: Cohort, share: float, noise: float, rng: np.random.Generator) -> Cohort:
     """`candidate`, of whose records a share is replaced by copies of training patients, each of another patient.
 
     Args:
@@ -26,13 +26,13 @@ def planted(candidate: Cohort, train: Cohort, share: float, noise: float, rng: n
     kept, copied = planting(len(candidate), train, share, noise, rng)
     rest = candidate.take(kept)
     tables = [rest.clinical.astype("object"), copied.clinical.astype("object")]
-    clinical = typed(pd.concat(tables), candidate.schema)
+    clinical = set_types(pd.concat(tables), candidate.schema)
     if rest.alterations is None or copied.alterations is None:
         return replace(rest, clinical=clinical)
     assert rest.sequenced is not None
     assert copied.sequenced is not None
     assert rest.mutations is not None
-    return rest.replaced(
+    return rest.replace(
         clinical=clinical,
         alterations=pd.concat([rest.alterations, copied.alterations]),
         sequenced=pd.concat([rest.sequenced, copied.sequenced]),
@@ -51,13 +51,13 @@ def planting(
     copies = min(max(1, round(share * records)), len(train), records - 1)
     kept = np.sort(rng.permutation(records)[copies:])
     copied = train.take(rng.permutation(len(train))[:copies])
-    clinical = blurred(copied, train, noise, rng) if noise > 0 else copied.clinical
+    clinical = blur_records(copied, train, noise, rng) if noise > 0 else copied.clinical
     ids = pd.Index([f"copy {i}" for i in range(1, copies + 1)], name="patient_id")
     if copied.alterations is None:
         return kept, replace(copied, clinical=clinical.set_axis(ids))
     assert copied.sequenced is not None
     assert copied.mutations is not None
-    return kept, copied.replaced(
+    return kept, copied.replace(
         clinical=clinical.set_axis(ids),
         alterations=copied.alterations.set_axis(ids),
         sequenced=copied.sequenced.set_axis(ids),
@@ -65,7 +65,7 @@ def planting(
     )
 
 
-def blurred(copied: Cohort, train: Cohort, noise: float, rng: np.random.Generator) -> pd.DataFrame:
+def blur_records(copied: Cohort, train: Cohort, noise: float, rng: np.random.Generator) -> pd.DataFrame:
     """The clinical records of `copied` with noise on every number and one level of each patient changed."""
     clinical, names = copied.clinical.copy(), []
     survival = set(copied.schema.survival)

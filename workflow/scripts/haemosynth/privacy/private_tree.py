@@ -100,7 +100,7 @@ def fit_tree(
     free = [i for i in range(given, count) if i not in alone]
     edges = len(free) if given else len(free) - 1
     pair_variance = variance_of(spent["pairs"], max(edges, 1))
-    coarse = [coarsened(p, d, math.sqrt(pair_variance), bins) for p, d in zip(one, domains, strict=True)]
+    coarse = [coarsen(p, d, math.sqrt(pair_variance), bins) for p, d in zip(one, domains, strict=True)]
     grouped = [np.bincount(c, weights=p) for c, p in zip(coarse, one, strict=True)]
     codes = np.stack([np.where(levels[:, i] < 0, -1, c[levels[:, i]]) for i, c in enumerate(coarse)], axis=1)
 
@@ -111,7 +111,7 @@ def fit_tree(
     def counts(i: int, j: int) -> np.ndarray:
         both = (codes[:, i] >= 0) & (codes[:, j] >= 0)
         width = len(grouped[j])
-        return counted(codes[both, i] * width + codes[both, j], len(grouped[i]) * width).reshape(-1, width)
+        return count_levels(codes[both, i] * width + codes[both, j], len(grouped[i]) * width).reshape(-1, width)
 
     def score(i: int, j: int) -> float:
         return gain(counts(i, j), expected(i, j), float(pair_variance))
@@ -127,7 +127,7 @@ def fit_tree(
         pairs = [(i, j) for i in placed for j in free if j not in placed]
         known |= {pair: score(*pair) for pair in pairs if pair not in known}
         i, j = pairs[noise.choice(np.array([known[pair] for pair in pairs]), strength)]
-        joint = fitted_pair(noise.added(counts(i, j), pair_variance), expected(i, j), float(pair_variance))
+        joint = fit_pair(noise.add_noise(counts(i, j), pair_variance), expected(i, j), float(pair_variance))
         # Inside a group of levels the shares are those of the one-way counts, whatever the parent.
         inside = one[j] / np.maximum(grouped[j], 1e-300)[coarse[j]]
         empty = grouped[j][coarse[j]] == 0
@@ -143,12 +143,12 @@ def one_way(levels: np.ndarray, domains: Sequence[Domain], rho: float, noise: No
     """Each variable's counts, (levels,) of at least 0, at the zCDP cost `rho` for all of them."""
     # A patient stands in at most one cell of each table: squared sensitivity is the number of tables.
     variance = variance_of(rho, len(domains))
-    noisy = [noise.added(counted(levels[:, i], domain.size), variance) for i, domain in enumerate(domains)]
+    noisy = [noise.add_noise(count_levels(levels[:, i], domain.size), variance) for i, domain in enumerate(domains)]
     totals = _totals(noisy, domains)
-    return [denoised(c, d, float(variance), totals[d.block]) for c, d in zip(noisy, domains, strict=True)]
+    return [denoise(c, d, float(variance), totals[d.block]) for c, d in zip(noisy, domains, strict=True)]
 
 
-def counted(levels: np.ndarray, size: int) -> np.ndarray:
+def count_levels(levels: np.ndarray, size: int) -> np.ndarray:
     """(size,) patients at each level; -1 counts nowhere."""
     return np.bincount(levels[levels >= 0], minlength=size)
 
@@ -172,7 +172,7 @@ def _totals(noisy: Sequence[np.ndarray], domains: Sequence[Domain]) -> dict[int,
     return found
 
 
-def denoised(noisy: np.ndarray, domain: Domain, variance: float, total: float) -> np.ndarray:
+def denoise(noisy: np.ndarray, domain: Domain, variance: float, total: float) -> np.ndarray:
     """(levels,) counts of at least 0 that add up to `total`, from noisy ones.
 
     Sums of runs are shrunk towards even shares by what noise puts into their spread (James and Stein, Berkeley Symp
@@ -192,11 +192,11 @@ def denoised(noisy: np.ndarray, domain: Domain, variance: float, total: float) -
     sums = onto_simplex(total / len(sums) + keep * deviation, total)
     out = np.zeros(domain.size)
     for run, whole in zip(domain.runs, sums, strict=True):
-        out[list(run)] = _divided(noisy[list(run)], float(whole), math.sqrt(variance))
+        out[list(run)] = _divide(noisy[list(run)], float(whole), math.sqrt(variance))
     return out
 
 
-def _divided(noisy: np.ndarray, whole: float, deviation: float) -> np.ndarray:
+def _divide(noisy: np.ndarray, whole: float, deviation: float) -> np.ndarray:
     """`whole` divided among the cells of a run, halves before quarters."""
     size = len(noisy)
     if size == 1:
@@ -211,7 +211,7 @@ def _divided(noisy: np.ndarray, whole: float, deviation: float) -> np.ndarray:
         less = 0.0
     parts = (whole - less, less) if difference > 0 else (less, whole - less)
     return np.concatenate(
-        [_divided(noisy[: size // 2], parts[0], deviation), _divided(noisy[size // 2 :], parts[1], deviation)]
+        [_divide(noisy[: size // 2], parts[0], deviation), _divide(noisy[size // 2 :], parts[1], deviation)]
     )
 
 
@@ -223,7 +223,7 @@ def onto_simplex(values: np.ndarray, total: float) -> np.ndarray:
     return np.asarray(np.maximum(values - excess[last], 0.0))
 
 
-def coarsened(counts: np.ndarray, domain: Domain, deviation: float, bins: int) -> np.ndarray:
+def coarsen(counts: np.ndarray, domain: Domain, deviation: float, bins: int) -> np.ndarray:
     """(levels,) the group of each level in a table of pairs: runs cut into groups of like mass, rare levels together.
 
     With k groups a side, an association phi of n patients moves a table by about phi n / k in all (root of the sum
@@ -249,7 +249,7 @@ def coarsened(counts: np.ndarray, domain: Domain, deviation: float, bins: int) -
     return code
 
 
-def fitted_pair(noisy: np.ndarray, expected: np.ndarray, variance: float) -> np.ndarray:
+def fit_pair(noisy: np.ndarray, expected: np.ndarray, variance: float) -> np.ndarray:
     """Counts of a pair with the margins of `expected`: independence, plus what the noisy counts say beyond noise.
 
     Deviations from independence, their rows and columns centred, are shrunk by the share of them that noise explains

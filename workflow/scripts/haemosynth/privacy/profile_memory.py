@@ -20,7 +20,7 @@ from haemosynth.encode.records import Matrix, Vector, distinct, some_rows
 from haemosynth.privacy.aggregate_attacks import attack_values
 from haemosynth.privacy.membership_attacks import attack
 from haemosynth.stats.neighbours import as_at_equal_n, nearer_share, neighbours
-from haemosynth.stats.null_distribution import RARE, Labels, exchanged, quantile, rank_statistics
+from haemosynth.stats.null_distribution import RARE, Labels, exchange_members, quantile, rank_statistics
 from haemosynth.validate.comparisons import unseen_side
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
@@ -83,7 +83,7 @@ class Attacked:
     own: Vector
 
 
-def attacked(
+def attack_profiles(
     patients: pd.Index,
     member: Labels,
     points: Matrix,
@@ -102,7 +102,7 @@ def attacked(
         owners: of the synthetic profiles; released, released_numbers: their points and numbers.
         settings: `exchanges` and `trees`. rngs: of the exchanges and of the attack `classifier`.
     """
-    labels = exchanged(member, int(settings["exchanges"]), rngs[0])
+    labels = exchange_members(member, int(settings["exchanges"]), rngs[0])
     scores = attack(points, released, int(settings["trees"]), rngs[1])
     scores |= attack_values(numbers, released_numbers)
     areas = np.max([rank_statistics(score, labels, ())[0] for score in scores.values()], axis=0)
@@ -146,7 +146,7 @@ def attack_sides(
         return None
     # Of training and unseen patients alike: axes fitted to training patients alone would set them apart.
     place = space(int(settings["components"]), *known)
-    found = attacked(
+    found = attack_profiles(
         pd.Index([name for part in known for name in part.obs_names]),
         np.repeat([True, False], [part.n_obs for part in known]),
         np.vstack([place(part) for part in known]),
@@ -165,7 +165,7 @@ def _to_sides(profiles: Matrix, points: Matrix, member: Labels) -> Matrix:
     return np.column_stack([neighbours(profiles, points[side], 1)[0][:, 0] for side in (member, ~member)])
 
 
-def measured(
+def measure(
     found: Attacked | str, comparison: Comparison, names: tuple[str, str], chance: str, modality: str
 ) -> list[Value]:
     """Nearness, and the worst attack, with what chance shows.

@@ -29,7 +29,7 @@ from haemosynth.privacy.aggregate_attacks import (
 from haemosynth.privacy.likelihood import log_ratio
 from haemosynth.privacy.membership_attacks import attack
 from haemosynth.stats.neighbours import neighbours
-from haemosynth.stats.null_distribution import Labels, exchanged, rank_statistics
+from haemosynth.stats.null_distribution import Labels, exchange_members, rank_statistics
 from haemosynth.stats.ranking import ranks_of
 
 RATE = 0.01  # false positives at which true ones are counted
@@ -66,7 +66,7 @@ def find_targets(
     choice, exchange = rng.spawn(2)
     sides = [some_rows(distinct(side), rows, choice) for side in (train, unseen)]
     if alone:
-        sides = [restricted(side, alone) for side in sides]
+        sides = [restrict(side, alone) for side in sides]
     member = np.repeat([True, False], [len(side) for side in sides])
     coder = learn_codes(sides[0], fit_encoder(sides[0]))
     first, second = (coder.code(side) for side in sides)
@@ -78,11 +78,11 @@ def find_targets(
     far = neighbours(real.points, real.points, order + 1)[0][:, order]
     return Targets(
         sides[0].patients.append(sides[1].patients), member, far > np.quantile(far, 1 - OUTLYING),
-        prepare_attacks(real, coder), coder, exchanged(member, exchanges, exchange),
+        prepare_attacks(real, coder), coder, exchange_members(member, exchanges, exchange),
     )  # fmt: skip
 
 
-def restricted(cohort: Cohort, columns: Sequence[str]) -> Cohort:
+def restrict(cohort: Cohort, columns: Sequence[str]) -> Cohort:
     """The cohort with these clinical columns alone."""
     kept = {name: cohort.schema.columns[name] for name in columns}
     endpoints = tuple(e for e in cohort.schema.endpoints if {f"{e}_time", f"{e}_event"} <= set(columns))
@@ -237,7 +237,7 @@ def table_area(targets: Targets, member: Labels | None = None, rows: Any = slice
     return float(max(found))
 
 
-def told(auc: float, table: float) -> float:
+def measure_told(auc: float, table: float) -> float:
     """The information that a release gives an attacker, as a share of what the table gives.
 
     (d' of the release / d' of the table)^2 with d' = sqrt(2) Phi^-1(AUC), the distance of two normal scores that have

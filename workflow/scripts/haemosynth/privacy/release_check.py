@@ -160,16 +160,16 @@ def gate(
         if (stages and check.stage not in stages) or check.modality not in modalities:
             continue
         found = metrics[metrics["stage"] == check.stage]
-        *row, passed, meaning = _judged(found, name, check, by_tier[tier][name])
-        rows.append((name, generator, *row, passed, _judged(found, name, check, by_tier["open"][name])[-2], meaning))
+        *row, passed, meaning = _judge(found, name, check, by_tier[tier][name])
+        rows.append((name, generator, *row, passed, _judge(found, name, check, by_tier["open"][name])[-2], meaning))
     for name, check in OF_CLASSES.items() if balanced else ():
         if stages and check.stage not in stages:
             continue
         found = metrics[metrics["stage"] == check.stage]
         set_by_tier = chosen.get(name) is None and name == "class_disclosure_auc"
         at_tier = TIERS[tier].outlying if set_by_tier else limits[name]
-        *row, passed, meaning = _judged_classes(found, name, check, at_tier)
-        rows.append((name, generator, *row, passed, _judged_classes(found, name, check, limits[name])[-2], meaning))
+        *row, passed, meaning = _judge_classes(found, name, check, at_tier)
+        rows.append((name, generator, *row, passed, _judge_classes(found, name, check, limits[name])[-2], meaning))
     table = pd.DataFrame(rows, columns=COLUMNS)
     failed = table.loc[~table["passed"].astype(bool), "check"]
     if override is not None and len(failed):
@@ -178,7 +178,7 @@ def gate(
     return table
 
 
-def _judged_classes(
+def _judge_classes(
     found: pd.DataFrame, name: str, check: Check, limit: float
 ) -> tuple[str, float, float, float, float, float, bool, str]:
     """As `_judged`, of the class that comes off worst; the meaning says which."""
@@ -187,17 +187,17 @@ def _judged_classes(
     for one in classes:
         ours = found[(found["metric"] == name) & (found["target"] == one)].assign(target="all")
         chance = found[(found["metric"] == f"{check.stage}_chance") & (found["target"] == f"{name}~{one}")]
-        modality, value, at, by_chance, low, high, passed, meaning = _judged(
+        modality, value, at, by_chance, low, high, passed, meaning = _judge(
             pd.concat([ours, chance.assign(target=name)]), name, check, limit
         )
         judged.append((modality, value, at, by_chance, low, high, passed, f"{meaning} ({one})"))
     if not judged:
-        return _judged(found.iloc[:0], name, check, limit)
+        return _judge(found.iloc[:0], name, check, limit)
     # Those that failed come first, then the nearest to its limit.
     return min(judged, key=lambda row: (row[6], -float(np.nan_to_num(row[1] - np.fmax(row[2], row[3])))))
 
 
-def _judged(
+def _judge(
     found: pd.DataFrame, name: str, check: Check, limit: float
 ) -> tuple[str, float, float, float, float, float, bool, str]:
     """One check: modality, value, limit, chance, low, high, passed, meaning.  found: the metrics of its stage."""

@@ -24,7 +24,7 @@ from haemosynth.encode.records import distinct
 from haemosynth.generate.pool import CONFIRMING, REDRAWS, sizes
 from haemosynth.privacy import memory
 from haemosynth.privacy.linkage import Links, link
-from haemosynth.privacy.redraws import Targets, attack_redraws, by_chance, find_targets, table_area, told, worst
+from haemosynth.privacy.redraws import Targets, attack_redraws, by_chance, find_targets, measure_told, table_area, worst
 from haemosynth.privacy.release_check import CHECKS
 from haemosynth.privacy.tiers import TIERS, disclosure_limits
 from haemosynth.stats.cox import concordance, fit_cox
@@ -69,7 +69,7 @@ def size_curve(
         for column, metric in enumerate(METRICS):
             row |= {metric: found.value[column], f"{metric}_error": found.error[column],
                     f"{metric}_chance": chance[column]}  # fmt: skip
-        row |= {"table_auc": table, "told": told(float(found.value[0]), table)}
+        row |= {"table_auc": table, "told": measure_told(float(found.value[0]), table)}
         row |= {name: float(np.mean([one[name] for one in good])) for name in real}
         row |= {f"{name}_real": value for name, value in real.items()}
         rows.append(row)
@@ -123,7 +123,7 @@ def within(curve: pd.DataFrame, tier: str, limits: Mapping[str, float], errors: 
     return good
 
 
-def confirmed(
+def confirm(
     targets: Targets, further: Cohort, size: int, tier: str, table_auc: float, limits: Mapping[str, float],
     rng: np.random.Generator,
 ) -> bool:  # fmt: skip
@@ -180,7 +180,7 @@ def choose_size(
         table = float(curve["table_auc"].iloc[0])
         remembered = Memory(train, unseen, pool, grid[-1], limits, again)
         for size in reversed(curve.loc[curve[tier], "patients"].tolist()):
-            below = confirmed(targets, further, size, tier, table, limits, again)
+            below = confirm(targets, further, size, tier, table, limits, again)
             singled_out = below and remembered.of(size)
             good = below and not singled_out
             curve.loc[curve["patients"] == size, "confirmed"] = "yes" if good else "no"
@@ -223,13 +223,13 @@ class Memory:
         everyone = np.arange(len(member))
         chance = memory.by_chance(found, member, everyone, memory.DEFAULTS, self.exchange)
         value = {
-            "linked_copies": memory.linked_copies(found, member, everyone),
-            "exposed": memory.exposed(found.largest, member, float(memory.DEFAULTS["rate"])),
+            "linked_copies": memory.measure_linked_copies(found, member, everyone),
+            "exposed": memory.measure_exposed(found.largest, member, float(memory.DEFAULTS["rate"])),
         }
         return any(value[name] > max(limit, chance[name]) for name, limit in self.limits.items())
 
 
-def chosen_size(curve: pd.DataFrame) -> int:
+def find_chosen_size(curve: pd.DataFrame) -> int:
     """The number of synthetic patients that `choose_size` took."""
     return int(curve.loc[curve["chosen"].astype(bool), "patients"].iloc[0])
 
@@ -263,7 +263,7 @@ def figure(curve: pd.DataFrame, release: Mapping[str, Any], limits: Mapping[str,
             axis.set_axis_off()
         left.text(0.5, 0.5, "patients without a record: nothing to attack", ha="center", transform=left.transAxes)
         return drawn
-    patients, taken = curve["patients"], chosen_size(curve)
+    patients, taken = curve["patients"], find_chosen_size(curve)
     own = disclosure_limits(str(release["tier"]), float(curve["table_auc"].iloc[0]), _numbers(limits))
     looks = {"disclosure_auc": ("worst attack", SYNTHETIC, "o"),
              "disclosure_outlying_auc": ("worst attack, outlying fifth", ORANGE, "s")}  # fmt: skip

@@ -29,7 +29,7 @@ TIERS: Mapping[str, Tier] = {
 }
 
 
-def stamped(name: str, tier: str, balanced: bool = False) -> str:
+def stamp_name(name: str, tier: str, balanced: bool = False) -> str:
     """A file name that says to whom it may go, and whether the cohort is balanced: `clinical.tsv`, or
     `clinical.agreement.tsv` if not for everybody, or `clinical.balanced.tsv`."""
     marks = [*(["balanced"] if balanced else []), *([] if tier == "open" else [tier])]

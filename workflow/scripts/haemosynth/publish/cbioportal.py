@@ -185,7 +185,7 @@ def _text(table: pd.DataFrame) -> str:
     )
 
 
-def _limited(values: pd.Series, column: Column) -> pd.Series:
+def _write_limits(values: pd.Series, column: Column) -> pd.Series:
     """Numbers as text, those at a limit of detection with its sign: <0.6, >90."""
     text = values.map(lambda value: f"{value:.9g}", na_action="ignore").astype("object")
     for side, sign in (("low", "<"), ("high", ">")):
@@ -201,7 +201,7 @@ def _write_clinical(table: pd.DataFrame, level: str, folder: Path, study: str, c
         name: table[name].astype("object").map(_plain) for name, flag in zip(names, numeric, strict=True) if not flag
     }
     texts |= {
-        name: _limited(table[name], columns[name]) for name in names if name in columns and columns[name].detection
+        name: _write_limits(table[name], columns[name]) for name in names if name in columns and columns[name].detection
     }
     table = table.assign(**texts)
     titles = [name.replace("_", " ").capitalize() for name in names]

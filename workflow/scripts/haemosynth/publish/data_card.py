@@ -10,9 +10,9 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.modalities.registry import FURTHER, load, offers
-from haemosynth.privacy.accountant import UNIT, composed
+from haemosynth.privacy.accountant import UNIT, compose
 from haemosynth.privacy.release_check import OVERRIDE, outcomes, overridden
-from haemosynth.privacy.tiers import TIERS, stamped
+from haemosynth.privacy.tiers import TIERS, stamp_name
 from haemosynth.report.content import say_selected, select_rows
 
 
@@ -150,8 +150,8 @@ def _list_checks(gate: pd.DataFrame, tier: str) -> list[str]:
 
 
 def _say_what_it_is_not(training_patients: int, tier: str, balanced: bool) -> list[str]:
-    dossier, explorer = (stamped(name, tier, balanced) for name in ("dossier.html", "explorer.html"))
-    table = stamped("table_one.tsv", tier, balanced).removesuffix(".tsv")
+    dossier, explorer = (stamp_name(name, tier, balanced) for name in ("dossier.html", "explorer.html"))
+    table = stamp_name("table_one.tsv", tier, balanced).removesuffix(".tsv")
     return [
         "",
         "## What it is not",
@@ -205,7 +205,7 @@ def _guarantee(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if not any(statements.values()):
         return []
     lines = ["", "## Differential privacy", ""]
-    found = composed(list(statements.values()))
+    found = compose(list(statements.values()))
     if found is None:
         without = [modality for modality, told in statements.items() if told is None or told["rho"] is None]
         return [*lines, f"- None: the model of {', '.join(without)} gives no guarantee, so the release has none."]

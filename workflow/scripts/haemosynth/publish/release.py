@@ -30,7 +30,7 @@ from haemosynth.modalities.cohort_files import write_cohort
 from haemosynth.modalities.registry import FURTHER, MODALITIES, load, offers
 from haemosynth.privacy.release_check import refusal, verdict
 from haemosynth.privacy.release_size import advice
-from haemosynth.privacy.tiers import stamped
+from haemosynth.privacy.tiers import stamp_name
 from haemosynth.privacy.words import disclosure_sentences
 from haemosynth.publish.cbioportal import write_study
 from haemosynth.publish.crate import write_crate
@@ -47,11 +47,11 @@ WITHHELD = "withheld"
 
 def restrict_schema(cohort: Cohort) -> Schema:
     """The schema that leaves: ranges are the 1-99 % range of the synthetic patients, notes on real patients stay."""
-    columns = {name: _released(column, cohort.clinical[name]) for name, column in cohort.schema.columns.items()}
+    columns = {name: _restrict(column, cohort.clinical[name]) for name, column in cohort.schema.columns.items()}
     return replace(cohort.schema, columns=columns, notes=(), excluded={}, declared=(), reading=())
 
 
-def _released(column: Column, values: pd.Series) -> Column:
+def _restrict(column: Column, values: pd.Series) -> Column:
     if not column.numeric or column.kind == "event" or not values.notna().any():
         return replace(column, low=None, high=None, declared=())
     low, high = np.quantile(values.dropna(), [0.01, 0.99])
@@ -280,9 +280,9 @@ def write_release(
     for stage, figure in papers.figures.items():
         write_text(figure, part / "figures" / f"{stage}.svg")
     for name, page in papers.pages.items():
-        write_text(page, part / stamped(name, tier, balanced))
+        write_text(page, part / stamp_name(name, tier, balanced))
     if papers.characteristics is not None and len(papers.characteristics) > 1:
-        write_table_one(papers.characteristics, part, papers.study, lambda name: stamped(name, tier, balanced))
+        write_table_one(papers.characteristics, part, papers.study, lambda name: stamp_name(name, tier, balanced))
     write_yaml(withhold_paths(papers.config, papers.study), part / "config.yaml")
     write_text(list_packages(), part / "environment.txt")
     write_text(read_code_version(root), part / "code_version.txt")
@@ -300,7 +300,7 @@ def _write_patients(part: Path, released: Cohort, study: str, tier: str, weight:
     balanced = weight is not None
 
     def write_listed(table: pd.DataFrame, name: str, place: str = "tables") -> None:
-        _write_text_table(table, part / place / stamped(name, tier, balanced))
+        _write_text_table(table, part / place / stamp_name(name, tier, balanced))
 
     write_cohort(released, part / "cohort")
     for name in (name for name in FURTHER if name in released.parts):
@@ -317,7 +317,7 @@ def _write_patients(part: Path, released: Cohort, study: str, tier: str, weight:
         for place in ("cohort", "tables"):
             write_listed(weight.rename_axis("patient_id").reset_index(), "weights.tsv", place)
     if collect_annotated(released):
-        write_mudata(released, part / stamped("cohort.h5mu", tier, balanced))
+        write_mudata(released, part / stamp_name("cohort.h5mu", tier, balanced))
     write_study(
         released,
         part / "cbioportal",

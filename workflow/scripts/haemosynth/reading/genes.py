@@ -45,7 +45,7 @@ def no_symbol(name: str | None) -> str | None:
     return None
 
 
-def approved(name: str) -> str:
+def approve(name: str) -> str:
     """The approved symbol of a gene: of an earlier symbol its successor, of npm1 and Npm1 NPM1, else `name` itself.
 
     Symbols are of capital letters but for open reading frames such as C6orf165. A name in which only some letters are
@@ -70,7 +70,7 @@ def is_known(name: str) -> bool:
 
 def list_approved_names(names: Iterable[str]) -> dict[str, str]:
     """The one name of each gene among `names`: spellings that differ in case alone are one gene."""
-    one = {name: approved(name) for name in dict.fromkeys(names)}
+    one = {name: approve(name) for name in dict.fromkeys(names)}
     spellings: dict[str, set[str]] = {}
     for name in one.values():
         spellings.setdefault(name.upper(), set()).add(name)

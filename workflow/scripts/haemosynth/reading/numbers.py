@@ -222,12 +222,12 @@ def _with_units(values: Mapping[str, Value], counts: Mapping[str, int]) -> dict[
     total = sum(words.values())
     common = {
         word for word, count in words.items()
-        if not word or known_unit(word) or (UNIT.fullmatch(word) and count >= NUMERIC * total and len(values) > 5)
+        if not word or find_unit(word) or (UNIT.fullmatch(word) and count >= NUMERIC * total and len(values) > 5)
     }  # fmt: skip
     return {text: value for text, value in values.items() if value.unit in common}
 
 
-def known_unit(word: str) -> str | None:
+def find_unit(word: str) -> str | None:
     """The canonical spelling of a unit that can be converted, or None."""
     plain_word = word.strip().lower()
     if plain_word in TIMES:
@@ -244,7 +244,7 @@ def read_header_unit(name: str) -> str | None:
     if told:
         return told[1].strip()
     told = re.search(r"[, ]\s*(\S+)$", name)
-    if told and (found := known_unit(told[1])) and ("/" in told[1] or "%" in told[1]):
+    if told and (found := find_unit(told[1])) and ("/" in told[1] or "%" in told[1]):
         return found
     plain_name = "_" + re.sub(r"[^a-z0-9]+", "_", name.lower())
     for ending, meaning in (("_g_dl", "g/dL"), ("_g_l", "g/L"), ("_mg_dl", "mg/dL"), ("_mg_l", "mg/L"),
@@ -268,10 +268,10 @@ def _one_unit(
     units = Counter[str]()
     for text, value in values.items():
         if value.unit:
-            units[known_unit(value.unit) or value.unit] += counts[text]
+            units[find_unit(value.unit) or value.unit] += counts[text]
     if not units:
         return None, None
-    named = known_unit(read_header_unit(name) or "")
+    named = find_unit(read_header_unit(name) or "")
     target = named or units.most_common(1)[0][0]
     bare = [text for text, value in values.items() if not value.unit]
     if target == "%" and bare:
@@ -294,7 +294,7 @@ def _one_unit(
                 f"write all in one unit, or `{advice_exclude(name)}`"
             )
         for text, value in values.items():
-            if value.unit and (known_unit(value.unit) or value.unit) == found:
+            if value.unit and (find_unit(value.unit) or value.unit) == found:
                 written[text] = f"{float(written[text]) * factor:.12g}"
         notes.append(f"{name}: {count} values in {found} converted to {target}")
     if bare:

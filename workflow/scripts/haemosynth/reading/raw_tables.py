@@ -93,14 +93,14 @@ def read(path: Path, quoted: bool = True) -> Table:
         raise InputError(f"{path}: cannot read files ending in {path.suffix!r}; expected {', '.join(ENDINGS)}")
     try:
         header, records, rows, account = (
-            _delimited(path, quoted) if ending in TEXT else (_sheet if ending == ".xlsx" else _parquet)(path)
+            _read_delimited(path, quoted) if ending in TEXT else (_sheet if ending == ".xlsx" else _parquet)(path)
         )
     except InputError:
         raise
     except Exception as error:  # every reader has its own errors for a damaged file
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read as {ending[1:]}: {reason}") from None
-    header, records = _named(path, header, records, account)
+    header, records = _name_columns(path, header, records, account)
     table, missing = _columns(path, header, records, rows)
     blank = table.isna().all(axis=1).to_numpy(dtype=bool) if len(header) else np.zeros(len(records), dtype=bool)
     account.left["row without any value"] += int(blank.sum())
@@ -132,7 +132,7 @@ class _Account:
 Records = tuple[list[str], list[list[str]], list[int], _Account]  # names, cells by row, row numbers, account
 
 
-def _named(
+def _name_columns(
     path: Path, header: list[str], records: list[list[str]], account: _Account
 ) -> tuple[list[str], list[list[str]]]:
     """Clean and distinct names; columns without a name leave where they are empty."""
@@ -206,7 +206,7 @@ def _lines(text: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def _delimited(path: Path, quoted: bool) -> Records:
+def _read_delimited(path: Path, quoted: bool) -> Records:
     text = decode(path)
     lines = _lines(text)
     account = _Account(len(lines))

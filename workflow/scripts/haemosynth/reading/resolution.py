@@ -37,7 +37,7 @@ def find_grain(values: pd.Series, steps: Sequence[float] = STEPS, share: float =
     return None
 
 
-def observed(column: Column, values: pd.Series) -> Column:
+def observe(column: Column, values: pd.Series) -> Column:
     """The column with range, grain and categories as these values show them, the declared ones left as they are.
 
     Categories keep their order; levels that no patient has leave.

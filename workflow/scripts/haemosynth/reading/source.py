@@ -50,7 +50,7 @@ class Raw:
         return f"{file}, row {self.rows[file][patient]}, patient {patient}: column {name}"
 
 
-def keyed(table: Table, column: str) -> pd.DataFrame:
+def set_patients(table: Table, column: str) -> pd.DataFrame:
     """The table by patient.
 
     Raises:

@@ -20,8 +20,8 @@ from haemosynth.core.figures import STYLE, lay_out
 from haemosynth.generate.balance import read_quotas, sentences
 from haemosynth.modalities.registry import MODALITIES, RECORD, load
 from haemosynth.privacy.release_check import OVERRIDE, failure, outcomes, overridden, verdict
-from haemosynth.privacy.release_size import chosen_size
-from haemosynth.privacy.tiers import TIERS, stamped
+from haemosynth.privacy.release_size import find_chosen_size
+from haemosynth.privacy.tiers import TIERS, stamp_name
 from haemosynth.privacy.words import disclosure_sentences
 from haemosynth.report.content import Content, note_of, say_selected, select_rows
 from haemosynth.report.landscape import draw_landscape, join_cohorts
@@ -81,7 +81,7 @@ def render(
         train=len(content.train),
         seeds=sorted(set(content.metrics["seed"])),
         software=[f"{name} {metadata.version(name)}" for name in SOFTWARE],
-        explorer=stamped("explorer.html", config["release"]["tier"], bool(config.get("balance"))) if release else "",
+        explorer=stamp_name("explorer.html", config["release"]["tier"], bool(config.get("balance"))) if release else "",
         side_by_side=_side_by_side(content, generators, release),
         **_describe_checks(content, config, generators),
         **_describe_cohort(content, config, summary, generators, release),
@@ -125,7 +125,7 @@ def _describe_checks(content: Content, config: Mapping[str, Any], generators: Se
             "generator": name,
             "image": _data(content.size_figures[name]),
             "caption": SIZES,
-            "table": _table(_tried(content.sizes[name])),
+            "table": _table(_tabulate_sizes(content.sizes[name])),
         }
         for name in generators
         if name in content.sizes and "told" in content.sizes[name]
@@ -147,7 +147,7 @@ def _describe_cohort(
     followed = None if release else draw_survival(content.train, content.holdout)
     return {
         "read": make_released_reading(content.train.schema) if release else list(content.read),
-        "size": _table(pd.concat([summary.size, _released(content, config, generators)])),
+        "size": _table(pd.concat([summary.size, _count_released(content, config, generators)])),
         "followed": "" if followed is None else _picture(followed),
         "columns": _table(summary.columns),
         "alterations": _table(summary.alterations),
@@ -260,10 +260,10 @@ def _side_by_side(content: Content, generators: Sequence[str], release: bool) ->
     return found
 
 
-def _released(content: Content, config: Mapping[str, Any], generators: Sequence[str]) -> pd.DataFrame:
+def _count_released(content: Content, config: Mapping[str, Any], generators: Sequence[str]) -> pd.DataFrame:
     """How many synthetic patients each published recipe has."""
     numbers = {
-        name: chosen_size(content.sizes[name])
+        name: find_chosen_size(content.sizes[name])
         if name in content.sizes
         else int(config["synthetic_patients"] or len(content.train))
         for name in generators
@@ -272,7 +272,7 @@ def _released(content: Content, config: Mapping[str, Any], generators: Sequence[
     return pd.DataFrame({"": texts, "value": [str(number) for number in numbers.values()]})
 
 
-def _tried(curve: pd.DataFrame) -> pd.DataFrame:
+def _tabulate_sizes(curve: pd.DataFrame) -> pd.DataFrame:
     attackers = ["disclosure_auc", "attack", "table_auc", "told", "disclosure_tpr_1", "disclosure_outlying_auc"]
     return curve[["patients", *attackers, "c_index", "margin_distance", *TIERS, "chosen"]]
 

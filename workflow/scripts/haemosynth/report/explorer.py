@@ -61,7 +61,7 @@ def render_explorer(
         "classes": [*classes, "other"] if classes else [],
         "endpoints": list(synthetic.schema.endpoints),
         "columns": _columns(synthetic, classes),
-        "alterations": _ordered(train, synthetic),
+        "alterations": _order(train, synthetic),
         "real": _aggregates(train, holdout, synthetic, classes),
         "released": len(synthetic),
     }
@@ -149,7 +149,7 @@ def _plain(value: Any) -> Any:
     return int(number) if number == int(number) else number
 
 
-def _ordered(train: Cohort, synthetic: Cohort) -> list[str]:
+def _order(train: Cohort, synthetic: Cohort) -> list[str]:
     """Alterations, those of most training patients first."""
     if train.alterations is None:
         return []
@@ -169,7 +169,7 @@ def _aggregates(train: Cohort, holdout: Cohort, synthetic: Cohort, classes: Mapp
         else:
             groups = count_levels(real.clinical[name], synthetic.clinical[name], release=True)
             columns[name] = {"counts": {level: counts[0] for level, counts in groups.items()}}
-    for name in _ordered(train, synthetic):
+    for name in _order(train, synthetic):
         assert real.alterations is not None
         known = real.alterations[name].dropna()
         carriers = int((known == 1).sum())

@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import (
     BLUE,
@@ -32,7 +32,7 @@ from haemosynth.core.figures import (
     VERMILION,
     YELLOW,
     new_figure,
-    shortened,
+    shorten,
 )  # fmt: skip
 from haemosynth.encode.baseline import follow_up
 from haemosynth.modalities.registry import ALTERED, load
@@ -129,12 +129,12 @@ def join_cohorts(train: Cohort, holdout: Cohort) -> Cohort:
     """Training patients and holdout as one cohort of record and alterations."""
     clinical = pd.concat([train.clinical.astype(object), holdout.clinical.astype(object)])
     if train.alterations is None or holdout.alterations is None:
-        return Cohort(train.record().schema, typed(clinical, train.schema))
+        return Cohort(train.record().schema, set_types(clinical, train.schema))
     assert train.sequenced is not None
     assert holdout.sequenced is not None
     return Cohort.of(
         train.schema,
-        typed(clinical, train.schema),
+        set_types(clinical, train.schema),
         alterations=pd.concat([train.alterations, holdout.alterations]),
         sequenced=pd.concat([train.sequenced, holdout.sequenced]),
         mutations=pd.concat([part for part in (train.mutations, holdout.mutations) if part is not None]),
@@ -248,7 +248,7 @@ def draw_oncoprint(
     figure, axes = new_figure(9.6, 0.175 * count + 1.75, ncols=2)
     for axis, cohort, rows, name in zip(axes, (real, synthetic), sides, ("real", "synthetic"), strict=True):
         axis.imshow(_pixels(rows), interpolation="none", aspect="auto", extent=(0, 1, count, 0))
-        axis.set_yticks(np.arange(count) + 0.5, [shortened(row.name.replace("_", " "), 22) for row in rows], fontsize=7)
+        axis.set_yticks(np.arange(count) + 0.5, [shorten(row.name.replace("_", " "), 22) for row in rows], fontsize=7)
         axis.tick_params(length=0)
         axis.set_xticks([])
         for spine in axis.spines.values():
@@ -337,7 +337,7 @@ def draw_co_mutation(real: Cohort, synthetic: Cohort, shown: Sequence[str], rele
         axis.axhline(place, color="#ECECEC", lw=0.5)
         axis.axvline(place, color="#ECECEC", lw=0.5)
     axis.plot([-0.5, count - 0.5], [-0.5, count - 0.5], color=NEUTRAL, lw=1)
-    names = [shortened(name.replace("_", " "), 18) for name in shown]
+    names = [shorten(name.replace("_", " "), 18) for name in shown]
     axis.set_xticks(range(count), names, rotation=90, fontsize=7)
     axis.set_yticks(range(count), names, fontsize=7)
     axis.tick_params(length=0)

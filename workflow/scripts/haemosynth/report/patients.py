@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
-from haemosynth.core.figures import NEUTRAL, SYNTHETIC, new_figure, shortened
+from haemosynth.core.figures import NEUTRAL, SYNTHETIC, new_figure, shorten
 from haemosynth.encode.records import Matrix, fit_encoder
 from haemosynth.modalities.registry import NAMES, load, offers
 from haemosynth.stats.neighbours import neighbours
@@ -120,12 +120,12 @@ def _draw_record(axis: Any, synthetic: Cohort, row: int, like: Cohort, columns: 
             own, real = (_endpoint(side, name) for side in (synthetic.take([row]), like))
         else:
             own, real = _value(synthetic.clinical[name].iloc[row]), _typical(like.clinical[name])
-        axis.text(0, y + 0.5, shortened(_named(like, name), 28), fontsize=7.5, va="center")
-        axis.text(0.43, y + 0.5, shortened(own, 16), color=SYNTHETIC, fontsize=7.5, va="center")
-        axis.text(0.71, y + 0.5, shortened(real, 22), color=NEUTRAL, fontsize=7.5, va="center")
+        axis.text(0, y + 0.5, shorten(_name(like, name), 28), fontsize=7.5, va="center")
+        axis.text(0.43, y + 0.5, shorten(own, 16), color=SYNTHETIC, fontsize=7.5, va="center")
+        axis.text(0.71, y + 0.5, shorten(real, 22), color=NEUTRAL, fontsize=7.5, va="center")
 
 
-def _named(cohort: Cohort, name: str) -> str:
+def _name(cohort: Cohort, name: str) -> str:
     unit = cohort.schema.columns[name].unit if name in cohort.schema.columns else None
     return f"{name}, {unit}" if unit else name
 

@@ -78,12 +78,12 @@ def list_what_was_read(cohort: Cohort, left: Mapping[str, pd.DataFrame] | None =
     notes = sorted(notes, key=lambda note: "`" not in note)  # first what asks for a decision
     room = MOST - len(lines) - (1 if place else 0)
     shown = notes if len(notes) <= room else notes[: room - 1]
-    lines += [note if "`" in note else _clipped(note) for note in shown]
+    lines += [note if "`" in note else _clip(note) for note in shown]
     if len(shown) < len(notes):
         lines.append(f"and {len(notes) - len(shown)} notes more")
     if place:
         lines.append(f"in full: {place}")
-    return [line if "`" in line else _clipped(line) for line in lines]
+    return [line if "`" in line else _clip(line) for line in lines]
 
 
 def _file(file: FileRead) -> str:
@@ -136,7 +136,7 @@ def _some(names: Iterable[str], most: int) -> str:
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
 
 
-def _clipped(line: str) -> str:
+def _clip(line: str) -> str:
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 4].rstrip()} ..."
 
 

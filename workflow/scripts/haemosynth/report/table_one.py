@@ -250,10 +250,10 @@ def format_as_docx(table: pd.DataFrame, title: str, note: str) -> bytes:
     document.add_paragraph(note)
     raw = io.BytesIO()
     document.save(raw)
-    return _undated(raw.getvalue())
+    return _remove_dates(raw.getvalue())
 
 
-def _undated(archive: bytes) -> bytes:
+def _remove_dates(archive: bytes) -> bytes:
     """A zip archive with the dates of its members taken away."""
     settled = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(settled, "w", zipfile.ZIP_DEFLATED) as target:

@@ -12,7 +12,7 @@ from scipy.stats import norm
 from haemosynth.core.arrays import Vector
 
 
-def widened_variance(variance: ArrayLike, synthetic: int, trained: int, sets: int = 1) -> Vector:
+def widen_variance(variance: ArrayLike, synthetic: int, trained: int, sets: int = 1) -> Vector:
     """Variance of the mean of estimates from `sets` synthetic data sets of a fitted generator.
 
     Raab, Nowok and Dibben, J Priv Confid 2016;7(3):67: T = v (k/n + 1/sets), with v the mean variance of a set of k

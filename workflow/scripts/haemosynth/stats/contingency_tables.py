@@ -96,7 +96,7 @@ def fit_coding(train: Cohort, bins: int) -> Coding:
     return Coding(numbers, levels, tuple(train.schema.alterations) if train.alterations is not None else ())
 
 
-def coded_association(codes: Codes, sizes: Codes) -> Matrix:
+def associate_codes(codes: Codes, sizes: Codes) -> Matrix:
     """Bias-corrected Cramér's V of every pair of coded columns, where neither is missing; 0 where it cannot be read."""
     found = np.zeros((len(sizes),) * 2)
     for i, j in combinations(range(len(sizes)), 2):
@@ -175,7 +175,7 @@ def design_cells(train: Cohort, settings: Mapping[str, Any]) -> CellDesign:
     (columns of a clinical block, alterations of theirs).
     """
     coding = fit_coding(train, int(settings["bins"]))
-    association = coded_association(coding.codes(train), coding.sizes)
+    association = associate_codes(coding.codes(train), coding.sizes)
     pairs, triples = (find_strongest(association, coding, order, int(settings["pairs"])) for order in (2, 3))
     sizes = int(settings["block_columns"]), int(settings["block_events"])
     ranges = {}

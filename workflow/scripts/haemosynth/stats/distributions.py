@@ -69,7 +69,7 @@ def find_point_masses(values: Vector, share: float) -> Vector:
     return np.asarray(found[counts >= share * counts.sum()]) if len(found) else found
 
 
-def mixed_distance(first: Vector, second: Vector, masses: Vector) -> float:
+def measure_mixed_distance(first: Vector, second: Vector, masses: Vector) -> float:
     """Distance of two samples whose distribution has point masses, 0 to 1.
 
     Total variation over the point masses and everything else as one more, plus the largest gap between the

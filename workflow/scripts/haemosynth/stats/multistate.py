@@ -52,7 +52,7 @@ def aalen_johansen(
     return found
 
 
-def joined(origin: Codes, target: Codes, start: Vector, stop: Vector) -> tuple[Codes, Codes, Vector, Vector]:
+def join(origin: Codes, target: Codes, start: Vector, stop: Vector) -> tuple[Codes, Codes, Vector, Vector]:
     """The stays with those of no length taken out: who enters and leaves a state at one time goes straight on.
 
     Stays of one course are one after the other.
@@ -68,7 +68,7 @@ def joined(origin: Codes, target: Codes, start: Vector, stop: Vector) -> tuple[C
     return origin[kept], target[kept], start[kept], stop[kept]
 
 
-def left_for(length: Vector, target: Codes, states: int, at: Vector) -> Matrix:
+def estimate_leaving(length: Vector, target: Codes, states: int, at: Vector) -> Matrix:
     """Cumulative incidence of leaving a state for each other one, in time since it was entered.  (states, points)"""
     times, which = np.unique(length, return_inverse=True)
     if not len(times):

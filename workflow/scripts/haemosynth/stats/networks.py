@@ -165,7 +165,7 @@ def completions(
     return np.stack(kept)
 
 
-def explained_loss(network: Network, codes: Codes) -> float:
+def measure_loss(network: Network, codes: Codes) -> float:
     """Log loss of a network in other patients, over the loss of their own frequencies without any edge.
 
     sum over variables of mean -log P(variable | parents) / sum of mean -log f(variable), f the frequencies in these

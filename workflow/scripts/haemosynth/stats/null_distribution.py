@@ -17,7 +17,7 @@ Labels = NDArray[np.bool_]
 USUAL, RARE = 0.95, 0.995  # quantiles of what chance shows: as reported, and as the gate allows it
 
 
-def exchanged(member: Labels, count: int, rng: np.random.Generator) -> Labels:
+def exchange_members(member: Labels, count: int, rng: np.random.Generator) -> Labels:
     """`count` random exchanges of the labels.  (count, patients)"""
     return rng.permuted(np.broadcast_to(member, (count, len(member))), axis=1)
 

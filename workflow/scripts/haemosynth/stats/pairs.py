@@ -166,7 +166,7 @@ def load_matched_background(alterations: Matrix, tolerance: float = 1e-8, iterat
     return Background(probability, weight)
 
 
-def _shared(probability: Matrix, iterations: int = 12) -> Matrix:
+def _share_covariance(probability: Matrix, iterations: int = 12) -> Matrix:
     """c, so that two events a and b of a patient of known burden have covariance -c_a c_b.  (kinds, events), the same
 
     Who has one event has the less room for another: given the burden, sum_b cov(a, b) = -p_a (1 - p_a). The form -c c
@@ -221,7 +221,7 @@ def load_matched(alterations: Matrix, counts: PairCounts | None = None) -> LoadM
     mean, square = np.zeros((2, *counts.both.shape))
     for rows in _blocks(len(background.size)):
         p, weight = background.probability[rows], np.sqrt(background.size[rows])[:, None]
-        c = _shared(p)
+        c = _share_covariance(p)
         mean += _gram(weight * p) - _gram(weight * c)
         square += _gram(weight * p * p) - 2 * _gram(weight * p * c) + _gram(weight * c * c)
     mean, square = np.maximum(mean, 0), np.maximum(square, 0)
@@ -251,19 +251,19 @@ def load_matched(alterations: Matrix, counts: PairCounts | None = None) -> LoadM
 
 def upper_tail(overlap: Matrix, mean: Matrix, square: Matrix) -> Matrix:
     """P(X >= overlap) of a Poisson-binomial X with sum of chances `mean` and sum of their squares `square`."""
-    trials, chance = _matched_binomial(mean, square)
+    trials, chance = _match_binomial(mean, square)
     possible = betainc(np.maximum(overlap, 1), np.maximum(trials - overlap + 1, 1e-9), chance)
     return np.where(overlap <= 0, 1.0, np.where(mean > 0, possible, 0.0))
 
 
 def lower_tail(overlap: Matrix, mean: Matrix, square: Matrix) -> Matrix:
     """P(X <= overlap) of a Poisson-binomial X with sum of chances `mean` and sum of their squares `square`."""
-    trials, chance = _matched_binomial(mean, square)
+    trials, chance = _match_binomial(mean, square)
     possible = betainc(np.maximum(trials - overlap, 1e-9), overlap + 1, 1 - chance)
     return np.where(mean > 0, possible, 1.0)
 
 
-def _matched_binomial(mean: Matrix, square: Matrix) -> tuple[Matrix, Matrix]:
+def _match_binomial(mean: Matrix, square: Matrix) -> tuple[Matrix, Matrix]:
     # n p = mean and n p^2 = square give a binomial of equal mean and variance.
     positive = mean > 0
     trials = np.where(positive, mean**2 / np.where(positive, square, 1.0), 1.0)

@@ -161,7 +161,7 @@ def risk_difference(network: Network, level: int, reference: int) -> float:
     The outcome is the last variable and the cause the one before. sum over z of P(z) [P(y | level, z) - P(y |
     reference, z)], z the levels of all variables before.
     """
-    share, risk = _standardised(network)
+    share, risk = _standardise(network)
     return float(share @ (risk[:, level] - risk[:, reference]))
 
 
@@ -171,7 +171,7 @@ def risk_difference_error(network: Network, codes: Codes, effect: Effect, outcom
     sqrt(sum over z of P(z)^2 [p (1 - p) / (n + 1) at level and at reference]), n the patients with z and that level and
     a known outcome, one more for the pseudo-patient of a smoothed table.
     """
-    share, risk = _standardised(network)
+    share, risk = _standardise(network)
     family = codes[[*effect.adjusted, effect.cause, outcome]]
     part = family[:-1, (family >= 0).all(axis=0)]
     shape = [len(states) for states in network.states[:-1]]
@@ -180,7 +180,7 @@ def risk_difference_error(network: Network, codes: Codes, effect: Effect, outcom
     return float(np.sqrt(share**2 @ (variance[:, effect.level] + variance[:, effect.reference])))
 
 
-def _standardised(network: Network) -> tuple[Matrix, Matrix]:
+def _standardise(network: Network) -> tuple[Matrix, Matrix]:
     """(z,) shares of what is adjusted for and (z, levels of the cause) probability of the outcome's last level."""
     share = np.ones(1)
     for table in network.tables[:-2]:
@@ -280,7 +280,7 @@ def format_bif(network: Network, notes: Sequence[str] = ()) -> str:
         return comment + str(BIFWriter(model, round_values=DIGITS))
 
 
-def described(query: Query, network: Network) -> Mapping[str, str]:
+def describe(query: Query, network: Network) -> Mapping[str, str]:
     """A query in words: `asked`, as target = level, and `given`, as variable = state."""
     return {
         "asked": f"{network.names[query.target]} = {network.states[query.target][query.level]}",

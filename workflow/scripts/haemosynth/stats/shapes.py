@@ -18,7 +18,7 @@ MOST_SHAPES = 8
 UNLIKE = 1.63  # over the root of patients: distance from its own distribution at which a column is unlike all others
 
 
-def shared(
+def share_shapes(
     middle: np.ndarray, spread: np.ndarray, own: np.ndarray, ordered: Callable[[int], np.ndarray], patients: int
 ) -> np.ndarray:
     """(levels, columns) quantiles of each column: its mean and standard deviation, and shapes that columns share.
@@ -57,7 +57,7 @@ def distance(quantile: np.ndarray, ordered: np.ndarray) -> float:
     return float(np.abs(below / (2 * len(ordered)) - LEVELS).max())
 
 
-def carried(values: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def carry(values: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """(patients, columns) values moved from each column's quantiles `source` to `target`, straight on beyond the ends.
 
     source: (levels, columns), or (levels,) for all columns.

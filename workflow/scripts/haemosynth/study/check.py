@@ -16,7 +16,7 @@ from haemosynth.core.schema import Schema
 from haemosynth.core.streams import stream
 from haemosynth.generate.balance import read_checked
 from haemosynth.modalities.registry import ALONE, FURTHER, RECORD, load
-from haemosynth.study.settings import check, expanded, source
+from haemosynth.study.settings import check, expand_paths, source
 from haemosynth.study.split import split
 
 RECORDS = load(RECORD, "ingest")
@@ -62,16 +62,16 @@ def check_cohort(config: Mapping[str, Any], name: str, root: Path) -> Checked:
     if isinstance(whole.get("modalities"), str):  # told with the settings
         whole["modalities"] = [RECORD]
     try:
-        whole = expanded(whole, name)
+        whole = expand_paths(whole, name)
     except InputError as error:
         found.mistakes = list(error.lines)
         return found
     patients: pd.Index | None = None
     if whole.get("format") == "simulated":
-        with mistakes.kept():
+        with mistakes.keep():
             _simulate(name, whole, root)
     elif whole.get("format") in ALONE:
-        with mistakes.kept():
+        with mistakes.keep():
             found.cohort = RECORDS.ingest(name, whole)
             patients = found.cohort.patients
     else:
@@ -131,7 +131,7 @@ def _splits(config: Mapping[str, Any], name: str, whole: Mapping[str, Any], coho
     if not isinstance(fraction, float) or not isinstance(seed, int):
         return  # told with the settings
     for replicate in config.get("seeds") or []:
-        with mistakes.kept():
+        with mistakes.keep():
             train, _ = split(
                 cohort,
                 fraction,
@@ -162,16 +162,16 @@ def mend(entry: Mapping[str, Any], lines: Iterable[str]) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for line in lines:
         for key, value in next(iter(find_advice(line)), {}).items():
-            changed[key] = _joined(changed.get(key, entry.get(key)), value)
+            changed[key] = _join(changed.get(key, entry.get(key)), value)
     return changed
 
 
-def _joined(old: Any, new: Any) -> Any:
+def _join(old: Any, new: Any) -> Any:
     """Two settings of one key as one: mappings and lists together, of others the newer."""
     if isinstance(old, Mapping) and isinstance(new, list):
         return {**old, **{name: "excluded by the study" for name in new if name not in old}}
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        return {**old, **{key: _joined(old.get(key), value) for key, value in new.items()}}
+        return {**old, **{key: _join(old.get(key), value) for key, value in new.items()}}
     if isinstance(old, list) and isinstance(new, list):
         return [*old, *(value for value in new if value not in old)]
     return new

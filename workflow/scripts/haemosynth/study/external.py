@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, typed
+from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, set_types
 from haemosynth.core.errors import InputError
 from haemosynth.core.files import read_table
 from haemosynth.modalities.registry import RECORD
@@ -47,7 +47,7 @@ def read_external(path: Path, train: Cohort) -> Cohort:
                 raise InputError(
                     f"{clinical_file}: column {name}: {unknown[0]!r} is not one of {', '.join(sorted(known))}"
                 )
-    clinical = typed(table, train.schema)
+    clinical = set_types(table, train.schema)
     if train.alterations is None:
         return Cohort(train.schema, clinical)
     events = list(train.schema.alterations)

@@ -329,7 +329,7 @@ def source(config: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     return {**config.get("cohort_defaults", {}), **simulated, **entry}
 
 
-def expanded(entry: Mapping[str, Any], cohort: str) -> dict[str, Any]:
+def expand_paths(entry: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     """A cohort's entry with environment variables and `~` in its path expanded, once.
 
     Raises:
@@ -337,7 +337,7 @@ def expanded(entry: Mapping[str, Any], cohort: str) -> dict[str, Any]:
     """
     for name in FURTHER:
         if isinstance(entry.get(name), Mapping) and entry[name].get("path"):
-            entry = {**entry, name: expanded(entry[name], f"{cohort}.{name}")}
+            entry = {**entry, name: expand_paths(entry[name], f"{cohort}.{name}")}
     if "path" not in entry:
         return dict(entry)
     path = os.path.expanduser(os.path.expandvars(str(entry["path"])))

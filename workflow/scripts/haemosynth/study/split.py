@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.derive import find_parents
 from haemosynth.core.errors import InputError
 from haemosynth.core.panel import read_min_carriers
 from haemosynth.core.schema import Column, Schema
 from haemosynth.reading.preprocess import find_winsorising_limits
 from haemosynth.reading.preprocess import winsorise as clipped
-from haemosynth.reading.resolution import observed
+from haemosynth.reading.resolution import observe
 from haemosynth.reading.source import suggestion
 
 LEAST_PATIENTS = 20  # on either side
@@ -142,7 +142,7 @@ def learn_schema(train: Cohort, panel: Any) -> Schema:
         if values.nunique() < 2 and not fixed and column.derived is None:
             excluded[name] = "no value recorded in train" if values.isna().all() else "constant in train"
         else:
-            columns[name] = observed(column, values)
+            columns[name] = observe(column, values)
     alterations = _panel(train, panel, excluded)
     dropped = True
     while dropped:  # a derived column whose parent left leaves too, and so on
@@ -185,7 +185,7 @@ def _panel(train: Cohort, panel: Any, excluded: dict[str, str]) -> dict[str, str
 
 
 def _with_schema(side: Cohort, schema: Schema) -> Cohort:
-    clinical = typed(side.clinical, schema)
+    clinical = set_types(side.clinical, schema)
     if side.alterations is None or side.sequenced is None or side.mutations is None:
         return Cohort(schema, clinical)
     rows = side.mutations["gene"].isin(list(schema.alterations))

@@ -36,7 +36,7 @@ def read_stage_settings(stage: StageModule, chosen: Mapping[str, Any], name: str
     return {**stage.DEFAULTS, **chosen}
 
 
-def prepared(
+def prepare_comparison(
     stage: StageModule, comparison: Comparison, settings: Mapping[str, Any], streams: Callable[..., np.random.Generator]
 ) -> Comparison:
     """The comparison that `evaluate` and the figure of a stage read: bounded in size, with what is learned once.
@@ -49,7 +49,7 @@ def prepared(
     """
     most = settings.get("patients", PATIENTS)
     if most is not None and not _whole(stage):
-        comparison = _bounded(comparison, int(most), streams("patients"))
+        comparison = _bound(comparison, int(most), streams("patients"))
     prepare = getattr(stage, "prepare", None)
     return replace(comparison, prepared=prepare(comparison, settings, streams("prepare"))) if prepare else comparison
 
@@ -59,7 +59,7 @@ def _whole(stage: StageModule) -> bool:
     return any(metric.references == PRIVACY for metric in stage.METRICS)
 
 
-def _bounded(comparison: Comparison, most: int, rng: np.random.Generator) -> Comparison:
+def _bound(comparison: Comparison, most: int, rng: np.random.Generator) -> Comparison:
     sides = ("real", "candidate", "train", "control")
     bounded: dict[str, Any] = {
         side: some_rows(getattr(comparison, side), most, own)
@@ -98,7 +98,7 @@ def evaluate(
     draws = []
     for i in range(int(settings["repeats"])):
         part = comparison if whole else _at_equal_n(comparison, size, streams("repeat", i))
-        draws.append(_keyed(stage.measure(part, settings, streams("measure", i))))
+        draws.append(_index(stage.measure(part, settings, streams("measure", i))))
     undeclared = {metric for draw in draws for metric, _, _ in draw} - scheme_of.keys()
     if undeclared:
         raise ValueError(f"metrics {sorted(undeclared)} are not declared in METRICS")
@@ -107,8 +107,8 @@ def evaluate(
     count = int(settings["replicates"])
     for i in progress(range(count), "resampling", count):
         for scheme in sorted(set(scheme_of.values())):
-            part = _resampled(comparison, scheme, size, streams(scheme, i))
-            for key, found in _keyed(stage.measure(part, settings, streams("measure", scheme, i))).items():
+            part = _resample(comparison, scheme, size, streams(scheme, i))
+            for key, found in _index(stage.measure(part, settings, streams("measure", scheme, i))).items():
                 if scheme_of[key[0]] == scheme:
                     replicates.setdefault(key, {})[i] = found.value
 
@@ -135,7 +135,7 @@ def evaluate(
     return table, pd.concat(kept, ignore_index=True) if kept else empty
 
 
-def _keyed(values: list[Value]) -> dict[Key, Value]:
+def _index(values: list[Value]) -> dict[Key, Value]:
     keyed = {(value.metric, value.target, value.modality): value for value in values}
     if len(keyed) != len(values):
         raise ValueError("a metric was given twice for the same target and modality")
@@ -154,7 +154,7 @@ def _at_equal_n(comparison: Comparison, size: int, rng: np.random.Generator) -> 
     )
 
 
-def _resampled(comparison: Comparison, scheme: str, size: int, rng: np.random.Generator) -> Comparison:
+def _resample(comparison: Comparison, scheme: str, size: int, rng: np.random.Generator) -> Comparison:
     comparison = replace(comparison, resampled=True)
     real, candidate, train, control = rng.spawn(4)
     if scheme == "attack":

@@ -49,7 +49,7 @@ class Job:
 
 def make_metrics_table(parts: Mapping[Job, pd.DataFrame]) -> pd.DataFrame:
     """`metrics.tsv`: the values of all jobs, one row per metric and target, in the order of `parts`."""
-    table = _collected(parts, METRIC_COLUMNS)
+    table = _collect(parts, METRIC_COLUMNS)
     table["reason"] = table["reason"].fillna("")
     return table
 
@@ -57,10 +57,10 @@ def make_metrics_table(parts: Mapping[Job, pd.DataFrame]) -> pd.DataFrame:
 def make_replicates_table(parts: Mapping[Job, pd.DataFrame]) -> pd.DataFrame:
     """The replicates of all jobs; the scorecard needs those of the target `all` only, and keeps only them."""
     only = {job: table[table["target"] == "all"] for job, table in parts.items()}
-    return _collected(only, REPLICATE_COLUMNS)
+    return _collect(only, REPLICATE_COLUMNS)
 
 
-def _collected(parts: Mapping[Job, pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+def _collect(parts: Mapping[Job, pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     tables = [
         table.assign(cohort=job.cohort, generator=job.generator, seed=job.seed, pillar=job.pillar, stage=job.stage)
         for job, table in parts.items()
@@ -69,7 +69,7 @@ def _collected(parts: Mapping[Job, pd.DataFrame], columns: list[str]) -> pd.Data
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def declared(stages: Iterable[str]) -> dict[tuple[str, str], Metric]:
+def list_declared(stages: Iterable[str]) -> dict[tuple[str, str], Metric]:
     """(stage, metric name) -> what the stage declares of it."""
     return {(stage, metric.name): metric for stage in stages for metric in load(stage).METRICS}
 
@@ -92,7 +92,7 @@ def make_dictionary(stages: Iterable[str] = tuple(STAGES)) -> pd.DataFrame:
             "formula": metric.formula,
             "source": metric.source,
         }
-        for (stage, _), metric in declared(stages).items()
+        for (stage, _), metric in list_declared(stages).items()
     ]
     return pd.DataFrame(rows)
 
@@ -205,7 +205,7 @@ def compute_scores(metrics: pd.DataFrame, replicates: pd.DataFrame, compare: Seq
         metrics, replicates: of `make_metrics_table` and `make_replicates_table`.
         compare: generators in the order of the study.
     """
-    known = declared(dict.fromkeys(metrics["stage"]))
+    known = list_declared(dict.fromkeys(metrics["stage"]))
     scored: list[Score] = []
     for cohort in dict.fromkeys(metrics["cohort"]):
         results = _Results(cohort, metrics, replicates)
@@ -301,7 +301,7 @@ def contest(metrics: pd.DataFrame, replicates: pd.DataFrame, generator: str, aga
     above 0 `generator` is better. `verdict` is win, loss, or tie where the 95 % interval covers 0. The row of a stage
     takes the mean over its metrics that separate their references, each divided by the distance between these.
     """
-    known = declared(dict.fromkeys(metrics["stage"]))
+    known = list_declared(dict.fromkeys(metrics["stage"]))
     rows: list[dict[str, object]] = []
     for cohort in dict.fromkeys(metrics["cohort"]):
         results = _Results(cohort, metrics, replicates)

@@ -147,7 +147,7 @@ def find(train: Cohort, rng: np.random.Generator) -> list[Class]:
         return []
     train, seed = at_most(train, PATIENTS, rng), torch_seed(rng)
     waiting = _candidates(train, rng.permutation(len(train)), seed)
-    fixed = [name for name in _given(train.schema) if name not in waiting]
+    fixed = [name for name in _find_given(train.schema) if name not in waiting]
     found: list[Class] = []
     while waiting:
         looked = [_look(train, name, fixed, [one.name for one in found], seed) for name in waiting]
@@ -174,8 +174,8 @@ def fit(model: Fitted, train: Cohort, settings: Mapping[str, Any], rng: np.rando
     train = at_most(train, PATIENTS, rng)
     arrays, plain, parameters = dict(model.arrays), [], int(model.description["parameters"])
     for i, one in enumerate(find(train, rng)):
-        rows, levels, names = _known(train, one.name)
-        leaf, boosted = _boosted(one.seen.matrix(train, rows), levels, rng)
+        rows, levels, names = _find_known(train, one.name)
+        leaf, boosted = _boost_blend(one.seen.matrix(train, rows), levels, rng)
         arrays |= {f"{PREFIX}{i:03d}.{name}": array for name, array in boosted.items()}
         splits = int((boosted["feature"] >= 0).sum())  # a feature and a threshold for each, and a number for each leaf
         parameters += splits + len(boosted["feature"])
@@ -209,7 +209,7 @@ def redraw(cohort: Cohort, model: Fitted, kept: Collection[str], rng: np.random.
     return cohort if cohort is before else replace(cohort, clinical=derive(cohort).clinical)
 
 
-def asked_for(quotas: Quotas | None, schema: Schema) -> set[str]:
+def find_asked(quotas: Quotas | None, schema: Schema) -> set[str]:
     """The columns that quotas count, with those from which a derived one of them follows."""
     if quotas is None:
         return set()
@@ -240,7 +240,7 @@ def _redrawn(
     return replace(cohort, clinical=cohort.clinical.assign(**{one["name"]: column}))
 
 
-def _given(schema: Schema) -> list[str]:
+def _find_given(schema: Schema) -> list[str]:
     """The columns that a class may be predicted from: all that are not derived."""
     return list(schema.recorded)
 
@@ -251,7 +251,7 @@ def _codes(values: pd.Series, names: Sequence[str]) -> Labels:
     return np.asarray(own[values.cat.codes.to_numpy()], dtype=np.intp)
 
 
-def _known(train: Cohort, name: str) -> tuple[Labels, Labels, list[str]]:
+def _find_known(train: Cohort, name: str) -> tuple[Labels, Labels, list[str]]:
     """The patients whose level is known, their level, and the names of the levels that they have."""
     codes = train.clinical[name].cat.codes.to_numpy()
     rows = np.flatnonzero(codes >= 0)
@@ -264,20 +264,20 @@ def _candidates(train: Cohort, order: Labels, seed: int) -> list[str]:
     from sklearn.tree import DecisionTreeClassifier
 
     found: dict[str, float] = {}
-    for name in _given(train.schema):
+    for name in _find_given(train.schema):
         if train.schema.columns[name].numeric:
             continue
-        rows, levels, names = _known(train, name)
+        rows, levels, names = _find_known(train, name)
         if not 2 <= len(names) <= LEVELS or len(rows) < KNOWN or len(rows) - np.bincount(levels).max() < OTHERS:
             continue
-        seen = Seen.of(train, [other for other in _given(train.schema) if other != name], altered=True)
+        seen = Seen.of(train, [other for other in _find_given(train.schema) if other != name], altered=True)
         matrix, fold = seen.matrix(train, rows), order[rows] % FOLDS
         probability = np.zeros((len(rows), len(names)))
         for k in range(FOLDS):
             tree = DecisionTreeClassifier(criterion="log_loss", min_samples_leaf=LEAVES[0], random_state=seed)
             tree.fit(matrix[fold != k], levels[fold != k])
             probability[np.ix_(fold == k, tree.classes_)] = tree.predict_proba(matrix[fold == k])
-        explained = max(_explained(probability, levels, blend).mean() for blend in BLENDS)
+        explained = max(_explain(probability, levels, blend).mean() for blend in BLENDS)
         if explained >= FIRST_LOOK * EXPLAINED:
             found[name] = float(explained)
     kept = sorted(found, key=lambda name: -found[name])[:CANDIDATES]
@@ -286,7 +286,7 @@ def _candidates(train: Cohort, order: Labels, seed: int) -> list[str]:
 
 def _look(train: Cohort, name: str, fixed: Sequence[str], placed: Sequence[str], seed: int) -> Class:
     """A column given the `fixed` ones, those `placed` before it, and alterations; and given the fixed ones alone."""
-    rows, levels, _ = _known(train, name)
+    rows, levels, _ = _find_known(train, name)
     wide = Seen.of(train, [*fixed, *placed], altered=True)
     each = _best(wide.matrix(train, rows), levels, seed)
     found = Class(name, wide, float(each.mean()))
@@ -310,11 +310,11 @@ def _best(matrix: NDArray[np.float32], levels: Labels, seed: int) -> Scores:
             TREES, criterion="log_loss", min_samples_leaf=leaf, max_features=None, oob_score=True, random_state=seed
         ).fit(matrix, levels)
         probability = np.nan_to_num(forest.oob_decision_function_)
-        found += [_explained(probability, levels, blend) for blend in BLENDS]
+        found += [_explain(probability, levels, blend) for blend in BLENDS]
     return max(found, key=lambda each: each.mean())
 
 
-def _boosted(
+def _boost_blend(
     matrix: NDArray[np.float32], levels: Labels, rng: np.random.Generator
 ) -> tuple[int, dict[str, np.ndarray]]:
     """Leaf size and trees that describe left-out folds best, of all patients; arrays for `probabilities`."""
@@ -357,7 +357,7 @@ def probabilities(trees: Mapping[str, np.ndarray], matrix: NDArray[np.float32]) 
     return np.asarray(weight / weight.sum(axis=1, keepdims=True))
 
 
-def _explained(probability: Scores, levels: Labels, blend: float) -> Scores:
+def _explain(probability: Scores, levels: Labels, blend: float) -> Scores:
     """(patients,) log probability of each level above that of the marginal distribution, as a share of the entropy."""
     marginal = np.bincount(levels) / len(levels)
     alone = marginal[levels]

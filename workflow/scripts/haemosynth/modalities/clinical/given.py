@@ -75,7 +75,7 @@ def only(cohort: Cohort, given: Collection[str]) -> Cohort:
     kept = {name: kind for name, kind in kinds.items() if "genomic" in given or name in given}
     mutations = cohort.mutations[cohort.mutations["gene"].isin(list(kept))].reset_index(drop=True)
     schema = replace(cohort.schema, alterations=kept)
-    return cohort.replaced(schema=schema, alterations=cohort.alterations[list(kept)], mutations=mutations)
+    return cohort.replace(schema=schema, alterations=cohort.alterations[list(kept)], mutations=mutations)
 
 
 def sample(

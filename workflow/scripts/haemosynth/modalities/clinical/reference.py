@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.cohort import Cohort, synthetic_ids, typed
+from haemosynth.core.cohort import Cohort, set_types, synthetic_ids
 from haemosynth.core.errors import InputError
 from haemosynth.modalities.genomic.cell_fraction import count_copies, is_male, is_x_linked
 
@@ -45,7 +45,7 @@ def _independent(train: Cohort, n: int, rng: np.random.Generator) -> Cohort:
     clinical = pd.DataFrame(
         {name: train.clinical[name].array[rng.integers(size, size=n)] for name in train.clinical}, index=ids
     )
-    cohort = Cohort(replace(train.schema, alterations={}), typed(clinical, train.schema))
+    cohort = Cohort(replace(train.schema, alterations={}), set_types(clinical, train.schema))
     if train.alterations is None or train.sequenced is None or train.mutations is None:
         return cohort
     assayed = train.sequenced.to_numpy(dtype=bool)
@@ -60,7 +60,7 @@ def _independent(train: Cohort, n: int, rng: np.random.Generator) -> Cohort:
             drawn[~sequenced.to_numpy(), j] = np.nan
     made = _genomic(train, cohort, drawn, sequenced, rng)
     assert made.mutations is not None
-    return made.replaced(mutations=_with_reads(made.mutations, *_drawn_reads(train, made, rng)))
+    return made.replace(mutations=_with_reads(made.mutations, *_draw_reads(train, made, rng)))
 
 
 def _uniform(train: Cohort, n: int, rng: np.random.Generator) -> Cohort:
@@ -79,7 +79,7 @@ def _uniform(train: Cohort, n: int, rng: np.random.Generator) -> Cohort:
             levels = np.array(column.categories or sorted(observed.astype(str).unique()), dtype=object)
             values = levels[rng.integers(len(levels), size=n)]
         columns[name] = pd.Series(values, index=ids).mask(rng.random(n) < 0.5)
-    cohort = Cohort(replace(train.schema, alterations={}), typed(pd.DataFrame(columns, index=ids), train.schema))
+    cohort = Cohort(replace(train.schema, alterations={}), set_types(pd.DataFrame(columns, index=ids), train.schema))
     if train.alterations is None:
         return cohort
     sequenced = pd.Series(rng.random(n) < 0.5, index=ids, name="sequenced")
@@ -89,7 +89,7 @@ def _uniform(train: Cohort, n: int, rng: np.random.Generator) -> Cohort:
         drawn[:, j] = np.where(sequenced if kind == "gene" else rng.random(n) < 0.5, present, np.nan)
     made = _genomic(train, cohort, drawn, sequenced, rng)
     assert made.mutations is not None
-    return made.replaced(mutations=_with_reads(made.mutations, *_uniform_reads(train, len(made.mutations), rng)))
+    return made.replace(mutations=_with_reads(made.mutations, *_uniform_reads(train, len(made.mutations), rng)))
 
 
 def _genomic(
@@ -133,7 +133,7 @@ def _copies(cohort: Cohort) -> np.ndarray:
     return count_copies(recorded, is_x_linked(table["gene"], table["chromosome"]) & man)
 
 
-def _drawn_reads(train: Cohort, made: Cohort, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _draw_reads(train: Cohort, made: Cohort, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Allele fractions and depths of `made`: a mutation with reads takes cell fraction and depth of any other one."""
     assert train.mutations is not None
     assert made.mutations is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.modalities.expression.part import expression_of, has_expression
-from haemosynth.privacy.tiers import stamped
+from haemosynth.privacy.tiers import stamp_name
 
 
 def describe(cohort: Cohort, tier: str = "open", balanced: bool = False) -> list[str]:
@@ -15,5 +15,5 @@ def describe(cohort: Cohort, tier: str = "open", balanced: bool = False) -> list
     patients, genes = own.shape
     return [
         f"- gene expression ({own.uns['values']}): {genes} genes of {patients} patients; the others have none. "
-        f"`{stamped('cohort.h5mu', tier, balanced)}` holds record, alterations and expression together."
+        f"`{stamp_name('cohort.h5mu', tier, balanced)}` holds record, alterations and expression together."
     ]

@@ -79,7 +79,7 @@ def ingest_expression(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tu
         found = _h5ad(path, chosen, cohort, left)
     else:
         found = _matrix(path, entry["format"] != "cbioportal", order_samples(entry), cohort, left)
-    values = chosen["values"] or declared or _told(found)
+    values = chosen["values"] or declared or _read_declared(found)
     if values not in VALUES:
         raise InputError(
             f"cohorts.{name}.expression.values is missing; say whether {path.name} holds {', '.join(VALUES)}"
@@ -195,7 +195,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
             f"{path}: the index of var counts from 0 to {whole.n_vars - 1}; expected the genes' names there"
             f" (columns of var: {', '.join(map(str, whole.var.columns)) or 'none'})"
         )
-    values = chosen["values"] or _told(whole)
+    values = chosen["values"] or _read_declared(whole)
     patients = pd.Categorical(owners)
     if most == 1:
         made = anndata.AnnData(fill_matrix(whole.X, np.float32), pd.DataFrame(index=owners), whole.var[[]])
@@ -241,7 +241,7 @@ def _layer(whole: AnnData, layer: str | None, path: Path) -> AnnData:
     raise InputError(f"{path}: no layer {layer!r}; {suggestion(str(layer), there)}")
 
 
-def _told(whole: AnnData) -> str | None:
+def _read_declared(whole: AnnData) -> str | None:
     """What a file says itself that its values are."""
     found = whole.uns.get("values")
     return found if isinstance(found, str) else None
@@ -291,7 +291,7 @@ def _matrix(path: Path, quoted: bool, samples: Mapping[str, str], cohort: Cohort
     if unknown:
         raise InputError(f"{path}: {unknown[0]!r} is no patient or sample of the cohort ({len(unknown)} such)")
     taken = keep_one_each(names, owner, left)  # patients, then samples as they are chosen
-    _known(list(taken), cohort, path)
+    _check_known(list(taken), cohort, path)
     genes = ["" if gene is None else str(gene) for gene in genes]
     return anndata.AnnData(
         numbers[list(taken.values())].astype(np.float32), pd.DataFrame(index=list(taken)), pd.DataFrame(index=genes)
@@ -321,7 +321,7 @@ def _with_values(found: AnnData, left: Left) -> AnnData:
     return found[~nothing].copy() if nothing.any() else found
 
 
-def _known(patients: Any, cohort: Cohort, path: Path) -> None:
+def _check_known(patients: Any, cohort: Cohort, path: Path) -> None:
     unknown = [p for p in patients if p not in cohort.patients]
     if unknown:
         raise InputError(f"{path}: patient {unknown[0]!r} is not in the clinical record ({len(unknown)} such)")
@@ -384,6 +384,6 @@ def check(name: str, entry: Mapping[str, Any], cohort: Cohort, mistakes: Mistake
     if not cohort.schema.columns:  # the record has mistakes of its own: its columns are not there to be named
         chosen = entry.get("expression")
         entry = {**entry, "expression": {**chosen, "batch": None}} if isinstance(chosen, Mapping) else entry
-    with mistakes.kept():
+    with mistakes.keep():
         return ingest_expression(name, entry, cohort)[1]
     return None

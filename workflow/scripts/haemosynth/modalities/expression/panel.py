@@ -12,7 +12,7 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
-from haemosynth.core.figures import BLACK, NEUTRAL, SYNTHETIC, shortened
+from haemosynth.core.figures import BLACK, NEUTRAL, SYNTHETIC, shorten
 from haemosynth.encode.records import Matrix, Vector
 from haemosynth.modalities.expression.components import standard_components
 from haemosynth.modalities.expression.part import NAME, expression_of, has_expression
@@ -77,7 +77,7 @@ def _programmes(synthetic: Cohort, train: Cohort) -> _Programmes | None:
         like = (known[:, own] * (mean - mean.mean())[:, None]).sum(axis=0)
         # Clones without a symbol, such as IMAGE:123, come last.
         best = list(dict.fromkeys(genes[own[np.lexsort((-like, np.char.find(genes[own], ":") >= 0))]]))[:2]
-        names.append(f"{', '.join(shortened(name, 10) for name in best)} ({len(own)})")
+        names.append(f"{', '.join(shorten(name, 10) for name in best)} ({len(own)})")
         for side, values in zip(scores, (known, made), strict=True):
             side.append((values[:, own].mean(axis=1) - mean.mean()) / max(mean.std(), LEAST))
     tables = [

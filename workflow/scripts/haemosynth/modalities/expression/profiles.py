@@ -41,7 +41,7 @@ def levels(expression: AnnData) -> np.ndarray:
     return np.asarray(np.log2(1 + values), dtype=np.float32) if expression.uns["values"] == "normalised" else values
 
 
-def learned(train: AnnData, holdout: AnnData, genes: int | None, variable: int) -> tuple[AnnData, AnnData]:
+def learn(train: AnnData, holdout: AnnData, genes: int | None, variable: int) -> tuple[AnnData, AnnData]:
     """Train and holdout with what is learned from train alone: library size, genes kept, genes that vary most.
 
     Args:
@@ -90,7 +90,7 @@ def _spread(level: np.ndarray, counts: bool) -> np.ndarray:
     return np.asarray(deviation / np.where(expected > 0, expected, 1.0))
 
 
-def made(values: np.ndarray, like: AnnData, patients: pd.Index, obs: pd.DataFrame) -> AnnData:
+def make(values: np.ndarray, like: AnnData, patients: pd.Index, obs: pd.DataFrame) -> AnnData:
     """Synthetic expression of these patients: genes and declarations of `like`, no value of it."""
     import anndata
 

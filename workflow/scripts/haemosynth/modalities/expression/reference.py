@@ -11,7 +11,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.modalities.expression.generators import scores
 from haemosynth.modalities.expression.generators.owners import batches
 from haemosynth.modalities.expression.part import find_expression
-from haemosynth.modalities.expression.profiles import made
+from haemosynth.modalities.expression.profiles import make
 from haemosynth.modalities.quantitative import choose_owners
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def reference(kind: str, train: Cohort, given: Cohort, rng: np.random.Generator)
     if real.uns["values"] == "counts":
         size = real.obs["library_size"].to_numpy()
         obs["library_size"] = size[rng.integers(real.n_obs, size=n)]
-        values = scores.counted(values, obs["library_size"].to_numpy(), float(real.uns["library"]))
+        values = scores.count(values, obs["library_size"].to_numpy(), float(real.uns["library"]))
     if real.uns["batch"]:
         obs["batch"] = batches(given, str(real.uns["batch"]), patients)
-    return made(values, real, patients, obs)
+    return make(values, real, patients, obs)

@@ -31,7 +31,7 @@ def lacking(comparison: Comparison) -> str:
     return ""
 
 
-def measured(cohort: Cohort) -> Cohort:
+def select_measured(cohort: Cohort) -> Cohort:
     """The patients with expression, row by row as they are in it; without their mutations."""
     first = np.flatnonzero(~cohort.patients.duplicated())
     rows = first[cohort.patients[first].get_indexer(expression_of(cohort).obs_names)]
@@ -42,12 +42,12 @@ def measured(cohort: Cohort) -> Cohort:
             "sequenced": cohort.sequenced.iloc[rows],
             "mutations": cohort.mutations.iloc[:0],
         }
-    return cohort.replaced(**parts)
+    return cohort.replace(**parts)
 
 
 def states(cohort: Cohort, events: tuple[str, ...]) -> Matrix:
     """(patients with expression, events) 1 carrier, 0 not, NaN unknown; a column of NaN for an event nobody knows."""
-    known = measured(cohort).alterations
+    known = select_measured(cohort).alterations
     if known is None:
         return np.full((expression_of(cohort).n_obs, len(events)), np.nan)
     return np.asarray(known.reindex(columns=list(events)).to_numpy(float))

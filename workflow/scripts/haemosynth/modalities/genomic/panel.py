@@ -9,7 +9,7 @@ import numpy as np
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
-from haemosynth.core.figures import BLACK, NEUTRAL, SYNTHETIC, shortened
+from haemosynth.core.figures import BLACK, NEUTRAL, SYNTHETIC, shorten
 from haemosynth.encode.records import Vector
 from haemosynth.modalities.genomic.precedence import compute_cell_fractions
 
@@ -46,7 +46,7 @@ def _draw(axis: Any, patient: Cohort, like: Cohort) -> None:
         told = "" if np.isnan(share) else "few" if real[name].sum() < MIN_CELL_COUNT else f"{100 * share:.0f} %"
         axis.text(1.06, y, told, va="center", fontsize=7.5, color=NEUTRAL)
     axis.text(1.06, -1.05, "carriers in\narchetype", va="center", fontsize=6.5, color=NEUTRAL)
-    axis.set_yticks(range(len(carried)), [shortened(name, 14) for name in carried], fontsize=8)
+    axis.set_yticks(range(len(carried)), [shorten(name, 14) for name in carried], fontsize=8)
     axis.set(xlim=(0, 1.35), ylim=(max(len(carried), 5) - 0.4, -1.6), xticks=[0, 0.5, 1])
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel("cancer cell fraction (hatched: unknown;\ndot: mean of the archetype's carriers)", fontsize=6.5)

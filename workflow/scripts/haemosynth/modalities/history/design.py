@@ -87,16 +87,16 @@ def design_of(content: Mapping[str, Any], where: str) -> Design:
     if len(states) < 2 or len(set(states)) < len(states):
         raise InputError(f"{where}.states: expected two or more different states, found {list(states)}")
     start = str(content.get("start") or states[0])
-    _known(start, states, f"{where}.start")
+    _check_known(start, states, f"{where}.start")
     given = _mapping(content.get("transitions"), f"{where}.transitions")
     transitions: dict[str, dict[str, str]] = {}
     for origin, targets in given.items():
         here = f"{where}.transitions.{origin}"
-        _known(origin, states, here)
+        _check_known(origin, states, here)
         pairs = targets.items() if isinstance(targets, Mapping) else ((t, t) for t in _list(targets, here))
         transitions[str(origin)] = {str(event): str(target) for event, target in pairs}
         for target in transitions[str(origin)].values():
-            _known(target, states, here)
+            _check_known(target, states, here)
     reached = {start, *(t for targets in transitions.values() for t in targets.values())}
     for state in states:
         if state not in reached:
@@ -106,7 +106,7 @@ def design_of(content: Mapping[str, Any], where: str) -> Design:
     for name, entered in _mapping(content.get("endpoints") or {}, f"{where}.endpoints").items():
         endpoints[str(name)] = tuple(map(str, _list(entered, f"{where}.endpoints.{name}")))
         for state in endpoints[str(name)]:
-            _known(state, states, f"{where}.endpoints.{name}")
+            _check_known(state, states, f"{where}.endpoints.{name}")
     measures = _mapping(content.get("measurements") or {}, f"{where}.measurements")
     return Design(states, start, transitions, endpoints, {
         str(name): _measure(chosen or {}, f"{where}.measurements.{name}") for name, chosen in measures.items()
@@ -145,7 +145,7 @@ def _measure(chosen: Any, where: str) -> Measure:
     return measure
 
 
-def _known(state: str, states: tuple[str, ...], where: str) -> None:
+def _check_known(state: str, states: tuple[str, ...], where: str) -> None:
     if state not in states:
         raise InputError(f"{where}: {state!r} is no state; {suggestion(state, states)}")
 

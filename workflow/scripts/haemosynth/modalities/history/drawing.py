@@ -22,7 +22,7 @@ from haemosynth.core.figures import (
     VERMILION,
     YELLOW,
     new_figure,
-    shortened,
+    shorten,
 )  # fmt: skip
 from haemosynth.modalities.history.part import Courses
 
@@ -44,7 +44,7 @@ def occupation_panels(
     """Stacked occupation of both sides; the figure and the two axes that are still empty."""
     panels = 4 if any(len(pairs[0][0].series_of(name)) for name in pairs[0][0].design.measurements) else 3
     drawn, axes = new_figure(3.3 * panels, 4.2, ncols=panels)
-    for axis, (courses, shares), title in zip(axes, pairs, ("real", shortened(label, 24)), strict=False):
+    for axis, (courses, shares), title in zip(axes, pairs, ("real", shorten(label, 24)), strict=False):
         stack(axis, courses, times, shares)
         axis.set_title(f"{title}, n = {len(courses.paths):,}", loc="left", fontsize=9)
     axes[0].set_ylabel("share of patients in the state")
@@ -91,7 +91,7 @@ def series_panels(
     name = measures[0]
     measure = real.design.measurements[name]
     log = measure.log or measure.limit > 0
-    for side, colour, text in ((real, REAL, "real"), (made, SYNTHETIC, shortened(label, 16))):
+    for side, colour, text in ((real, REAL, "real"), (made, SYNTHETIC, shorten(label, 16))):
         table = profile(side, name)
         many = (~np.isnan(table)).sum(axis=0) >= 10
         if not many.any():
@@ -128,7 +128,7 @@ def swimmers(axis: Any, courses: Courses, rows: np.ndarray) -> None:
     axis.set_yticks([])
 
 
-def chosen_rows(courses: Courses, most: int) -> np.ndarray:
+def choose_rows(courses: Courses, most: int) -> np.ndarray:
     """Courses in the order of their length, evenly over all of them."""
     order = np.argsort(-courses.paths.end, kind="stable")
     return np.asarray(order[np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).astype(int))])
@@ -137,7 +137,7 @@ def chosen_rows(courses: Courses, most: int) -> np.ndarray:
 def spaghetti(axis: Any, courses: Courses, name: str, colour: str, most: int = 60) -> None:
     """The series of some courses as thin lines."""
     values = courses.series_of(name)
-    for row in chosen_rows(courses, most):
+    for row in choose_rows(courses, most):
         own = values[values["course"] == row]
         axis.plot(own["time"], own["value"], color=colour, lw=0.5, alpha=0.35)
 

@@ -8,7 +8,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.files import without_formulas, write_table
 from haemosynth.modalities.history.part import LINE, MEASUREMENT, VISIT, find_courses
 from haemosynth.modalities.history.timeline import write_timelines
-from haemosynth.privacy.tiers import stamped
+from haemosynth.privacy.tiers import stamp_name
 
 NAMED = "history.tsv"
 
@@ -20,7 +20,7 @@ def export(cohort: Cohort, folder: Path, tier: str = "open", balanced: bool = Fa
     """
     courses = find_courses(cohort)
     if courses is not None:
-        write_table(without_formulas(courses.table), folder / "tables" / stamped(NAMED, tier, balanced))
+        write_table(without_formulas(courses.table), folder / "tables" / stamp_name(NAMED, tier, balanced))
 
 
 def extend_study(cohort: Cohort, folder: Path) -> None:
@@ -48,6 +48,6 @@ def describe(cohort: Cohort, tier: str = "open", balanced: bool = False) -> list
     withs = f" with {', '.join(further)}" if further else ""
     return [
         f"- event histories: the courses of {len(courses.paths):,} patients through {len(courses.design.states)} states"
-        f"{withs} (`tables/{stamped(NAMED, tier, balanced)}`, and timeline files in `cbioportal/`). Times are months"
+        f"{withs} (`tables/{stamp_name(NAMED, tier, balanced)}`, and timeline files in `cbioportal/`). Times are months"
         f" from diagnosis; no calendar date exists. {endpoints} in the clinical table follow from the path."
     ]

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import REAL, SYNTHETIC, new_figure
-from haemosynth.modalities.history.drawing import chosen_rows, colour_of, spaghetti, swimmers, waterfall
+from haemosynth.modalities.history.drawing import choose_rows, colour_of, spaghetti, swimmers, waterfall
 from haemosynth.modalities.history.features import GRID, first_nadirs, profile
 from haemosynth.modalities.history.part import Courses, courses_of
 
@@ -36,7 +36,7 @@ def draw(synthetic: Cohort, real: Cohort | None) -> Figure:
     depth = first_nadirs(made)[0]
     panels = 1 + bool(measures) + bool(len(depth))
     figure, axes = new_figure(3.8 * panels + 2, 5, ncols=panels, squeeze=False)
-    swimmers(axes[0, 0], made, chosen_rows(made, SHOWN))
+    swimmers(axes[0, 0], made, choose_rows(made, SHOWN))
     axes[0, 0].set_title(
         f"{min(SHOWN, len(made.paths))} of {len(made.paths):,} synthetic patients", loc="left", fontsize=9
     )

@@ -19,7 +19,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError, Mistakes, suggestion
 from haemosynth.modalities.history import timeline
 from haemosynth.modalities.history.design import KEYS, Design, design_of
-from haemosynth.modalities.history.part import END, KINDS, MEASUREMENT, STATE, VISIT, Courses, made
+from haemosynth.modalities.history.part import END, KINDS, MEASUREMENT, STATE, VISIT, Courses, make
 from haemosynth.modalities.history.settle import agreement
 from haemosynth.modalities.history.timeline import PER_MONTH
 from haemosynth.reading.source import read
@@ -87,7 +87,7 @@ def ingest(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tuple[Courses
 
 def check(name: str, entry: Mapping[str, Any], cohort: Cohort, mistakes: Mistakes) -> pd.DataFrame | None:
     """Read the histories of a cohort and keep all mistakes; what was left out, or None where they are wrong."""
-    with mistakes.kept():
+    with mistakes.keep():
         return ingest(name, entry, cohort)[1]
     return None
 
@@ -96,7 +96,7 @@ def _read(name: str, entry: Mapping[str, Any], cohort: Cohort, mistakes: Mistake
     chosen, where = settings(name, entry), f"cohorts.{name}.history"
     design = design_of({key: chosen[key] for key in KEYS}, where)
     left: Left = []
-    events, rows, ends = [_milestones(chosen, cohort, where)], [], _observed(chosen, cohort, where)
+    events, rows, ends = [_milestones(chosen, cohort, where)], [], _find_observed(chosen, cohort, where)
     if chosen["timeline"] or chosen["path"]:
         if chosen["path"]:
             own, others = _table(_file(entry, chosen, where), chosen, design, left)
@@ -123,7 +123,7 @@ def _read(name: str, entry: Mapping[str, Any], cohort: Cohort, mistakes: Mistake
             left.append(("patient", "one patient", "how far the patient was observed is unknown"))
     further = [table[_inside(table, ends, where, mistakes)] for table in rows]
     whole = pd.concat([states, *(t[t["patient_id"].isin(kept)] for t in further)], ignore_index=True)
-    part = made(whole, kept, design, grain_of(table["time"].to_numpy(float)))
+    part = make(whole, kept, design, grain_of(table["time"].to_numpy(float)))
     for row in agreement(cohort, part).itertuples():
         left.append(("endpoint", str(row.endpoint), f"as recorded in {row.agree:.1%} of {row.patients} patients, else "
                      "as the path says"))  # fmt: skip
@@ -155,7 +155,7 @@ def _milestones(chosen: Mapping[str, Any], cohort: Cohort, where: str) -> pd.Dat
     return pd.concat(found, ignore_index=True) if found else empty
 
 
-def _observed(chosen: Mapping[str, Any], cohort: Cohort, where: str) -> pd.Series:
+def _find_observed(chosen: Mapping[str, Any], cohort: Cohort, where: str) -> pd.Series:
     """Months until which each patient was observed, as the record says."""
     name = chosen["observed"] or next(iter(cohort.schema.endpoints), None)
     if name is None or f"{name}_time" not in cohort.clinical:

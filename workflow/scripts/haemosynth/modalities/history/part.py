@@ -23,7 +23,7 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError
-from haemosynth.core.files import damaged, replacing
+from haemosynth.core.files import describe_damage, replacing
 from haemosynth.modalities.history.design import Design, from_plain
 from haemosynth.modalities.history.paths import NONE, Paths
 
@@ -108,7 +108,7 @@ def courses_of(cohort: Cohort) -> Courses:
     return found
 
 
-def made(rows: pd.DataFrame, order: pd.Index, design: Design, grain: float) -> Courses:
+def make(rows: pd.DataFrame, order: pd.Index, design: Design, grain: float) -> Courses:
     """Histories from rows in any order: patients as in `order`, then by time, kind and name."""
     # Sums of decimals differ in their last digit, and would put rows of one time in any order.
     rows = rows.assign(time=rows["time"].astype(float).round(6))
@@ -148,7 +148,7 @@ def read(path: str | Path) -> Courses:
     try:
         content = parquet.read_table(path)
     except Exception as error:
-        raise damaged(path, error) from None
+        raise describe_damage(path, error) from None
     told = (content.schema.metadata or {}).get(KEY)
     if told is None:
         raise InputError(f"{path}: not a table of histories; expected the design of states in its metadata")

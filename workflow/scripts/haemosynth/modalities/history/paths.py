@@ -85,7 +85,7 @@ class Sojourns:
     before: Times
 
 
-def derived_endpoints(paths: Paths, design: Design) -> pd.DataFrame:
+def derive_endpoints(paths: Paths, design: Design) -> pd.DataFrame:
     """Time and event of every endpoint that follows from the path, a row for each course.
 
     The event is the first entry of one of the endpoint's states, the time is its entry; without one, it is censored at

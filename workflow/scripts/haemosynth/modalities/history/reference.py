@@ -9,8 +9,8 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError
 from haemosynth.core.streams import one_of_each
 from haemosynth.modalities.history.design import Design
-from haemosynth.modalities.history.generators.multistate import finished, on_grid
-from haemosynth.modalities.history.part import MEASUREMENT, VISIT, Courses, courses_of, made, path_rows
+from haemosynth.modalities.history.generators.multistate import finish, on_grid
+from haemosynth.modalities.history.part import MEASUREMENT, VISIT, Courses, courses_of, make, path_rows
 from haemosynth.modalities.history.paths import NONE, Paths
 
 
@@ -37,8 +37,10 @@ def reference(kind: str, train: Cohort, given: Cohort, rng: np.random.Generator)
     share = len(courses.paths) / len(train)
     patients = given.patients[rng.random(len(given)) < share]
     paths = on_grid(_paths(kind == "independent", courses, np.asarray(patients, dtype=object), rng), courses.grain)
-    rows = pd.concat([path_rows(paths), _measured(kind == "independent", courses, paths, rng)], ignore_index=True)
-    return made(rows, patients, courses.design, courses.grain)
+    rows = pd.concat(
+        [path_rows(paths), _draw_measurements(kind == "independent", courses, paths, rng)], ignore_index=True
+    )
+    return make(rows, patients, courses.design, courses.grain)
 
 
 def _paths(alone: bool, courses: Courses, owner: np.ndarray, rng: np.random.Generator) -> Paths:
@@ -64,10 +66,10 @@ def _paths(alone: bool, courses: Courses, owner: np.ndarray, rng: np.random.Gene
         alive = alive & (ways[now] > 0).any(axis=1) & (when + stay <= end)
         now, when = np.where(alive, target, now), np.where(alive, when + stay, when)
         state[alive, step], entry[alive, step] = now[alive], when[alive]
-    return finished(Paths(owner, state, entry, end, design.states), design)
+    return finish(Paths(owner, state, entry, end, design.states), design)
 
 
-def _measured(alone: bool, courses: Courses, paths: Paths, rng: np.random.Generator) -> pd.DataFrame:
+def _draw_measurements(alone: bool, courses: Courses, paths: Paths, rng: np.random.Generator) -> pd.DataFrame:
     """Rows of measurements and visits: as many in a month as real ones, each at any time and of any value."""
     table, rows = courses.table, []
     months = max(float(courses.paths.end.sum()), 1e-9)

@@ -16,7 +16,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.derive import derive
 from haemosynth.core.errors import InputError
 from haemosynth.modalities.history.part import Courses
-from haemosynth.modalities.history.paths import derived_endpoints
+from haemosynth.modalities.history.paths import derive_endpoints
 
 TOLERANCE = 0.5  # months by which a recorded time may differ and still agree
 
@@ -29,7 +29,7 @@ def settle(cohort: Cohort, courses: Courses) -> Cohort:
     Raises:
         InputError: an endpoint of the design is none of the record.
     """
-    found = derived_endpoints(courses.paths, courses.design)
+    found = derive_endpoints(courses.paths, courses.design)
     _check(cohort, courses)
     clinical = cohort.clinical.copy()
     present = clinical.index.isin(found.index)
@@ -49,7 +49,7 @@ def agreement(cohort: Cohort, courses: Courses) -> pd.DataFrame:
         half a month).
     """
     _check(cohort, courses)
-    found = derived_endpoints(courses.paths, courses.design)
+    found = derive_endpoints(courses.paths, courses.design)
     own = cohort.clinical.reindex(found.index)
     rows = []
     for name in courses.design.endpoints:

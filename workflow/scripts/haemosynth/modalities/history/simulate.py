@@ -33,7 +33,7 @@ from haemosynth.modalities.history.part import (
     STOP,
     VISIT,
     Courses,
-    made,
+    make,
 )  # fmt: skip
 
 Row = tuple[str, float, str, str, float, str, str]
@@ -76,7 +76,7 @@ def simulate(
     for i, patient in enumerate(cohort.patients):
         rows += _course(str(patient), theta[i], float(risk[i]), float(followed[i]), float(chain[i]), planted, rng)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    part = made(table, cohort.patients, design, GRAIN)
+    part = make(table, cohort.patients, design, GRAIN)
     told = {
         "parameters": list(NAMES), "mean": list(planted.MEAN), "spread": list(planted.SPREAD),
         "by_line": list(planted.BY_LINE), "error": planted.ERROR,

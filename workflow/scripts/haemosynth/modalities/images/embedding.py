@@ -52,7 +52,7 @@ def weights(path: str | None = None) -> dict[str, torch.Tensor]:
     return named
 
 
-def _convolved(
+def _convolve(
     x: torch.Tensor, named: Mapping[str, torch.Tensor], convolution: str, norm: str, stride: int = 1
 ) -> torch.Tensor:
     """Convolution with TensorFlow's `same` padding, and batch normalisation."""
@@ -72,16 +72,16 @@ def forward(pictures: torch.Tensor, named: Mapping[str, torch.Tensor]) -> torch.
     """(N, 3, H, W) pictures in 0..1 -> (N, 1280) means of the last feature maps."""
     from torch.nn.functional import relu6
 
-    x = relu6(_convolved(pictures * 2 - 1, named, "_conv_stem", "_bn0", 2))
+    x = relu6(_convolve(pictures * 2 - 1, named, "_conv_stem", "_bn0", 2))
     strides = [(stride if i == 0 else 1) for count, stride in RUNS for i in range(count)]
     for block, stride in enumerate(strides):
         part, h = f"_blocks.{block}.", x
         if f"{part}_expand_conv.weight" in named:
-            h = relu6(_convolved(h, named, f"{part}_expand_conv", f"{part}_bn0"))
-        h = relu6(_convolved(h, named, f"{part}_depthwise_conv", f"{part}_bn1", stride))
-        h = _convolved(h, named, f"{part}_project_conv", f"{part}_bn2")
+            h = relu6(_convolve(h, named, f"{part}_expand_conv", f"{part}_bn0"))
+        h = relu6(_convolve(h, named, f"{part}_depthwise_conv", f"{part}_bn1", stride))
+        h = _convolve(h, named, f"{part}_project_conv", f"{part}_bn2")
         x = x + h if h.shape == x.shape else h
-    return relu6(_convolved(x, named, "_conv_head", "_bn1")).mean(dim=(2, 3))
+    return relu6(_convolve(x, named, "_conv_head", "_bn1")).mean(dim=(2, 3))
 
 
 def as_pictures(images: Images) -> npt.NDArray[np.float32]:
@@ -97,7 +97,7 @@ def as_pictures(images: Images) -> npt.NDArray[np.float32]:
     return np.asarray(scaled[:, :3])
 
 
-def embedded(images: Images, side: int, path: str | None = None) -> npt.NDArray[np.float64]:
+def embed(images: Images, side: int, path: str | None = None) -> npt.NDArray[np.float64]:
     """(N, 1280) features of images, resized to `side` pixels; `path` names weights of the user's."""
     import torch
 

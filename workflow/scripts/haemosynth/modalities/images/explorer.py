@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from haemosynth.core.cohort import Cohort
-from haemosynth.modalities.images.gallery import COLOUR, FUSED, coloured, views
+from haemosynth.modalities.images.gallery import COLOUR, FUSED, colour, views
 from haemosynth.modalities.images.part import Images
 
 VIEWS = 2  # of an image at most, those that tell most
@@ -31,7 +31,7 @@ def of_patients(cohort: Cohort, most: int) -> list[dict[str, Any]]:
     for patient in dict.fromkeys(owners.tolist()):
         rows = np.flatnonzero(owners == patient)
         one = images.take(rows[[int(area[rows].argmax())]])
-        pictures = [_picture(coloured(one, view)[0]) for view in shown]
+        pictures = [_picture(colour(one, view)[0]) for view in shown]
         most -= sum(map(len, pictures))
         if most < 0:
             break

@@ -13,10 +13,10 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.files import replacing, write_json, write_table
 from haemosynth.core.streams import stream
 from haemosynth.modalities.images.description import DERIVED, fields_of, five_point
-from haemosynth.modalities.images.gallery import COLOUR, coloured, unit_of, views
+from haemosynth.modalities.images.gallery import COLOUR, colour, unit_of, views
 from haemosynth.modalities.images.part import Images, has_images, images_of
 from haemosynth.modalities.images.report import write_report
-from haemosynth.privacy.tiers import stamped
+from haemosynth.privacy.tiers import stamp_name
 
 
 def export_images(images: Images, folder: Path, tier: str = "open", balanced: bool = False) -> None:
@@ -43,17 +43,17 @@ def export_images(images: Images, folder: Path, tier: str = "open", balanced: bo
                 _write_nifti(images.mask[i], images.spacing, folder / files["mask"])
             files["preview"] = f"previews/{name}.png"
             one = images.take([i])
-            _write_png(np.hstack([coloured(one, view)[0] for view in views_of]), folder / files["preview"])
+            _write_png(np.hstack([colour(one, view)[0] for view in views_of]), folder / files["preview"])
         else:
             files["picture"] = f"pictures/{name}.png"
             view = COLOUR if views_of == (COLOUR,) else views_of[0]
-            _write_png(coloured(images.take([i]), view)[0], folder / files["picture"])
+            _write_png(colour(images.take([i]), view)[0], folder / files["picture"])
             if images.mask is not None:
                 files["mask"] = f"masks/{name}.png"
                 _write_png(images.mask[i].astype(np.float32), folder / files["mask"])
         rows.append({"image": name, "patient_id": images.patient_id[i], **files})
     table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["image", "patient_id"])
-    write_table(table, folder / stamped("images.tsv", tier, balanced))
+    write_table(table, folder / stamp_name("images.tsv", tier, balanced))
     if images.descriptions is not None:
         _write_descriptions(images, names, folder, tier, balanced)
     write_json(
@@ -67,7 +67,7 @@ def export_images(images: Images, folder: Path, tier: str = "open", balanced: bo
             else "",
             "synthetic": True,
         },
-        folder / stamped("images.json", tier, balanced),
+        folder / stamp_name("images.json", tier, balanced),
     )
 
 
@@ -80,11 +80,11 @@ def _write_descriptions(images: Images, names: list[str], folder: Path, tier: st
     table = pd.concat([table, known.reset_index(drop=True)], axis=1)
     if "liver_suv" in table:
         table[DERIVED] = five_point(table, images.patient_id)
-    write_table(table, folder / stamped("descriptions.tsv", tier, balanced))
+    write_table(table, folder / stamp_name("descriptions.tsv", tier, balanced))
     # Which phrasing is taken says nothing: the same for the same release.
     rng = stream(0, "reports")
     texts = [write_report(row, fields, rng) for _, row in known.iterrows()]
-    write_table(pd.DataFrame({"image": names, "report": texts}), folder / stamped("reports.tsv", tier, balanced))
+    write_table(pd.DataFrame({"image": names, "report": texts}), folder / stamp_name("reports.tsv", tier, balanced))
 
 
 def _names(images: Images) -> list[str]:

@@ -27,31 +27,31 @@ def views(images: Images) -> tuple[str, ...]:
     return (*images.channels, FUSED) if {"HU", "SUV"} <= set(images.units) else images.channels
 
 
-def windowed(images: Images, channel: int) -> npt.NDArray[np.float32]:
+def apply_window(images: Images, channel: int) -> npt.NDArray[np.float32]:
     """(N, H, W) values of a channel from 0 to 1 within its window."""
     low, high = images.windows[channel]
     return np.asarray(((images.pixels[:, channel] - low) / (high - low)).clip(0, 1), dtype=np.float32)
 
 
-def coloured(images: Images, view: str) -> npt.NDArray[np.float32]:
+def colour(images: Images, view: str) -> npt.NDArray[np.float32]:
     """(N, H, W, 3) colours from 0 to 1 of a view."""
     from matplotlib import colormaps
 
     if view == COLOUR:
-        return np.stack([windowed(images, c) for c in range(3)], axis=-1)
+        return np.stack([apply_window(images, c) for c in range(3)], axis=-1)
     if view == FUSED:
-        under = windowed(images, images.units.index("HU"))[..., None]
-        uptake = windowed(images, images.units.index("SUV"))
+        under = apply_window(images, images.units.index("HU"))[..., None]
+        uptake = apply_window(images, images.units.index("SUV"))
         weight = np.sqrt(uptake)[..., None] * 0.85
         return np.asarray(under * (1 - weight) + colormaps[OVERLAY](uptake)[..., :3] * weight, dtype=np.float32)
     channel = images.channels.index(view)
-    shown = colormaps[MAPS.get(images.units[channel], "gray")](windowed(images, channel))[..., :3]
+    shown = colormaps[MAPS.get(images.units[channel], "gray")](apply_window(images, channel))[..., :3]
     return np.asarray(shown, dtype=np.float32)
 
 
 def show(axis: Any, images: Images, row: int, view: str, outline: bool = True) -> None:
     """Draw one image on an axis; the mask as an outline."""
-    axis.imshow(coloured(images.take([row]), view)[0], interpolation="nearest")
+    axis.imshow(colour(images.take([row]), view)[0], interpolation="nearest")
     axis.set_xticks([])
     axis.set_yticks([])
     for spine in axis.spines.values():
@@ -179,7 +179,7 @@ def galleries(images: Mapping[str, Images], generators: Sequence[str], release: 
 def nearest_rows(images: Images, train: Images) -> list[int]:
     """For each image the training image nearest in pixels within the windows."""
     first, second = (
-        np.concatenate([windowed(side, c).reshape(len(side), -1) for c in range(len(side.channels))], axis=1)
+        np.concatenate([apply_window(side, c).reshape(len(side), -1) for c in range(len(side.channels))], axis=1)
         for side in (images, train)
     )
     squared = (second**2).sum(axis=1) - 2 * first @ second.T

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from haemosynth.core.cohort import Cohort
-from haemosynth.modalities.images.embedding import embedded
+from haemosynth.modalities.images.embedding import embed
 from haemosynth.modalities.images.part import Images
 
 Matrix = npt.NDArray[np.float64]
@@ -45,11 +45,11 @@ def points(images: Images | None, settings: Mapping[str, Any]) -> Points:
     if images is None or not len(images):
         return Points(np.empty(0, dtype=str), np.empty((0, 1280)), np.empty((0, 0)))
     return Points(
-        images.patient_id, embedded(images, int(settings["side"]), settings["weights"]), radiomic(images).to_numpy()
+        images.patient_id, embed(images, int(settings["side"]), settings["weights"]), radiomic(images).to_numpy()
     )
 
 
-def standardised(side: Matrix, train: Matrix) -> Matrix:
+def standardise(side: Matrix, train: Matrix) -> Matrix:
     """Measurements less the training mean, over the training standard deviation, at most FARTHEST away."""
     if not len(side):
         return np.empty((0, train.shape[1]))

@@ -45,7 +45,7 @@ class Owned:
         return np.concatenate(found) if found else np.empty(0, dtype=np.intp)
 
 
-def shown_shares(values: Array, owners: npt.NDArray[Any], bins: npt.NDArray[Any], fewest: int) -> Array:
+def measure_shares(values: Array, owners: npt.NDArray[Any], bins: npt.NDArray[Any], fewest: int) -> Array:
     """Share of values in each bin; 0 where they come from fewer than `fewest` patients."""
     inside = np.clip(values, bins[0], bins[-1])
     place = np.clip(np.searchsorted(bins, inside, side="right") - 1, 0, len(bins) - 2)
@@ -59,7 +59,7 @@ def nothing(images: Images | None) -> bool:
     return images is None or len(images) == 0
 
 
-def scaled(images: Images) -> npt.NDArray[np.float32]:
+def scale(images: Images) -> npt.NDArray[np.float32]:
     """(N, C, H, W) pixels from 0 to 1 within the windows; beyond them, their ends."""
     low, high = np.array(images.windows, dtype=np.float32).T[:, :, None, None]
     return np.asarray(((images.pixels - low) / (high - low)).clip(0, 1))
@@ -69,7 +69,7 @@ def histograms(images: Images, bins: int, inside: bool = False) -> Owned:
     """(N, C, bins) share of the pixels of an image in equal parts of each window; `inside` the mask alone (zeros where
     an image has none)."""
     n, channels = images.pixels.shape[:2]
-    part = np.minimum((scaled(images) * bins).astype(np.int64), bins - 1)
+    part = np.minimum((scale(images) * bins).astype(np.int64), bins - 1)
     code = (np.arange(n)[:, None, None, None] * channels + np.arange(channels)[:, None, None]) * bins + part
     weight = None
     if inside and images.mask is not None:
@@ -81,7 +81,7 @@ def histograms(images: Images, bins: int, inside: bool = False) -> Owned:
 def spectra(images: Images, bands: int) -> Owned:
     """(N, C, bands) mean power at each distance from the middle of the frequency plane, from 0 to half a cycle per
     pixel; pixels in parts of the window, less their mean, tapered by a Hann window."""
-    pixels = scaled(images).astype(np.float64)
+    pixels = scale(images).astype(np.float64)
     height, width = pixels.shape[2:]
     taper = np.outer(np.hanning(height), np.hanning(width))
     pixels -= pixels.mean(axis=(2, 3), keepdims=True)
@@ -146,7 +146,7 @@ def _entropy(p: Array) -> Array:
 def textures(images: Images) -> Owned:
     """(N, C * 13) texture of every channel within its window."""
     n, channels = images.pixels.shape[:2]
-    grey = np.minimum((scaled(images) * LEVELS).astype(np.int64), LEVELS - 1)
+    grey = np.minimum((scale(images) * LEVELS).astype(np.int64), LEVELS - 1)
     found = np.empty((n, channels, len(HARALICK)))
     for start in range(0, n, BATCH):
         for c in range(channels):

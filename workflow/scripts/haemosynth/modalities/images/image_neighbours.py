@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from haemosynth.stats.neighbours import Matrix, squared_distances
 
 
-def pooled(pixels: NDArray[np.float32], side: int) -> Matrix:
+def pool(pixels: NDArray[np.float32], side: int) -> Matrix:
     """Averages over squares, so that no side is longer than `side`.  (images, channels, H, W) -> (images, averages)"""
     n, channels, height, width = pixels.shape
     step = max(1, -(-max(height, width) // side))

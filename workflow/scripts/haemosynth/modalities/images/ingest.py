@@ -201,9 +201,9 @@ def check(name: str, entry: Mapping[str, Any], cohort: Cohort, mistakes: Mistake
     """Read every patient's images on their own, so that one's mistakes do not hide another's."""
     owners: Sequence[str] = []
     patients = list(map(str, cohort.patients))
-    with mistakes.kept():
+    with mistakes.keep():
         owners = patients_of(name, entry)
         check_owners(Path(image_entry(name, entry)[0]["path"]), owners, patients)
     for owner in (owner for owner in owners if owner in patients):
-        with mistakes.kept():
+        with mistakes.keep():
             ingest_images(name, entry, patients, only=[owner])

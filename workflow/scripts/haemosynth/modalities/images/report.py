@@ -154,7 +154,7 @@ def write_report(row: Mapping[str, float] | pd.Series, fields: Sequence[Field], 
         if field.of and present.get(field.of) == 0:
             continue
         if field.name in COUNTED:
-            sentences.append(_counted(value, COUNTED[field.name][0], rng))
+            sentences.append(_say_count(value, COUNTED[field.name][0], rng))
         elif field.name == "across":
             behind = present["behind"]
             if np.isnan(value) or np.isnan(behind):
@@ -194,7 +194,7 @@ def read_report(text: str, fields: Sequence[Field]) -> dict[str, float]:
             before = places[position - 1][1][1] if position else 0
             after = places[position + 1][1][0] if position + 1 < len(places) else len(clause)
             if field.name in SIDES:
-                found[field.name] = _sided(clause[start:end], field.name)
+                found[field.name] = _read_side(clause[start:end], field.name)
                 continue
             left = [match for match in numbers if before <= match.start() and match.end() <= start]
             right = [match for match in numbers if end <= match.start() and match.end() <= after]
@@ -230,7 +230,7 @@ def _terms(field: Field) -> Terms:
     return known or Terms((field.about,), (re.escape(field.about.lower()), re.escape(field.name.lower())))
 
 
-def _counted(value: float, noun: tuple[str, str], rng: np.random.Generator) -> str:
+def _say_count(value: float, noun: tuple[str, str], rng: np.random.Generator) -> str:
     if np.isnan(value):
         return _pick(UNASSESSED, rng).format(f"number of {noun[1]}")
     if value == 0:
@@ -278,7 +278,7 @@ def _number(said: str) -> float:
     return float(SPELLED[low]) if low in SPELLED else float(said.replace(",", "."))
 
 
-def _sided(said: str, name: str) -> float:
+def _read_side(said: str, name: str) -> float:
     value = re.match(r"(\d+(?:[.,]\d+)?)\s*(cm|mm)", said, re.I)
     assert value is not None
     sign = next(sign for word, sign in SIDES[name][1].items() if word in said.lower())

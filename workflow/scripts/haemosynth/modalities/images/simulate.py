@@ -98,7 +98,7 @@ def simulate_images(
         width=(np.where(female, 155.0, 165.0) + 12 * rng.standard_normal(n))[person_of],
         soft=soft[person_of],
     )
-    pixels, mask = _drawn(body, lesions, known, rng)
+    pixels, mask = _draw(body, lesions, known, rng)
     ids = np.asarray(patients.patients, dtype=str)
     images = Images(
         ids[person_of], pixels, mask, ("CT", "PET"), ("HU", "SUV"), WINDOWS, (PIXEL, PIXEL),
@@ -198,7 +198,7 @@ class _Canvas:
                 plane += inside * (np.reshape(value, (-1, 1, 1)) - plane)
 
 
-def _drawn(
+def _draw(
     body: _Bodies, lesions: _Lesions, known: pd.Series, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     """Pixels (images, 2, SIDE, SIDE) and masks, in batches of bounded memory."""
@@ -213,7 +213,7 @@ def _drawn(
         here = (lesions.owner >= rows.start) & (lesions.owner < rows.stop)
         own = _Lesions(lesions.owner[here] - start, lesions.uptake[here], lesions.diameter[here])
         mask[rows] = _with_lesions(canvas, own, bones, rng)
-        pixels[rows, 0], pixels[rows, 1] = _scanned(canvas, part.soft, known, rng)
+        pixels[rows, 0], pixels[rows, 1] = _scan(canvas, part.soft, known, rng)
     return pixels, mask
 
 
@@ -308,7 +308,7 @@ def _with_lesions(canvas: _Canvas, lesions: _Lesions, bones: Array, rng: np.rand
     return mask
 
 
-def _scanned(
+def _scan(
     canvas: _Canvas, soft: npt.NDArray[np.bool_], known: pd.Series, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """CT and PET as the two scanners record them."""

@@ -49,7 +49,7 @@ def read_words(text: str, fitted: Fitted) -> pd.Series:
     told = read_report(text, fields_of(_like(fitted)))
     if not told:
         raise InputError(f"{text!r}: no field of a description is told; expected words such as {_example(known)}")
-    return pd.Series(_completed(known, told), dtype=float)
+    return pd.Series(_complete(known, told), dtype=float)
 
 
 def draw_words(text: str, fitted: Fitted, count: int, rng: np.random.Generator, place: int = 0) -> Images:
@@ -68,7 +68,7 @@ def draw_words(text: str, fitted: Fitted, count: int, rng: np.random.Generator, 
     return replace(coding.decode(planes, owners, "diffusion"), descriptions=table)
 
 
-def _completed(known: Mapping[str, Any], told: Mapping[str, float]) -> dict[str, float]:
+def _complete(known: Mapping[str, Any], told: Mapping[str, float]) -> dict[str, float]:
     row: dict[str, float] = {}
     for name, scale, of, digits in zip(known["fields"], known["scale"], known["of"], known["digits"], strict=True):
         if name in told:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def filled(data: AnnData) -> Matrix:
+def fill(data: AnnData) -> Matrix:
     """(patients, analytes) levels, those that are missing at the mean of training patients."""
     return np.nan_to_num(levels(data)).clip(-FARTHEST, FARTHEST)
 
@@ -25,7 +25,7 @@ def fit_component_space(most: int, *known: AnnData) -> Callable[[AnnData], Matri
 
     The components keep their scale, so that distances are those between standardised profiles.
     """
-    return fit_components(most, known, filled, limit=np.inf)
+    return fit_components(most, known, fill, limit=np.inf)
 
 
 def standard_components(most: int, known: AnnData) -> Callable[[AnnData], Matrix]:

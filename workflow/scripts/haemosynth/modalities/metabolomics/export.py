@@ -11,7 +11,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.files import write_table
 from haemosynth.modalities.metabolomics.measured import HIGH, LOW, format_texts, limits_of, values_of
 from haemosynth.modalities.metabolomics.part import find_measured
-from haemosynth.privacy.tiers import stamped
+from haemosynth.privacy.tiers import stamp_name
 
 NAMED = "metabolomics.tsv"
 SIGNS = {LOW: "<", 0: "", HIGH: ">"}
@@ -24,7 +24,7 @@ def export(cohort: Cohort, folder: Path, tier: str = "open", balanced: bool = Fa
     """
     data = find_measured(cohort)
     if data is not None:
-        write_table(as_text(data), folder / "tables" / stamped(NAMED, tier, balanced))
+        write_table(as_text(data), folder / "tables" / stamp_name(NAMED, tier, balanced))
 
 
 def as_text(data: object) -> pd.DataFrame:
@@ -50,5 +50,5 @@ def describe(cohort: Cohort, tier: str = "open", balanced: bool = False) -> list
         f"- measurements (metabolites, proteins, cells): {analytes} analytes of {patients} patients; the others have "
         f"none. {np.isnan(values_of(data)).mean():.0%} of their values are missing, "
         f"{(limits_of(data) != 0).mean():.0%} are at a limit of detection "
-        f"(`tables/{stamped(NAMED, tier, balanced)}` writes <0.6)."
+        f"(`tables/{stamp_name(NAMED, tier, balanced)}` writes <0.6)."
     ]

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
-from haemosynth.core.figures import DIVERGING, NEUTRAL, REAL, SYNTHETIC, new_figure, shortened
+from haemosynth.core.figures import DIVERGING, NEUTRAL, REAL, SYNTHETIC, new_figure, shorten
 from haemosynth.encode.records import Matrix
-from haemosynth.modalities.metabolomics.components import filled
+from haemosynth.modalities.metabolomics.components import fill
 from haemosynth.modalities.metabolomics.measured import format_texts, levels, limits_of, values_of
 from haemosynth.modalities.metabolomics.part import measured_of
 
@@ -38,12 +38,12 @@ def draw(synthetic: Cohort, real: Cohort | None) -> Figure:
     """
     made = measured_of(synthetic)
     known = None if real is None else measured_of(real)
-    chosen = _chosen(made if known is None else known)
+    chosen = _choose(made if known is None else known)
     figure, (left, right) = new_figure(11, 1.2 + 0.17 * len(chosen), ncols=2, gridspec_kw={"width_ratios": (1.15, 1.0)})
     shown = [("synthetic", made, SYNTHETIC, -0.14)] + ([] if known is None else [("real", known, REAL, 0.14)])
     for who, data, colour, shift in shown:
         _spans(left, levels(data)[:, chosen], colour, shift if real is not None else 0.0, f"{who}, n = {data.n_obs:,}")
-    names = [_named(made, j) for j in chosen]
+    names = [_name(made, j) for j in chosen]
     left.set_yticks(range(len(chosen)), names, fontsize=6)
     for row, j in enumerate(chosen):
         absent, limit = np.isnan(values_of(made)[:, j]).mean(), (limits_of(made)[:, j] != 0).mean()
@@ -59,19 +59,19 @@ def draw(synthetic: Cohort, real: Cohort | None) -> Figure:
     return figure
 
 
-def _named(data: AnnData, j: int) -> str:
+def _name(data: AnnData, j: int) -> str:
     unit = format_texts(data, "unit")[j]
-    return shortened(str(data.var_names[j]), 26) + (f", {unit}" if unit else "")
+    return shorten(str(data.var_names[j]), 26) + (f", {unit}" if unit else "")
 
 
-def _chosen(data: AnnData) -> np.ndarray:
+def _choose(data: AnnData) -> np.ndarray:
     """Positions of the analytes shown, in the order of their clustering."""
     from scipy.cluster.hierarchy import leaves_list, linkage
 
     often = np.sort(np.argsort(np.isnan(values_of(data)).sum(axis=0), kind="stable")[:SHOWN])
     if len(often) < 3:
         return often
-    return np.asarray(often[leaves_list(linkage(_distance(filled(data)[:, often]), "average"))])
+    return np.asarray(often[leaves_list(linkage(_distance(fill(data)[:, often]), "average"))])
 
 
 def _distance(values: Matrix) -> Matrix:
@@ -100,10 +100,10 @@ def _spans(axis: Any, values: Matrix, colour: str, shift: float, label: str) -> 
 
 def _map(figure: Figure, axis: Any, made: AnnData, known: AnnData | None, chosen: np.ndarray) -> None:
     """Correlations; with real patients, theirs below the diagonal."""
-    shown = _correlations(filled(made)[:, chosen])
+    shown = _correlations(fill(made)[:, chosen])
     if known is not None:
         below = np.tril_indices(len(chosen), -1)
-        shown[below] = _correlations(filled(known)[:, chosen])[below]
+        shown[below] = _correlations(fill(known)[:, chosen])[below]
     image = axis.imshow(shown, cmap=DIVERGING, vmin=-1, vmax=1, interpolation="nearest")
     axis.set(xticks=[], yticks=[])
     axis.set_xlabel("synthetic" if known is None else "above the diagonal synthetic, below real")

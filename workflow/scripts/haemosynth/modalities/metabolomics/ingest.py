@@ -19,11 +19,11 @@ import pandas as pd
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError, Mistakes
 from haemosynth.modalities.clinical.ingest.cbioportal import order_samples
-from haemosynth.modalities.metabolomics.measured import HIGH, LOW, SCALES, made
+from haemosynth.modalities.metabolomics.measured import HIGH, LOW, SCALES, make
 from haemosynth.modalities.metabolomics.part import NAME, Quantities, keep_measurements
 from haemosynth.modalities.quantitative import LEFT, Left, fill_matrix, keep_one_each, read_settings
 from haemosynth.reading.genes import DATE
-from haemosynth.reading.numbers import NUMERIC, find_marks, known_unit, plain, read_header_unit, read_value
+from haemosynth.reading.numbers import NUMERIC, find_marks, find_unit, plain, read_header_unit, read_value
 from haemosynth.reading.source import Table, find_suffix, read, suggestion
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def ingest(name: str, entry: Mapping[str, Any], cohort: Cohort) -> tuple[Quantit
 
 def check(name: str, entry: Mapping[str, Any], cohort: Cohort, mistakes: Mistakes) -> pd.DataFrame | None:
     """Read the measurements of a cohort and keep all mistakes; what was left out, or None where they are wrong."""
-    with mistakes.kept():
+    with mistakes.keep():
         return _read(name, entry, cohort, Mistakes())[1]
     return None
 
@@ -156,7 +156,7 @@ def _table(
     values: list[np.ndarray] = []
     limits: list[np.ndarray] = []
     var: list[tuple[str, str]] = []
-    for analyte, (name, unit) in _named(text.columns, cells.units).items():
+    for analyte, (name, unit) in _name(text.columns, cells.units).items():
         column = text[analyte]
         if not name or DATE.fullmatch(name):
             left.append(
@@ -184,7 +184,7 @@ def _table(
     frame = pd.DataFrame({"unit": [unit for _, unit in var]}, index=pd.Index([n for n, _ in var], dtype=object))
     shape = (len(text), len(var))
     numbers_of, sides_of = (np.column_stack(part) if part else np.zeros(shape) for part in (values, limits))
-    found = made(numbers_of, sides_of, frame, text.index)
+    found = make(numbers_of, sides_of, frame, text.index)
     twice = found.var_names[found.var_names.duplicated()]
     if len(twice):
         raise InputError(f"{path}: the analyte {twice[0]!r} occurs more than once; give each its own name")
@@ -299,7 +299,7 @@ def _sides(table: Table, chosen: Mapping[str, Any], owner: Mapping[str, str], le
     return _Cells(text, told, table, where, len(across) > down, {patient: people[i] for patient, i in taken.items()})
 
 
-def _named(columns: pd.Index, told: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def _name(columns: pd.Index, told: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Name and unit of each analyte: Glucose (mmol/L), LDH [U/l]; where two would have one name, both keep theirs."""
     found = {}
     for column in map(str, columns):
@@ -308,11 +308,11 @@ def _named(columns: pd.Index, told: Mapping[str, str]) -> dict[str, tuple[str, s
         name = column
         if bracket and not told.get(column):
             inside = bracket[1].strip()
-            if known_unit(inside) or UNIT.fullmatch(inside):
+            if find_unit(inside) or UNIT.fullmatch(inside):
                 name = column[: bracket.start()].strip()
             else:
                 unit = ""
-        found[column] = (name.strip(), known_unit(unit) or unit.strip())
+        found[column] = (name.strip(), find_unit(unit) or unit.strip())
     names = [name for name, _ in found.values()]
     return {column: (column if names.count(name) > 1 else name, unit) for column, (name, unit) in found.items()}
 
@@ -354,7 +354,7 @@ def _h5ad(path: Path, chosen: Mapping[str, Any], cohort: Cohort, left: Left) -> 
     names = pd.Index(whole.var_names, dtype=object)
     limits = whole.layers["limit"] if "limit" in whole.layers else np.zeros(whole.shape)
     frame = pd.DataFrame({"unit": [str(u) for u in units]}, index=names)
-    found = made(fill_matrix(values, np.float64), fill_matrix(limits, np.float64), frame, pd.Index(owners))
+    found = make(fill_matrix(values, np.float64), fill_matrix(limits, np.float64), frame, pd.Index(owners))
     wrong = np.isinf(np.asarray(found.X))
     if wrong.any():
         i, j = (int(k[0]) for k in np.nonzero(wrong))

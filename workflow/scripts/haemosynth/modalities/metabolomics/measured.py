@@ -64,7 +64,7 @@ def levels(data: AnnData) -> Matrix:
     return np.asarray((scale_values(values_of(data), take_logarithms(data)) - middle) / spread)
 
 
-def learned(train: AnnData, holdout: AnnData) -> tuple[AnnData, AnnData]:
+def learn(train: AnnData, holdout: AnnData) -> tuple[AnnData, AnnData]:
     """Train and holdout with what is learned from train alone: analytes kept, their scale, and how they were recorded.
 
     Analytes with fewer than `LEAST_VALUES` values within their limits, or with one value alone, are left out.
@@ -109,7 +109,7 @@ def find_resolution(values: Vector) -> tuple[float, int]:
     return 0.0, 0
 
 
-def recorded(values: Vector, grain: float, digits: int) -> Vector:
+def round_as_recorded(values: Vector, grain: float, digits: int) -> Vector:
     """Values as they would have been recorded."""
     if grain:
         places = max(0, -int(np.floor(np.log10(grain) + 1e-9))) + 1
@@ -130,7 +130,7 @@ def _significant(values: Vector, digits: int) -> Vector:
     return np.array([float(f"{value:.{digits - 1}e}") for value in values], dtype=np.float64)
 
 
-def made(values: Matrix, limits: np.ndarray, like: AnnData | pd.DataFrame, patients: pd.Index) -> AnnData:
+def make(values: Matrix, limits: np.ndarray, like: AnnData | pd.DataFrame, patients: pd.Index) -> AnnData:
     """Measurements of these patients: analytes and declarations of `like`, no value of it."""
     import anndata
 

@@ -11,9 +11,9 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
-from haemosynth.core.figures import BLACK, NEUTRAL, SYNTHETIC, shortened
+from haemosynth.core.figures import BLACK, NEUTRAL, SYNTHETIC, shorten
 from haemosynth.encode.records import Matrix
-from haemosynth.modalities.metabolomics.components import filled, standard_components
+from haemosynth.modalities.metabolomics.components import fill, standard_components
 from haemosynth.modalities.metabolomics.measured import HIGH, LEAST_PATIENTS, LOW, levels, limits_of
 from haemosynth.modalities.metabolomics.part import NAME, find_measured
 from haemosynth.modalities.quantitative import LEAST, place_for_archetypes
@@ -40,7 +40,7 @@ def prepare(synthetic: Cohort, train: Cohort) -> Callable[[Any, int, Cohort], No
     made, known = find_measured(synthetic), find_measured(train)
     if made is None or known is None or known.n_obs < LEAST_PATIENTS:
         return None
-    chosen = _chosen(filled(known))
+    chosen = _choose(fill(known))
     names = [str(name) for name in known.var_names[chosen]]
     tables = [pd.DataFrame(levels(data)[:, chosen], index=data.obs_names) for data in (made, known)]
     sides = pd.DataFrame(limits_of(made)[:, chosen], index=made.obs_names)
@@ -51,7 +51,7 @@ def prepare(synthetic: Cohort, train: Cohort) -> Callable[[Any, int, Cohort], No
     return draw
 
 
-def _chosen(values: Matrix) -> np.ndarray:
+def _choose(values: Matrix) -> np.ndarray:
     from scipy.cluster.hierarchy import fcluster, linkage
 
     if values.shape[1] <= ANALYTES:
@@ -82,7 +82,7 @@ def _draw(
     mean = real.mean().where(real.notna().sum() >= MIN_CELL_COUNT)
     axis.plot(mean.clip(-FARTHEST, FARTHEST), rows, "o", color=BLACK, ms=4)
     axis.axvline(0, color=NEUTRAL, lw=0.6)
-    axis.set_yticks(rows, [shortened(name, 18) for name in names], fontsize=6.5)
+    axis.set_yticks(rows, [shorten(name, 18) for name in names], fontsize=6.5)
     axis.set(xlim=(-FARTHEST, FARTHEST), ylim=(len(rows) - 0.4, -0.6))
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel("level, standard deviations of training patients", fontsize=6.5)

@@ -7,8 +7,8 @@ import numpy as np
 from haemosynth.core.cohort import Cohort
 from haemosynth.modalities.metabolomics.measured import (
     limits_of,
-    made,
-    recorded,
+    make,
+    round_as_recorded,
     scale_values,
     take_logarithms,
     values_of,
@@ -38,14 +38,14 @@ def reference(kind: str, train: Cohort, given: Cohort, rng: np.random.Generator)
     if kind == "independent":
         rows = rng.integers(real.n_obs, size=(n, real.n_vars))
         drawn, sides = (np.take_along_axis(table, rows, axis=0) for table in (values, limits_of(real)))
-        return keep_measurements(made(drawn, sides, real, patients))
+        return keep_measurements(make(drawn, sides, real, patients))
     log = take_logarithms(real)
     low, high = np.nanquantile(scale_values(values, log), [0.01, 0.99], axis=0)
     drawn_values = low + (high - low) * rng.random((n, real.n_vars))
     drawn_values[:, log] = np.exp(drawn_values[:, log])
     steps = zip(real.var["grain"].to_numpy(float), real.var["digits"].to_numpy(int), strict=True)
     for j, (grain, digits) in enumerate(steps):
-        drawn_values[:, j] = recorded(drawn_values[:, j], float(grain), int(digits))
+        drawn_values[:, j] = round_as_recorded(drawn_values[:, j], float(grain), int(digits))
     # A step may carry the lowest values to 0, which has no logarithm.
     drawn_values[:, log] = np.maximum(drawn_values[:, log], np.nanmin(values[:, log], axis=0))
-    return keep_measurements(made(drawn_values, np.zeros(drawn_values.shape, dtype=np.int8), real, patients))
+    return keep_measurements(make(drawn_values, np.zeros(drawn_values.shape, dtype=np.int8), real, patients))

@@ -20,7 +20,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError
 from haemosynth.modalities.metabolomics import myeloma
 from haemosynth.modalities.metabolomics.ingest import settings
-from haemosynth.modalities.metabolomics.measured import HIGH, LOW, made, recorded
+from haemosynth.modalities.metabolomics.measured import HIGH, LOW, make, round_as_recorded
 from haemosynth.modalities.metabolomics.part import Quantities, keep_measurements
 
 PLANTED = {"myeloma": myeloma}
@@ -67,7 +67,7 @@ def simulate(
 
     sides = np.zeros((n, p), dtype=np.int8)
     for j, (low, high, step, unit) in enumerate(zip(*(table[k] for k in ("low", "high", "step", "unit")), strict=True)):
-        column = np.maximum(recorded(values[:, j], float(step), 0), step)
+        column = np.maximum(round_as_recorded(values[:, j], float(step), 0), step)
         column = np.minimum(column, 100.0) if unit == "%" else column
         sides[:, j] = np.where(column < low, LOW, np.where((high > 0) & (column > high), HIGH, 0))
         values[:, j] = np.where(sides[:, j] == LOW, low, np.where(sides[:, j] == HIGH, high, column))
@@ -90,7 +90,7 @@ def simulate(
         "presence_log_odds": dict(zip(names.tolist(), lean.tolist(), strict=True)),
         "missing": {panel: list(row) for panel, row in planted.PANELS.items()},
     }
-    return keep_measurements(made(values[present], sides[present], var, cohort.patients[present])), told
+    return keep_measurements(make(values[present], sides[present], var, cohort.patients[present])), told
 
 
 def _drivers(effects: Any) -> list[str]:

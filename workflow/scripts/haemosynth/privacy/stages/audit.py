@@ -154,7 +154,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         stopped[kind.name], copies[kind.name] = np.array(rows), len(candidate) - len(kept)
     rows = []
     for stream in own[-1].spawn(trials):
-        table = judge(ground, halved(ground, stream), settings, stream)
+        table = judge(ground, halve(ground, stream), settings, stream)
         rows.append(~table["passed"].to_numpy(bool))
     stopped[UNSEEN] = np.array(rows)
     return Audited(stopped, copies, enough(ground, base, settings), tuple(table["check"]), len(candidate))
@@ -211,7 +211,7 @@ def leaking(ground: Ground, base: Offer, candidate: Cohort, kept: NDArray[np.int
     return base._replace(links=links, same=same, records=[candidate.take(kept), copied])
 
 
-def halved(ground: Ground, rng: np.random.Generator) -> Offer:
+def halve(ground: Ground, rng: np.random.Generator) -> Offer:
     """A random half of the unseen patients as release, the other half as those whom nobody has seen."""
     shown, hidden = (np.sort(half) for half in np.array_split(rng.permutation(len(ground.unseen)), 2))
     release = ground.unseen.take(shown)
@@ -239,9 +239,9 @@ def judge(ground: Ground, offered: Offer, settings: Mapping[str, Any], rng: np.r
     chance = memory.by_chance(found, calibrated.member, rows, {"exchanges": exchanges, "rate": rate}, rng)
     exact = float(offered.same.mean() - ground.same[offered.hidden].mean())
     values = [
-        ("memory", "linked_copies", "all", RECORD, memory.linked_copies(found, calibrated.member, rows)),
+        ("memory", "linked_copies", "all", RECORD, memory.measure_linked_copies(found, calibrated.member, rows)),
         ("memory", "exposed", "all", RECORD,
-         memory.exposed(found.largest[rows], calibrated.member[rows], rate)),
+         memory.measure_exposed(found.largest[rows], calibrated.member[rows], rate)),
         *(("memory", "memory_chance", metric, RECORD, limit) for metric, limit in chance.items()),
         ("distance", "exact_matches", "all", RECORD, max(0.0, exact)),
     ]  # fmt: skip
@@ -252,7 +252,7 @@ def judge(ground: Ground, offered: Offer, settings: Mapping[str, Any], rng: np.r
         shown = [profile for part in offered.records for profile in nearness.profiles(part, fewest)]
         known = nearness.profiles(ground.train, fewest)
         excess = max(0.0, nearness.profile_excess(Counter(known), shown, hidden))
-        null = quantile(nearness.exchanged_profiles(known, hidden, shown, exchanges, rng), RARE)
+        null = quantile(nearness.exchange_profiles(known, hidden, shown, exchanges, rng), RARE)
         values.append(("distance", "copied_profiles", "all", ALTERED, excess))
         values.append(("distance", "distance_chance", "copied_profiles", ALTERED, null))
     else:
@@ -265,7 +265,7 @@ def judge(ground: Ground, offered: Offer, settings: Mapping[str, Any], rng: np.r
     return gate(table, limits, stages=STAGES)
 
 
-def judged(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> pd.DataFrame:
+def judge_candidate(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> pd.DataFrame:
     """The same table of the candidate of a comparison."""
     ground = ground_of(comparison, settings, rng)
     offered = offer(ground, comparison.candidate, comparison.pool, settings, rng)

@@ -34,9 +34,9 @@ from haemosynth.privacy.redraws import (
     attack_redraws,
     by_chance,
     find_targets,
-    restricted,
+    measure_told,
+    restrict,
     table_area,
-    told,
     worst,
 )
 from haemosynth.privacy.tree_attack import attack_tree, find_pairs
@@ -193,16 +193,16 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         edges = attack_tree(pairs, attacked, pool, size, blocks["redraws"])
         scores = Scores({**scores.of, "edges": edges})
     found = {}
-    for (name, columns), own in zip(_known(train, settings).items(), partial, strict=False):
+    for (name, columns), own in zip(_find_identifiers(train, settings).items(), partial, strict=False):
         who, draw = own.spawn(2)
         of = find_targets(train, unseen, rows, 1, who, columns)
-        known = of.coder.code(restricted(pool, columns))
+        known = of.coder.code(restrict(pool, columns))
         found[name] = Attackers(of, attack_redraws(of, known, size, **blocks | {"local": 1}, rng=draw), columns)
     chance = np.array([quantile(null, RARE) for null in by_chance(targets, scores).T])
     return Prepared(targets, scores, chance, found, size)
 
 
-def _known(train: Cohort, settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def _find_identifiers(train: Cohort, settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """What attackers know who do not hold the record: identifiers, and these with the time of the first endpoint."""
     chosen = settings["identifiers"]
     columns = [name for name, column in train.schema.columns.items() if column.derived is None]
@@ -224,7 +224,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     prepared: Prepared = comparison.prepared
     targets = prepared.targets
     modality = RECORD if comparison.train.alterations is None else "joint"
-    chosen, member = _chosen(targets, comparison)
+    chosen, member = _choose_attacked(targets, comparison)
     n = len(chosen)
     if member.all() or not member.any():
         return [Value(name, np.nan, modality=modality, reason="nobody left to distinguish") for name in NAMES]
@@ -241,19 +241,19 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         values.append(Value("disclosure_chance", float(prepared.chance[column]), metric, modality, n))
         values.append(Value("disclosure_error", float(top.error[column]), metric, modality, n))
     values.append(Value(TABLE, table, modality=modality, n=n))
-    share = told(float(top.value[0]), table)
+    share = measure_told(float(top.value[0]), table)
     why = "" if np.isfinite(share) else "the table reveals nothing"
     values.append(Value("disclosure_told", share if not why else np.nan, modality=modality, n=n, reason=why))
     values += _in_population(prepared, settings, chosen, member, modality, len(comparison.train))
     for name, attackers in prepared.partial.items():
-        rows, labels = _chosen(attackers.targets, comparison)
+        rows, labels = _choose_attacked(attackers.targets, comparison)
         known = worst(_of(attackers.scores, rows, labels, attackers.targets.outlying[rows]))
         values.append(Value("identifiers_auc", float(known.value[0]), name, RECORD, len(rows)))
         values.append(Value("identifiers_tpr_1", float(known.value[1]), name, RECORD, len(rows)))
     return values
 
 
-def _chosen(targets: Targets, comparison: Comparison) -> tuple[np.ndarray, np.ndarray]:
+def _choose_attacked(targets: Targets, comparison: Comparison) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the attacked patients who were drawn, and who of them is a training patient."""
     drawn = [targets.patients.get_indexer(side.patients) for side in (comparison.train, unseen_side(comparison))]
     rows = np.concatenate(drawn)

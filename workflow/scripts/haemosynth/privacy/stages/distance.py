@@ -22,14 +22,14 @@ from haemosynth.encode.records import Encoder, Matrix, Vector, fit_encoder, some
 from haemosynth.modalities.registry import ALTERED, RECORD
 from haemosynth.privacy import nearness
 from haemosynth.privacy.nearness import (
-    exchanged_profiles,
+    exchange_profiles,
     identical,
     profile_excess,
     profiles,
     unseen_patients,
 )
 from haemosynth.stats.neighbours import as_at_equal_n, nearer_share, nearest, neighbours
-from haemosynth.stats.null_distribution import RARE, exchanged, quantile
+from haemosynth.stats.null_distribution import RARE, exchange_members, quantile
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
@@ -119,7 +119,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     encoder = fit_encoder(train)
     known, others, points, fresh = (encoder.points(side) for side in (train, unseen, candidate, asked))
     member = np.repeat([True, False], [len(train), len(unseen)])
-    labels = exchanged(member, int(settings["exchanges"]), exchange)
+    labels = exchange_members(member, int(settings["exchanges"]), exchange)
     trained, first = neighbours(points, known, 2)
     hidden, second = neighbours(points, others, min(1 + int(settings["spare"]), len(unseen)))
     places = np.where(trained[:, 0] <= hidden[:, 0], first[:, 0], len(train) + second[:, 0])
@@ -129,7 +129,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     if candidate.alterations is not None:
         fewest = int(settings["fewest"])
         found, other, shown = (profiles(side, fewest) for side in (train, unseen, comparison.candidate))
-        null = exchanged_profiles(found, other, shown, len(labels), exchange)
+        null = exchange_profiles(found, other, shown, len(labels), exchange)
         chance["copied_profiles", ALTERED] = quantile(null, RARE)
     apart = float(settings["tolerance"])
     same, same_asked = (identical(side, known, encoder, apart) for side in (points, fresh))

@@ -24,12 +24,12 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import NEUTRAL, SYNTHETIC, new_figure
 from haemosynth.encode.records import distinct
-from haemosynth.generate.balance import Class, enlarged, read_quotas
+from haemosynth.generate.balance import Class, find_enlarged, read_quotas
 from haemosynth.modalities.registry import RECORD
 from haemosynth.privacy import memory, nearness
 from haemosynth.privacy.linkage import link
 from haemosynth.privacy.redraws import Scores, Targets, areas, attack_redraws, find_targets
-from haemosynth.stats.null_distribution import RARE, Labels, exchanged, quantile
+from haemosynth.stats.null_distribution import RARE, Labels, exchange_members, quantile
 from haemosynth.validate import Stage
 from haemosynth.validate.comparisons import unseen_side
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
@@ -97,7 +97,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     if not settings["balance"]:
         return None
     train, unseen, candidate = comparison.train, distinct(unseen_side(comparison)), comparison.candidate
-    classes = tuple(enlarged(read_quotas(settings["balance"], train, settings.get("released")), train))
+    classes = tuple(find_enlarged(read_quotas(settings["balance"], train, settings.get("released")), train))
     if not classes:
         return None
     choice, calibrate, trees, exchange, thin = rng.spawn(5)
@@ -118,7 +118,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         member = targets.member[mine[i]]
         if not _enough(member):
             continue
-        labels = exchanged(member, exchanges, exchange)
+        labels = exchange_members(member, exchanges, exchange)
         means = [
             areas(rankdata(of[:, mine[i]], axis=1).mean(axis=0)[None], labels)[0] for of in scores.of.values()
         ]  # fmt: skip
@@ -162,7 +162,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     values = []
     sides = (comparison.train, unseen_side(comparison))
     targets, calibrated = prepared.targets, prepared.calibrated
-    drawn, linked = (_drawn(patients, sides) for patients in (targets.patients, calibrated.patients))
+    drawn, linked = (_find_drawn(patients, sides) for patients in (targets.patients, calibrated.patients))
     for i, one in enumerate(prepared.classes):
         rows, among = drawn[prepared.mine[i][drawn]], linked[prepared.linked[i][linked]]
         member, known = targets.member[rows], calibrated.member[among]
@@ -180,8 +180,10 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         numbers = {
             "class_disclosure_auc": area,
             "class_exact_matches": max(0.0, float(prepared.exact[i, 0] - prepared.exact[i, 1])),
-            "class_linked_copies": float(np.clip(memory.linked_copies(prepared.found, own, among), 0, 1)),
-            "class_exposed": memory.exposed(prepared.found.largest[among], known, float(memory.DEFAULTS["rate"])),
+            "class_linked_copies": float(np.clip(memory.measure_linked_copies(prepared.found, own, among), 0, 1)),
+            "class_exposed": memory.measure_exposed(
+                prepared.found.largest[among], known, float(memory.DEFAULTS["rate"])
+            ),
         }
         values += [Value(name, number, one.name, n=len(rows)) for name, number in numbers.items()]
         for name in NAMES:
@@ -191,7 +193,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     return values
 
 
-def _drawn(patients: pd.Index, sides: tuple[Cohort, Cohort]) -> NDArray[np.intp]:
+def _find_drawn(patients: pd.Index, sides: tuple[Cohort, Cohort]) -> NDArray[np.intp]:
     """Rows of the patients attacked who are among these (resampled) ones, once for each time."""
     found = np.concatenate([patients.get_indexer(side.patients) for side in sides])
     return found[found >= 0]

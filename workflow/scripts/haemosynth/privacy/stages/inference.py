@@ -115,7 +115,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         offered = secrets(released, secret)
         names.append((secret, ALTERED if secret in schema.alterations else RECORD))
         asked = ~pd.isna(truth)
-        right.append(guessed(offered[nearest[:, 0]], truth, tolerance))
+        right.append(score_guesses(offered[nearest[:, 0]], truth, tolerance))
         tried.append(asked.astype(float))
         naive.append(np.where(asked[:border], _naive(offered, truth[:border], tolerance), 0.0))
 
@@ -133,7 +133,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         attacks.Tally(train.patients, columns(naive, first), columns(tried, first)),
     )
     attacked = attacks.with_chance(attacked, choice.spawn(1)[0])
-    return Prepared(attacked, comparison.train.patients, _disclosed(comparison, told, encoder, settings, growth))
+    return Prepared(attacked, comparison.train.patients, _disclose(comparison, told, encoder, settings, growth))
 
 
 def secrets(cohort: Cohort, name: str) -> NDArray[Any]:
@@ -145,7 +145,7 @@ def secrets(cohort: Cohort, name: str) -> NDArray[Any]:
     return cohort.alterations[name].to_numpy(float).astype(object)
 
 
-def guessed(guess: NDArray[Any], truth: NDArray[Any], tolerance: float) -> Vector:
+def score_guesses(guess: NDArray[Any], truth: NDArray[Any], tolerance: float) -> Vector:
     """1 where a guess is right: the same level, or a number within `tolerance` of the guess; never where it is missing.
 
     The library's rule, but for negative numbers, which it always takes for right, and missing values.
@@ -160,7 +160,7 @@ def _naive(offered: NDArray[Any], truth: NDArray[Any], tolerance: float) -> Vect
     values, counts = np.unique(offered[~pd.isna(offered)], return_counts=True)
     chance = np.zeros(len(truth))
     for value, count in zip(values, counts, strict=True):
-        chance += guessed(np.full(len(truth), value, dtype=offered.dtype), truth, tolerance) * count
+        chance += score_guesses(np.full(len(truth), value, dtype=offered.dtype), truth, tolerance) * count
     return chance / len(offered)
 
 
@@ -189,7 +189,7 @@ def sensitive(comparison: Comparison, settings: Mapping[str, Any]) -> list[str]:
     return chosen
 
 
-def _disclosed(
+def _disclose(
     comparison: Comparison,
     told: Sequence[str],
     encoder: Encoder,
@@ -288,7 +288,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     """
     prepared: Prepared = comparison.prepared
     resampled, least = comparison.train.patients.has_duplicates, attacks.least_risk(comparison)
-    values = attacks.measured("inference", prepared.attacked, comparison)
+    values = attacks.measure_attack("inference", prepared.attacked, comparison)
     rows = prepared.train.get_indexer(comparison.train.patients)
     areas: dict[str, list[tuple[float, float]]] = {RECORD: [], ALTERED: []}
     for target, one in prepared.disclosed.items():

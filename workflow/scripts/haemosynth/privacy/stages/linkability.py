@@ -70,7 +70,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         for first in modalities[:i]:
             names.append((f"{first}~{second}", second))
             pairs.append((parts[first], parts[second]))
-    found = [_linked(seen, one, other, rng, count) for one, other in pairs]
+    found = [_link(seen, one, other, rng, count) for one, other in pairs]
     shape = (len(found), len(train) + len(control))
     right, tried, naive = (np.array([one[k] for one in found], dtype=float).reshape(shape).T for k in range(3))
     border = len(train)
@@ -112,7 +112,7 @@ def _parts(
     return seen, parts
 
 
-def _linked(
+def _link(
     seen: attacks.Attributes, first: Part, second: Part, rng: np.random.Generator, count: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]:
     """Training and control patients who are linked, who could be, and the chance of two records at random."""
@@ -131,7 +131,7 @@ def _linked(
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
     """Count the links of these patients. Needs what `prepare` found."""
-    return attacks.measured("linkability", comparison.prepared, comparison)
+    return attacks.measure_attack("linkability", comparison.prepared, comparison)
 
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:

@@ -29,9 +29,9 @@ from haemosynth.privacy.memory import (
     by_chance,
     calibrate,
     counts,
-    exposed,
     find,
-    linked_copies,
+    measure_exposed,
+    measure_linked_copies,
     names,
     pool_links,
 )
@@ -121,8 +121,8 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     n = len(rows)
     k, others = counts(found, calibrated.member, rows)
     return [
-        Value("linked_copies", linked_copies(found, calibrated.member, rows), n=n),
-        Value("exposed", exposed(found.largest[rows], calibrated.member[rows], float(settings["rate"])), n=n),
+        Value("linked_copies", measure_linked_copies(found, calibrated.member, rows), n=n),
+        Value("exposed", measure_exposed(found.largest[rows], calibrated.member[rows], float(settings["rate"])), n=n),
         *(Value("memory_chance", limit, metric, n=n) for metric, limit in prepared.chance.items()),
         Value("named_patients", k, "train", n=found.released),
         Value("named_patients", others, "unseen", n=found.pooled),

@@ -26,7 +26,7 @@ from haemosynth.encode.records import Encoder, Vector, fit_encoder
 from haemosynth.modalities.registry import ALTERED, RECORD
 from haemosynth.privacy import attacks
 from haemosynth.stats.neighbours import nearest
-from haemosynth.stats.null_distribution import RARE, Labels, exchanged, quantile
+from haemosynth.stats.null_distribution import RARE, Labels, exchange_members, quantile
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import PRIVACY, Comparison, Metric, Value
 
@@ -150,10 +150,10 @@ def _by_chance(
     Neither depends on which side a patient is on.
     """
     null = []
-    for labels in exchanged(member, attacks.EXCHANGES, rng)[:, far]:
+    for labels in exchange_members(member, attacks.EXCHANGES, rng)[:, far]:
         if min(labels.sum(), (~labels).sum()) >= int(settings["fewest"]):
             sides = ((rarity[labels], near[labels]), (rarity[~labels], near[~labels]))
-            null.append(matched_area(*sides, int(settings["strata"])))
+            null.append(match_area(*sides, int(settings["strata"])))
     return quantile(np.array(null), RARE) if null else np.nan
 
 
@@ -187,7 +187,7 @@ def _combinations(sides: list[Cohort], candidate: Cohort, largest: int) -> tuple
     own, matched = np.zeros(total), np.zeros(total)
     if sides[0].alterations is None or candidate.alterations is None:
         return own, matched
-    carried = [_carried(side) for side in sides]
+    carried = [_find_carried(side) for side in sides]
     counts = {size: Counter(_all_sets(carried[0], size)) for size in range(2, largest + 1)}
     rows: list[int] = []
     rare: list[tuple[int, ...]] = []
@@ -202,11 +202,11 @@ def _combinations(sides: list[Cohort], candidate: Cohort, largest: int) -> tuple
             rows += [row] * len(found)
             rare += found
     np.add.at(own, rows, 1)
-    np.add.at(matched, rows, _released(rare, candidate))
+    np.add.at(matched, rows, _find_released(rare, candidate))
     return own, matched
 
 
-def _carried(cohort: Cohort) -> list[tuple[int, ...]]:
+def _find_carried(cohort: Cohort) -> list[tuple[int, ...]]:
     assert cohort.alterations is not None
     return [tuple(np.flatnonzero(row)) for row in cohort.alterations.to_numpy(float) == 1]
 
@@ -215,7 +215,7 @@ def _all_sets(carried: Iterable[tuple[int, ...]], size: int) -> Iterable[tuple[i
     return (which for events in carried for which in combinations(events, size))
 
 
-def _released(rare: list[tuple[int, ...]], candidate: Cohort) -> Vector:
+def _find_released(rare: list[tuple[int, ...]], candidate: Cohort) -> Vector:
     """1 for each combination that some released record carries."""
     assert candidate.alterations is not None
     packed = np.packbits(candidate.alterations.to_numpy(float) == 1, axis=0).T  # (events, released records / 8)
@@ -250,7 +250,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
                 (side.rarity[where], side.near[where])
                 for side, where in zip((prepared.train, prepared.control), ours, strict=True)
             )
-            area = matched_area(train, control, int(settings["strata"]))
+            area = match_area(train, control, int(settings["strata"]))
             values.append(Value("outlier_membership_auc", area, name, modality, n))
             if name == "all":
                 values.append(Value("rare_patients_chance", prepared.chance, "outlier_membership_auc", modality, n))
@@ -276,7 +276,7 @@ def _profile_values(prepared: Prepared, chosen: list[Any], comparison: Compariso
     return [Value(name, number, modality=ALTERED, n=sum(counts)) for name, number in zip(names, numbers, strict=True)]
 
 
-def matched_area(train: tuple[Vector, Vector], control: tuple[Vector, Vector], strata: int) -> float:
+def match_area(train: tuple[Vector, Vector], control: tuple[Vector, Vector], strata: int) -> float:
     """Probability that a training patient lies nearer than a control patient of the same stratum of rarity; ties half.
 
     Strata are quantiles of the rarity of the control patients, so that each holds some; pairs count alike.

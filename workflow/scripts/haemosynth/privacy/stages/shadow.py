@@ -208,7 +208,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         if not len(rows):
             values += [Value(m.name, np.nan, side, modality, reason="no target") for m in METRICS]
             continue
-        of = {name: _told(score[:, rows], known.inside[:, rows]) for name, score in known.scores.items()}
+        of = {name: _measure_attack(score[:, rows], known.inside[:, rows]) for name, score in known.scores.items()}
         for column, metric in enumerate(METRICS):
             values.append(Value(metric.name, max(one[column] for one in of.values()), side, modality, len(rows)))
             if side == "all":
@@ -216,7 +216,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     return values
 
 
-def _told(scores: Matrix, inside: Labels) -> tuple[float, float]:
+def _measure_attack(scores: Matrix, inside: Labels) -> tuple[float, float]:
     """Area under the ROC curve, and true positives at RATE, over refits and targets."""
     area, rates = rank_statistics(scores.ravel(), inside.ravel()[None], (RATE,))
     return float(area[0]), float(rates[0, 0])
@@ -226,7 +226,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     """Every attack, and the scores of the worst one with and without the target."""
     known: Shadowed = comparison.prepared
     drawn, (left, right) = new_figure(10, 4.2, ncols=2)
-    areas = {name: _told(score, known.inside)[0] for name, score in known.scores.items()}
+    areas = {name: _measure_attack(score, known.inside)[0] for name, score in known.scores.items()}
     order = sorted(areas, key=lambda name: areas[name])
     left.plot([areas[name] for name in order], range(len(order)), "o", color=SYNTHETIC)
     found = values[(values["metric"] == "shadow_auc") & values["target"].isin(GROUPS)]

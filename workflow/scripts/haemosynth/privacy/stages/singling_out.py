@@ -77,7 +77,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             found.append((*answers, naive))
     n, m = len(comparison.train), len(comparison.control)
     main = [alone(of_train) for of_train, _, _ in found]
-    control_right = [alone(of_control) * carried(of_control.sum(axis=0), m, n) for _, of_control, _ in found]
+    control_right = [alone(of_control) * carry_over(of_control.sum(axis=0), m, n) for _, of_control, _ in found]
     naive_right = [alone(naive) for _, _, naive in found]
     made = [of_train.shape[1] for of_train, _, _ in found]
     asked = [naive.shape[1] for _, _, naive in found]
@@ -126,7 +126,7 @@ def _answers(
 
     # Neutral column names, and levels by number: the library reads some characters in names and levels as its own.
     known, unseen, open_to_all = (
-        pl.DataFrame(_numbered(table, train), schema_overrides=_kinds(train)) for table in (train, control, released)
+        pl.DataFrame(_number(table, train), schema_overrides=_kinds(train)) for table in (train, control, released)
     )
     logging.getLogger("anonymeter").setLevel(logging.ERROR)
     wanted = int(settings["queries"])
@@ -148,7 +148,7 @@ def _put(table: Any, queries: list[Any]) -> Answers:
     return np.asarray(answered.to_numpy(), dtype=bool)
 
 
-def _numbered(table: pd.DataFrame, train: pd.DataFrame) -> dict[str, list[Any]]:
+def _number(table: pd.DataFrame, train: pd.DataFrame) -> dict[str, list[Any]]:
     """Columns c0, c1, ...; levels by their number among all training levels, any other level as unseen."""
     columns: dict[str, list[Any]] = {}
     for i, name in enumerate(table):
@@ -196,7 +196,7 @@ def alone(answers: Answers) -> Vector:
     return np.asarray(answers[:, answers.sum(axis=0) == 1].sum(axis=1), dtype=float)
 
 
-def carried(answered: NDArray[np.int64], asked: int, size: int) -> float:
+def carry_over(answered: NDArray[np.int64], asked: int, size: int) -> float:
     """By what to multiply the share of queries with a single answer among `asked` patients, for `size` patients.
 
     The frequency w of a queried combination is Beta(a, b) over queries, the number of patients who answer one
@@ -226,7 +226,7 @@ def carried(answered: NDArray[np.int64], asked: int, size: int) -> float:
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
     """Count the queries that single out these patients. Needs what `prepare` found."""
-    values = attacks.measured("singling_out", comparison.prepared, comparison, apart=(ONE,))
+    values = attacks.measure_attack("singling_out", comparison.prepared, comparison, apart=(ONE,))
     one = [value for value in values if value.metric == "singling_out_risk" and value.target == ONE]
     if one:
         return [*values, replace(one[0], metric="rare_value_risk", target="all")]

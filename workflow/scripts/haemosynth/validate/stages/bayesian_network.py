@@ -44,9 +44,9 @@ from haemosynth.stats.networks import (
     completions,
     edge_strengths,
     equivalence_class,
-    explained_loss,
     fit_tables,
     hill_climb,
+    measure_loss,
     structural_hamming_distance,
 )
 from haemosynth.stats.queries import (
@@ -56,7 +56,7 @@ from haemosynth.stats.queries import (
     average_edges,
     average_tables,
     conditional_probabilities,
-    described,
+    describe,
     find_known_parents,
     format_bif,
     intervene,
@@ -181,9 +181,9 @@ class Variable:
         """(patients,) level of each patient, -1 where unknown; a category that training patients lack is unknown."""
         if self.group == ALTERATIONS:
             assert cohort.alterations is not None
-            return _rounded(cohort.alterations[self.source].to_numpy(np.float64))
+            return _round(cohort.alterations[self.source].to_numpy(np.float64))
         if self.source in cohort.schema.endpoints:
-            return _rounded(_by_horizon(cohort, self.source, self.cuts[0]))
+            return _round(_by_horizon(cohort, self.source, self.cuts[0]))
         values = cohort.clinical[self.source]
         if self.cuts:
             numbers = values.to_numpy(np.float64)
@@ -193,7 +193,7 @@ class Variable:
         return np.asarray(lookup[values.cat.codes.to_numpy()])
 
 
-def _rounded(flags: Matrix) -> Codes:
+def _round(flags: Matrix) -> Codes:
     return np.where(np.isnan(flags), -1, flags).astype(np.int64)
 
 
@@ -264,19 +264,19 @@ def find_variables(train: Cohort, settings: Mapping[str, Any]) -> Variables:
             found.append(variable)
     for name in schema.alterations:
         assert train.alterations is not None
-        states = _rounded(train.alterations[name].to_numpy(np.float64))
+        states = _round(train.alterations[name].to_numpy(np.float64))
         if min((states == 0).sum(), (states == 1).sum()) >= least:
             found.append(Variable(name, name, ALTERATIONS, ("absent", "present")))
     for endpoint in schema.endpoints[:1]:
         horizon = settings["horizon"]
         if horizon is None:
             horizon = float(np.round(train.clinical[f"{endpoint}_time"].median()))
-        states = _rounded(_by_horizon(train, endpoint, float(horizon)))
+        states = _round(_by_horizon(train, endpoint, float(horizon)))
         if min((states == 0).sum(), (states == 1).sum()) >= least:
             name = f"{endpoint} event by {float(horizon):g} months"
             found.append(Variable(name, endpoint, "outcome", ("no", "yes"), (float(horizon),)))
     levels = np.array([len(variable.states) for variable in found], dtype=np.int64)
-    return Variables(tuple(found), levels, _allowed(found, schema, settings["tiers"], settings["forbidden"]))
+    return Variables(tuple(found), levels, _allow(found, schema, settings["tiers"], settings["forbidden"]))
 
 
 def _number(train: Cohort, name: str, least: int, levels: int) -> Variable | None:
@@ -288,7 +288,7 @@ def _number(train: Cohort, name: str, least: int, levels: int) -> Variable | Non
     nearest = {int(np.argmin(np.abs(reached - i / levels))) for i in range(1, levels)}
     ends = [*sorted(nearest), len(values) - 1]
     sizes = np.diff(np.cumsum(counts)[ends], prepend=0)
-    last = [group[-1] for group in _merged(sizes.tolist(), least, ordered=True)][:-1]
+    last = [group[-1] for group in _merge(sizes.tolist(), least, ordered=True)][:-1]
     cuts = tuple(float((values[ends[i]] + values[ends[i] + 1]) / 2) for i in last)
     if not cuts:
         return None
@@ -301,14 +301,14 @@ def _level(train: Cohort, name: str, least: int) -> Variable | None:
     values, column = train.clinical[name], train.schema.columns[name]
     categories = [str(category) for category in values.cat.categories]
     counts = np.bincount(values.cat.codes.to_numpy()[values.notna()], minlength=len(categories))
-    groups = _merged(counts.tolist(), least, column.kind == "ordinal")
+    groups = _merge(counts.tolist(), least, column.kind == "ordinal")
     if len(groups) < 2:
         return None
     members = tuple(tuple(categories[i] for i in group) for group in groups)
     return Variable(name, name, column.group, tuple(" or ".join(merged) for merged in members), (), members)
 
 
-def _merged(counts: Sequence[int], least: int, ordered: bool) -> list[list[int]]:
+def _merge(counts: Sequence[int], least: int, ordered: bool) -> list[list[int]]:
     """Groups of levels of at least `least` patients: the smallest joins the next smallest, if ordered its neighbour."""
     groups = [[i] for i in range(len(counts))]
     sizes = list(counts)
@@ -322,7 +322,7 @@ def _merged(counts: Sequence[int], least: int, ordered: bool) -> list[list[int]]
     return groups
 
 
-def _allowed(
+def _allow(
     variables: Sequence[Variable], schema: Schema, tiers: Sequence[Sequence[str]], forbidden: Sequence[Sequence[str]]
 ) -> Flags:
     names = {*schema.columns, *schema.alterations, *schema.endpoints}
@@ -527,7 +527,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     add("edge_strength_agreement", weighted_concordance(x, y, np.ones(len(x))) if x.any() else np.nan, none)
     add("averaged_network_f1", 2 * float((r & c).sum()) / float(r.sum() + c.sum()) if r.any() else np.nan, none)
     holdout = variables.codes(comparison.real)
-    loss = [explained_loss(network, holdout) for network in candidate.networks]
+    loss = [measure_loss(network, holdout) for network in candidate.networks]
     add("held_out_loss", float(np.mean(loss)), "no variable varies in real patients")
     # Completions differ in number; the shorter list is repeated.
     count = max(len(real.networks), len(candidate.networks))
@@ -643,15 +643,15 @@ def write_beside(comparison: Comparison, settings: Mapping[str, Any], files: Seq
         own = make_effect_networks(variables, part, network, prepared.effects)
         effects = [intervene(one, e.level, e.reference) for one, e in zip(own, prepared.effects, strict=True)]
         columns["kind"] = ["query"] * len(prepared.queries) + ["effect"] * len(effects)
-        asked = [described(query, network) for query in prepared.queries]
-        asked += [_described(effect, one) for effect, one in zip(prepared.effects, own, strict=True)]
+        asked = [describe(query, network) for query in prepared.queries]
+        asked += [_describe(effect, one) for effect, one in zip(prepared.effects, own, strict=True)]
         for column in ("asked", "given", "adjusted"):
             columns[column] = [row.get(column, "") for row in asked]
         columns[name] = [*answer_by_elimination(network, prepared.queries), *effects]
     write_table(pd.DataFrame(columns, columns=["kind", "asked", "given", "adjusted", "real", "candidate"]), files[2])
 
 
-def _described(effect: Effect, network: Network) -> dict[str, str]:
+def _describe(effect: Effect, network: Network) -> dict[str, str]:
     """An effect in words, in the network of its variables."""
     *adjusted, cause, outcome = network.names
     states = network.states[-2]

@@ -210,7 +210,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     for name, found in kept.items():
         mean = float(np.mean(found)) if found else np.nan
         values.append(Value(name, mean, "all", "joint", n, "" if found else "no modality predicts another"))
-    for target, area in _told_apart(real, candidate, int(settings["trees"]), rng).items():
+    for target, area in _measure_areas(real, candidate, int(settings["trees"]), rng).items():
         values.append(Value("joint_auc", area, target, "joint", n))
     return values
 
@@ -259,7 +259,7 @@ def _skill(learned: Prepared, pair: tuple[str, str], first: Matrix, second: Matr
     return float(np.mean(found)) if found else np.nan
 
 
-def _told_apart(real: Blocks, candidate: Blocks, trees: int, rng: np.random.Generator) -> dict[str, float]:
+def _measure_areas(real: Blocks, candidate: Blocks, trees: int, rng: np.random.Generator) -> dict[str, float]:
     """Area under the ROC curve of all modalities together (`all`) and of each alone."""
     shared = [modality for modality in real if modality in candidate]
     parts = {modality: np.vstack([real[modality][1], candidate[modality][1]]) for modality in shared}

@@ -127,7 +127,7 @@ def _supports(comparison: Comparison) -> list[Value]:
     real, candidate = coding.codes(comparison.real), coding.codes(comparison.candidate)
     values = []
     shares: dict[tuple[str, str], list[float]] = {("combination_support", RECORD): []}
-    combined = [(coding.named(chosen), chosen) for chosen in design.triples]
+    combined = [(coding.format_name(chosen), chosen) for chosen in design.triples]
     combined += [(f"block {name}", chosen) for name, chosen in design.blocks.items()]
     for target, chosen in [*((name, (i,)) for i, name in enumerate(coding.columns)), *combined]:
         first, second = cell_counts(real, candidate, coding.sizes, chosen)
@@ -300,7 +300,7 @@ def _draw_ranges(axis: Any, comparison: Comparison) -> None:
     axis.set_title("1-99 % range (thick: 25-75 %)")
 
 
-def _shortened(category: str) -> str:
+def _shorten(category: str) -> str:
     """`column=level` with what distinguishes levels."""
     column, equals, level = category.partition("=")
     if len(category) <= 32:
@@ -316,7 +316,7 @@ def _draw_rare(axis: Any, shown: list[Rare], hidden: list[Rare]) -> None:
         axis.hlines(i, *shares, color=NEUTRAL, lw=1)
         axis.plot(shares[0], i, "o", ms=4, color=REAL)
         axis.plot(shares[1], i, "o", ms=4, mfc="white", color=SYNTHETIC)
-    axis.set_yticks(range(len(shown)), [_shortened(row[0]) for row in shown], fontsize=7.5)
+    axis.set_yticks(range(len(shown)), [_shorten(row[0]) for row in shown], fontsize=7.5)
     axis.set_ylim(max(len(shown), 6) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
     axis.set_xlim(left=0)

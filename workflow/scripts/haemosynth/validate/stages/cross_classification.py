@@ -260,13 +260,13 @@ def _predictions(
         for side in (candidate, train)
     )
     auc, trtr = (weighted_auc(real.answer, score, real.weight) for score in (predicted, reference))
-    boosted = weighted_auc(real.answer, _boosted(candidate, real.covariates, settings), real.weight)
+    boosted = weighted_auc(real.answer, _boost(candidate, real.covariates, settings), real.weight)
     brier = float(real.weight @ (real.answer - predicted) ** 2 / real.weight.sum())
     found = {"tstr_auc": auc, "tstr_boosted_auc": boosted, "tstr_brier": brier, "trtr_auc": trtr}
     return {**found, "tstr_gap": trtr - auc}, predicted, reference
 
 
-def _boosted(side: _Side, patients: Matrix, settings: Mapping[str, Any]) -> Vector:
+def _boost(side: _Side, patients: Matrix, settings: Mapping[str, Any]) -> Vector:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     if side.cases() == 0:

@@ -89,11 +89,11 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         boosted = [
             auc(
                 answer[test],
-                _boosted(matrix[train], answer[train], nominal, settings).predict_proba(matrix[test])[:, 1],
+                _boost(matrix[train], answer[train], nominal, settings).predict_proba(matrix[test])[:, 1],
             )
             for train, test in folds
         ]
-        plain = expanded(matrix, nominal)
+        plain = expand(matrix, nominal)
         linear = [auc(answer[test], _logistic(plain[train], answer[train], plain[test])) for train, test in folds]
         values.append(Value("auc", float(np.mean(boosted)), modality=modality, n=n))
         values.append(Value("logistic_auc", float(np.mean(linear)), modality=modality, n=n))
@@ -109,7 +109,7 @@ def _folds(answer: Vector, count: int, rng: np.random.Generator) -> list[tuple[N
     return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(count)]
 
 
-def _boosted(matrix: Matrix, answer: Vector, nominal: NDArray[np.bool_], settings: Mapping[str, Any]) -> Any:
+def _boost(matrix: Matrix, answer: Vector, nominal: NDArray[np.bool_], settings: Mapping[str, Any]) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     # Trees read codes of many levels as categories; scikit-learn takes at most 255 of them.
@@ -126,7 +126,7 @@ def _boosted(matrix: Matrix, answer: Vector, nominal: NDArray[np.bool_], setting
     return model.fit(matrix, answer)
 
 
-def expanded(matrix: Matrix, nominal: NDArray[np.bool_]) -> Matrix:
+def expand(matrix: Matrix, nominal: NDArray[np.bool_]) -> Matrix:
     """Columns for a linear model: standardised ranks of ordered columns, one column for each nominal level but the
     first, one for each pattern of missing values (missing is at the mean)."""
     missing = np.isnan(matrix)
@@ -175,7 +175,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     for modality, (_, matrix, nominal) in found.items():
         score = np.empty(len(answer))
         for i, (train, test) in enumerate(folds):
-            model = _boosted(matrix[train], answer[train], nominal, settings)
+            model = _boost(matrix[train], answer[train], nominal, settings)
             score[test] = model.predict_proba(matrix[test])[:, 1]
             if modality == widest:
                 falls += _falls(model, matrix[test], answer[test], stream(0, "detection", "shuffle", i)) / len(folds)

@@ -114,7 +114,7 @@ def list_questions(train: Cohort, settings: Mapping[str, Any]) -> Questions:
     ], dtype=str)  # fmt: skip
     matrix = design.matrix(train)
     found: dict[tuple[str, str], Outcome] = {}
-    for outcome in _asked(train):
+    for outcome in _list_asked(train):
         answer, weight = outcome.answers(train)
         if weight.sum() == 0:
             continue
@@ -133,7 +133,7 @@ def list_questions(train: Cohort, settings: Mapping[str, Any]) -> Questions:
     return Questions(design, sources, tuple(chosen))
 
 
-def _asked(train: Cohort) -> list[Outcome]:
+def _list_asked(train: Cohort) -> list[Outcome]:
     asked = []
     for endpoint in train.schema.endpoints:
         horizon = _horizon(train, endpoint)

@@ -80,7 +80,7 @@ def odds(arrays: Mapping[str, np.ndarray], encoding: Encoding, clinical: pd.Data
     return np.exp(total)
 
 
-def accepted(
+def accept(
     bound: float,
     weigh: Callable[[Coded], np.ndarray],
     n: int,

@@ -27,7 +27,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.cohort import Cohort, synthetic_ids, typed
+from haemosynth.core.cohort import Cohort, set_types, synthetic_ids
 from haemosynth.core.errors import InputError
 from haemosynth.core.schema import Schema
 from haemosynth.stats.quantiles import LEAST_PIECE, STEPS, quantiles, stands_out
@@ -201,7 +201,7 @@ class Encoding:
                 labels = np.array([level.label for level in variable.levels], dtype=object)
                 columns[variable.name] = pd.Series(labels[levels], index=ids, dtype="object")
             elif variable.kind == "number":
-                columns[variable.name] = variable.recorded(variable.values(levels, positions))
+                columns[variable.name] = variable.round_as_recorded(variable.values(levels, positions))
         follow_up = FollowUp(self, n)
         for i in self.endpoints:
             follow_up.add(i, coded.levels[:, i], coded.positions[:, i])
@@ -213,7 +213,7 @@ class Encoding:
                         f"cohort {schema.cohort}: column {name} was not there when the generator was fitted"
                     )
                 columns[name] = pd.Series(np.nan if column.numeric else None, index=ids, dtype="object")
-        return typed(pd.DataFrame(columns, index=ids), schema)
+        return set_types(pd.DataFrame(columns, index=ids), schema)
 
     # ------------------------------------------------- smooth functions of the levels
 
@@ -365,7 +365,7 @@ class FollowUp:
         self._alive &= self._states(i)[None] == own[:, None]
         place = np.array([level.place for level in variable.levels])[levels]
         if i == self.encoding.endpoints[0]:
-            time = variable.recorded(variable.values(levels, positions))
+            time = variable.round_as_recorded(variable.values(levels, positions))
             time = significant(np.maximum(time, step), variable.digits)
         else:
             end = self._times[self.encoding.variables[self.encoding.endpoints[0]].name]
@@ -494,7 +494,7 @@ def _starts(groups: Sequence[np.ndarray]) -> list[float]:
     return [-np.inf, *((left[-1] + right[0]) / 2 for left, right in pairwise(groups))][: len(groups)]
 
 
-def _binned(values: np.ndarray, bins: int) -> list[np.ndarray]:
+def _bin(values: np.ndarray, bins: int) -> list[np.ndarray]:
     """Values in quantile groups that do not overlap, in order."""
     if not len(values):
         return []
@@ -521,7 +521,7 @@ def _learn_number(name: str, values: np.ndarray, bins: int, train: Cohort) -> Va
         ordered = np.sort(observed)
         rest = np.clip(rest, ordered[few - 1 : few + 1].mean(), ordered[-few - 1 :][:2].mean())
     heaps = distinct[(counts >= few) & (apart | told)]
-    groups = _binned(rest, min(bins, round(bins * len(rest) / max(len(observed), 1))))
+    groups = _bin(rest, min(bins, round(bins * len(rest) / max(len(observed), 1))))
     parts = [("atom", float(atom), np.array([atom])) for atom in atoms]
     parts += [("bin", *part) for part in zip(_starts(groups), _knots(groups, heaps), strict=True)]
     parts.sort(key=lambda part: float(part[2].mean()))
@@ -543,7 +543,7 @@ def _learn_primary(endpoint: str, bins: int, train: Cohort) -> Variable:
     levels = [Level("missing")] * bool(np.isnan(time).any())
     knots, starts = [np.empty(0)] * len(levels), [np.nan] * len(levels)
     for value in (0, 1):
-        groups = _binned(time[event == value], bins)
+        groups = _bin(time[event == value], bins)
         levels += [Level("time", event=value)] * len(groups)
         knots += _knots(groups, np.empty(0))
         starts += _starts(groups)
@@ -587,7 +587,7 @@ def _learn_secondary(endpoint: str, earlier: tuple[Variable, ...], train: Cohort
             if not rows.any():
                 continue
             if where in ("before", "between", "after"):
-                groups = _binned(value[rows], min(bins, MAX_BINS_BETWEEN))
+                groups = _bin(value[rows], min(bins, MAX_BINS_BETWEEN))
                 levels += [Level(where, event=happened)] * len(groups)
                 knots += _knots(groups, np.empty(0))
                 starts += _starts(groups)

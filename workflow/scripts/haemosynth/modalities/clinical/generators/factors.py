@@ -176,14 +176,14 @@ def twins(
             before, after = (walk.probabilities(i) for walk in walks)
             if variable.kind == "survival":
                 before, after = (
-                    _permitted(p, follow.permitted(i)) for p, follow in zip((before, after), followed, strict=True)
+                    _permit(p, follow.permit(i)) for p, follow in zip((before, after), followed, strict=True)
                 )
             if i >= len(own.columns):
                 real = coded.levels[:, i]
                 if variable.kind == "level":
-                    levels[:, i] = _coupled(before, after, real, rng, one_of_each)
+                    levels[:, i] = _couple(before, after, real, rng, one_of_each)
                 else:
-                    levels[:, i], positions[:, i] = _moved(before, after, real, coded.positions[:, i])
+                    levels[:, i], positions[:, i] = _move(before, after, real, coded.positions[:, i])
             for side, (walk, follow) in enumerate(zip(walks, followed, strict=True)):
                 chosen, where = (coded.levels, coded.positions) if side == 0 else (levels, positions)
                 if variable.kind == "survival":
@@ -192,14 +192,14 @@ def twins(
     return encoding.decode(Coded(levels, positions), schema).set_axis(clinical.index)
 
 
-def _permitted(probability: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _permit(probability: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Probabilities of the levels that are permitted; of all where none is."""
     both = probability * right
     total = both.sum(axis=1, keepdims=True)
     return np.asarray(np.where(total > 0, both / np.where(total > 0, total, 1), probability))
 
 
-def _coupled(
+def _couple(
     before: np.ndarray, after: np.ndarray, level: np.ndarray, rng: np.random.Generator, draw: Any
 ) -> np.ndarray:
     """Levels after, as many as can be the same as before (the maximal coupling of two distributions)."""
@@ -210,7 +210,7 @@ def _coupled(
     return np.asarray(np.where(kept, level, draw(excess, rng)))
 
 
-def _moved(
+def _move(
     before: np.ndarray, after: np.ndarray, level: np.ndarray, position: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Levels and places in them at the same quantile of the distribution after."""

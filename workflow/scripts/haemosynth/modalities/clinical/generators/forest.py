@@ -100,9 +100,9 @@ def _sequence(
     follow_up = FollowUp(encoding, n)
     seen = np.zeros((n, 0))
     for i, variable in enumerate(encoding.variables):
-        permitted = np.broadcast_to(conditions.permitted(encoding, i), (n, len(variable.levels)))
+        permitted = np.broadcast_to(conditions.permit(encoding, i), (n, len(variable.levels)))
         if variable.kind == "survival":
-            both = permitted & follow_up.permitted(i)
+            both = permitted & follow_up.permit(i)
             permitted = np.where(both.any(axis=1, keepdims=True), both, permitted)
         levels[:, i], positions[:, i] = draw_levels(i, of_column(arrays, i), seen, source, permitted, rng)
         conditions.clamp(encoding, i, levels, positions)

@@ -154,7 +154,7 @@ def _train(
         gumbel = -torch.log(-torch.log(torch.rand(logits.shape, generator=generator).clamp(1e-9, 1 - 1e-7)))
         soft = torch.softmax((logits + gumbel) / float(settings["temperature"]), dim=-1)
         hard = torch.nn.functional.one_hot(soft.argmax(-1), heads.levels).float()
-        return torch.where(shown[:, :, None] > 0, given, heads.mixed(hard - soft.detach() + soft))
+        return torch.where(shown[:, :, None] > 0, given, heads.mix(hard - soft.detach() + soft))
 
     def seen(features: Tensor, shown: Tensor) -> Tensor:
         return torch.cat([features.flatten(1), shown], dim=1)
@@ -305,7 +305,7 @@ def _draw(
     heads = net.heads
     levels = np.zeros((n, heads.columns), dtype=np.int64)
     for i in range(heads.columns):
-        share = np.exp(base[i, : encoding.sizes[i]].astype(np.float64)) * conditions.permitted(encoding, i)
+        share = np.exp(base[i, : encoding.sizes[i]].astype(np.float64)) * conditions.permit(encoding, i)
         levels[:, i] = one_of_each(np.broadcast_to(share, (n, len(share))), rng)
     one = np.eye(heads.columns, dtype=bool)[rng.integers(heads.columns, size=n)]
     sets = _sets(encoding, conditions)

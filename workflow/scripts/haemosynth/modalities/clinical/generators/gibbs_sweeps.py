@@ -35,7 +35,7 @@ def _others(encoding: Encoding, i: int, features: list[np.ndarray]) -> np.ndarra
     return np.hstack([part for j, part in enumerate(features) if j != i and j < last])
 
 
-def refreshed(
+def sweep(
     arrays: Mapping[str, np.ndarray],
     encoding: Encoding,
     conditions: Conditions,
@@ -50,9 +50,9 @@ def refreshed(
     follow_up = FollowUp(encoding, n)
     for i, variable in enumerate(encoding.variables):
         forest = of_column(arrays, i)
-        permitted = np.broadcast_to(conditions.permitted(encoding, i), (n, len(variable.levels)))
+        permitted = np.broadcast_to(conditions.permit(encoding, i), (n, len(variable.levels)))
         if variable.kind == "survival":
-            both = permitted & follow_up.permitted(i)
+            both = permitted & follow_up.permit(i)
             permitted = np.where(both.any(axis=1, keepdims=True), both, permitted)
         if forest:
             seen = _others(encoding, i, features)

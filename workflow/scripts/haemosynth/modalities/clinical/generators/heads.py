@@ -172,9 +172,9 @@ class Drawing:
         """Draw column i from (patients, levels) probabilities, of the levels that are permitted; (patients,) levels."""
         variable, n = self.encoding.variables[i], len(self.levels)
         chance = np.asarray(probability, dtype=np.float64)[:, : len(variable.levels)]
-        right = np.broadcast_to(self.conditions.permitted(self.encoding, i), chance.shape)
+        right = np.broadcast_to(self.conditions.permit(self.encoding, i), chance.shape)
         if variable.kind == "survival":
-            both = right & self._follow_up.permitted(i)
+            both = right & self._follow_up.permit(i)
             right = np.where(both.any(axis=1, keepdims=True), both, right)
         # The tiny share keeps a draw possible where a network gives what is permitted no chance at all.
         self.levels[:, i] = one_of_each(np.where(right, chance + 1e-9, 0.0), self.rng)

@@ -24,7 +24,7 @@ from haemosynth.core.streams import one_of_each, torch_seed
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.clinical.generators.encoding import Coded, Encoding, FollowUp, Level, Variable
 from haemosynth.privacy import private_tree
-from haemosynth.privacy.accountant import Noise, secret, shared, statement
+from haemosynth.privacy.accountant import Noise, divide_budget, secret, statement
 from haemosynth.privacy.private_tree import Domain, Tree
 
 DEFAULTS: dict[str, Any] = {
@@ -52,7 +52,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         InputError: no secret of the noise, a column that is not declared in full, or a setting out of its range.
     """
     where = f"cohort {train.schema.cohort}: private_marginals"
-    spent = shared(settings, PARTS, where)
+    spent = divide_budget(settings, PARTS, where)
     key = secret()
     encoding = public_encoding(train.schema, int(settings["cells"]), float(settings["horizon"]))
     levels = encoding.encode(train.clinical).levels
@@ -112,7 +112,7 @@ def draw_coded(
         chance = probability(i, levels)
         survival = encoding.variables[i].kind == "survival"
         if survival:
-            fits = follow_up.permitted(i)
+            fits = follow_up.permit(i)
             held = np.where(fits, chance, 0.0)
             chance = np.where(held.sum(axis=1, keepdims=True) > 0, held, fits)
         levels[:, i] = one_of_each(chance, rng)
@@ -137,7 +137,7 @@ def public_encoding(schema: Schema, cells: int, horizon: float) -> Encoding:
             f"training patients: {winsorised[0].split(':')[0]}; declare its range instead"
         )
     plain = {name: column for name, column in schema.recorded.items() if name not in schema.survival}
-    lacking = {name: wanted for name, column in plain.items() if (wanted := undeclared(column))}
+    lacking = {name: wanted for name, column in plain.items() if (wanted := find_undeclared(column))}
     if lacking:
         told = "; ".join(f"{name} ({', '.join(wanted)})" for name, wanted in lacking.items())
         raise InputError(
@@ -160,7 +160,7 @@ def public_encoding(schema: Schema, cells: int, horizon: float) -> Encoding:
     return Encoding(tuple(variables), tuple(product(*states)) if states else ())
 
 
-def undeclared(column: Column) -> list[str]:
+def find_undeclared(column: Column) -> list[str]:
     """What a private method needs of a column and the study did not declare."""
     wanted = ["kind", *(("low", "high", "grain") if column.numeric else ("categories",))]
     return [name for name in wanted if name not in column.declared]

@@ -26,7 +26,7 @@ from haemosynth.learn import loop
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
 from haemosynth.modalities.clinical.generators.encoding import Encoding
 from haemosynth.modalities.clinical.generators.private_marginals import PUBLIC, domain, draw_coded, public_encoding
-from haemosynth.privacy.accountant import Noise, secret, shared, statement
+from haemosynth.privacy.accountant import Noise, divide_budget, secret, statement
 from haemosynth.privacy.private_tree import one_way
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         InputError: no secret of the noise, a column that is not declared in full, or a setting out of its range.
     """
     where = f"cohort {train.schema.cohort}: private_vae"
-    spent = shared(settings, PARTS, where)
+    spent = divide_budget(settings, PARTS, where)
     for name in ("clip", "steps", "learning_rate"):
         if not float(settings[name]) > 0:
             raise InputError(f"{where}: {name} is {settings[name]}; expected a number above 0")
@@ -158,7 +158,7 @@ def noise_multiplier(rho: float, steps: int) -> float:
     return 0.0 if math.isinf(rho) else math.sqrt(steps / (2.0 * rho))
 
 
-def clipped_sum(gradients: torch.Tensor, length: float) -> torch.Tensor:
+def sum_clipped(gradients: torch.Tensor, length: float) -> torch.Tensor:
     """(weights,) sum over patients of (patients, weights) gradients, each cut to that length where it is longer."""
     norm = gradients.norm(dim=1, keepdim=True).clamp(min=1e-12)
     total: torch.Tensor = (gradients.double() * (length / norm).clamp(max=1.0)).sum(dim=0)
@@ -190,7 +190,7 @@ def _train(
         gradient = torch.zeros(net.size, dtype=torch.float64)
         for at in range(0, len(target), CHUNK):
             rows = slice(at, at + CHUNK)
-            gradient += clipped_sum(gradient_of(flat, target[rows], chance[rows]), clip)
+            gradient += sum_clipped(gradient_of(flat, target[rows], chance[rows]), clip)
         if scale:
             gradient += scale * torch.tensor(noise.normal(net.size, step))
         flat.grad = (gradient / len(target)).float()

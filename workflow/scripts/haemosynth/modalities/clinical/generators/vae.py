@@ -272,17 +272,17 @@ def _train(
     outside = (counts == 0).float()
     flat = net.start(generator).requires_grad_(True)
     rate = float(settings["learning_rate"])
-    adam = Adam([flat], rate, decay=net.decayed() * float(settings["weight_decay"]))
+    adam = Adam([flat], rate, decay=net.mark_decaying() * float(settings["weight_decay"]))
     batch, hidden = min(int(settings["batch"]), n), net.shapes["enter"][1]
 
     def take_step(step: int) -> Mapping[str, torch.Tensor]:
         rows = torch.randint(n, (batch,), generator=generator)
         w = net.weights(flat)
         shown = x[rows]
-        mean, log_variance = net.encode(w, shown * _kept(shown.shape, settings["conditioning_dropout"], generator))
+        mean, log_variance = net.encode(w, shown * _drop_out(shown.shape, settings["conditioning_dropout"], generator))
         z = mean + torch.randn(mean.shape, generator=generator) * (0.5 * log_variance).exp()
-        columns = _kept((batch, len(net.blocks)), settings["conditioning_dropout"], generator)[:, net.column]
-        tilt = net.tilt(w, shown * columns, z, _kept((batch, hidden), settings["dropout"], generator))
+        columns = _drop_out((batch, len(net.blocks)), settings["conditioning_dropout"], generator)[:, net.column]
+        tilt = net.tilt(w, shown * columns, z, _drop_out((batch, hidden), settings["dropout"], generator))
         fit_term = (net.log_likelihood(tilt, target[rows], bias).sum(-1) * counts[:, rows]).mean()
         kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(-1).mean()
         loss = float(settings["kl_weight"]) * min(1.0, step / 200) * kl - fit_term
@@ -304,7 +304,7 @@ def _train(
     return trained.weights[0].numpy(), pd.DataFrame(trained.history, columns=["step", "train", "validation", "kl"])
 
 
-def _kept(shape: tuple[int, ...], dropout: float, generator: torch.Generator) -> torch.Tensor:
+def _drop_out(shape: tuple[int, ...], dropout: float, generator: torch.Generator) -> torch.Tensor:
     """Inverted dropout: 0 with probability `dropout`, else 1 / (1 - dropout)."""
     import torch
 
@@ -340,7 +340,7 @@ def _prior(mean: np.ndarray, log_variance: np.ndarray, components: list[int], se
     draws = np.concatenate([mean + np.exp(log_variance / 2) * noise.normal(size=mean.shape) for _ in range(4)])
     told_apart = [c for c in components if c * 10 <= len(mean) or c == min(components)]
     mixture = prior.best_mixture(draws, told_apart, seed)
-    return prior.packed(mixture, mixture.covariances_)
+    return prior.pack(mixture, mixture.covariances_)
 
 
 def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -366,7 +366,7 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
 
     def refined(m: int) -> Coded:
         last = tilt or odds
-        return density_ratio.accepted(float(last["bound"][0]), weigh, m, draw, rng) if last else draw(m)
+        return density_ratio.accept(float(last["bound"][0]), weigh, m, draw, rng) if last else draw(m)
 
     return conditions.exact(encoding.decode(conditions.collect(encoding, n, refined), schema))
 
@@ -383,15 +383,15 @@ def _draw(
     parts = []
     for at in range(0, n, CHUNK):
         part = _decode(encoding, net, arrays, conditions, min(CHUNK, n - at), rng)
-        parts.append(gibbs_sweeps.refreshed(forests, encoding, conditions, part, rng) if forests else part)
-    return _joined(parts)
+        parts.append(gibbs_sweeps.sweep(forests, encoding, conditions, part, rng) if forests else part)
+    return _join(parts)
 
 
 def _part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _joined(parts: list[Coded]) -> Coded:
+def _join(parts: list[Coded]) -> Coded:
     return Coded(np.concatenate([p.levels for p in parts]), np.concatenate([p.positions for p in parts]))
 
 
@@ -421,7 +421,7 @@ def _decode(
             walk = _Walk(net, w, z, arrays)
             for i in range(max(asked) + 1):
                 p = walk.probabilities(i)
-                right = conditions.permitted(encoding, i)
+                right = conditions.permit(encoding, i)
                 weight += np.log((p * right).sum(axis=1) + 1e-300) if i in asked else 0.0
                 walk.add(i, one_of_each(p * right, rng))
             share = np.exp(weight - weight.max())
@@ -431,9 +431,9 @@ def _decode(
         positions = rng.random(levels.shape)
         follow_up = FollowUp(encoding, n)
         for i, variable in enumerate(encoding.variables):
-            right = np.broadcast_to(conditions.permitted(encoding, i), (n, len(variable.levels)))
+            right = np.broadcast_to(conditions.permit(encoding, i), (n, len(variable.levels)))
             if variable.kind == "survival":
-                both = right & follow_up.permitted(i)
+                both = right & follow_up.permit(i)
                 right = np.where(both.any(axis=1, keepdims=True), both, right)
             levels[:, i] = one_of_each(walk.probabilities(i) * right, rng)
             conditions.clamp(encoding, i, levels, positions)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.figures import BLUE, NEUTRAL, VERMILION, new_figure
 from haemosynth.generate import settings_of
 from haemosynth.modalities.clinical.impute import load
@@ -107,7 +107,7 @@ def assess(train: Cohort, methods: Mapping[str, Mapping[str, Any]], rng: np.rand
         clinical = train.clinical.copy()
         for name, hidden in mask.items():
             clinical[name] = clinical[name].mask(hidden)
-        holed = replace(train, clinical=typed(clinical, train.schema))
+        holed = replace(train, clinical=set_types(clinical, train.schema))
         tables = {REFERENCE: [_marginal(holed, reference_rng) for _ in range(DRAWS)]}
         for (method, chosen), own in zip(methods.items(), method_rngs, strict=True):
             settings = dict(chosen)
@@ -142,7 +142,7 @@ def _marginal(cohort: Cohort, rng: np.random.Generator) -> pd.DataFrame:
             values = table[name].astype("object")
             values.loc[missing] = pool[rng.integers(len(pool), size=missing.sum())]
             table[name] = values
-    return typed(table, cohort.schema)
+    return set_types(table, cohort.schema)
 
 
 def _judge(train: Cohort, mask: Mapping[str, np.ndarray], draws: list[pd.DataFrame]) -> dict[str, tuple[float, int]]:

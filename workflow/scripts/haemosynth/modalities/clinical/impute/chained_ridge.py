@@ -40,7 +40,7 @@ def _draw(kind: str, mean: np.ndarray, spread: np.ndarray, rng: np.random.Genera
     return indicators
 
 
-def _filled(
+def _fill(
     values: np.ndarray,
     present: np.ndarray,
     groups: list[tuple[str, slice]],
@@ -73,7 +73,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator) ->
     values, present = coding.make_inputs(encoding, train)
     groups = coding.group_features(encoding)
     pools = _pools(values, present, groups)
-    table = _filled(values, present, groups, pools, rng)
+    table = _fill(values, present, groups, pools, rng)
     features = values.shape[1]
     coefficients, intercepts = np.zeros((features, features)), np.zeros(features)
     roots, spreads = np.zeros((features, features, features), dtype="float32"), np.zeros(features)
@@ -128,7 +128,7 @@ def impute(fitted: Fitted, cohort: Cohort, draws: int, rng: np.random.Generator)
     incomplete = [(kind, own) for kind, own in groups if not present[:, own.start].all() and len(pools[own.start])]
     centre, completed = arrays["centre"], []
     for _ in range(draws):
-        table = _filled(values, present, groups, pools, rng)
+        table = _fill(values, present, groups, pools, rng)
         slopes = arrays["coefficients"].copy()
         for _, own in incomplete:
             for j in range(own.start, own.stop):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.errors import InputError
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities import joint_table
@@ -78,7 +78,7 @@ def impute(fitted: Fitted, cohort: Cohort, draws: int, rng: np.random.Generator)
             numeric = cohort.schema.columns[name].numeric
             own, new = (side[name] if numeric else side[name].astype("object") for side in (filled, drawn))
             filled[name] = own.where(~missing, new.set_axis(own.index))
-        completed.append(typed(filled, cohort.schema))
+        completed.append(set_types(filled, cohort.schema))
     return completed
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from haemosynth.core import derive
-from haemosynth.core.cohort import Cohort, typed
+from haemosynth.core.cohort import Cohort, set_types
 from haemosynth.core.errors import InputError
 from haemosynth.stats.hazards import estimate_hazard
 
@@ -213,7 +213,7 @@ def complete(encoding: Encoding, cohort: Cohort, numbers: np.ndarray, codes: np.
         filled = clinical[name].astype("object")
         filled.loc[missing] = np.array(levels, dtype="object")[codes[missing, j]]
         clinical[name] = filled
-    return typed(clinical, cohort.schema)
+    return set_types(clinical, cohort.schema)
 
 
 def pack(encoding: Encoding) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, typed
+from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, set_types
 from haemosynth.core.derive import derive, find_parents
 from haemosynth.core.errors import InputError, Mistakes
 from haemosynth.core.schema import Column, Schema
@@ -25,7 +25,7 @@ from haemosynth.modalities.clinical.ingest.infer import (
 )
 from haemosynth.modalities.genomic.ingest import mutations
 from haemosynth.reading.numbers import Plain, advice, advice_alterations, advice_exclude, find_marks, numbers, plain
-from haemosynth.reading.resolution import observed
+from haemosynth.reading.resolution import observe
 from haemosynth.reading.source import Raw, suggestion
 
 NO_MUTATIONS = pd.DataFrame(
@@ -100,8 +100,8 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
     for endpoint in dict.fromkeys(names):
         if names.count(endpoint) > 1:
             mistakes.add([f"{entry.where}: endpoint {endpoint} is named twice"])
-    excluded, excluded_events = _excluded(raw, entry, mistakes)
-    raw, written, notes = _written(raw, entry, excluded)
+    excluded, excluded_events = _find_excluded(raw, entry, mistakes)
+    raw, written, notes = _write_plainly(raw, entry, excluded)
     notes += _odd_identifiers(raw.clinical.index)
     told = survival.find_sources(raw, entry.endpoints, entry.milestones)
     endpoints, survived, used, why_not = _outcome(raw, entry, written, excluded, told, notes, mistakes)
@@ -114,7 +114,7 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
         excluded[sequenced_column] = "says who was sequenced; kept with the alterations"
     excluded |= {column: why for column, why in raw.hidden.items() if column not in excluded}
     with_genomic = entry.genomic is not False
-    moved = _moved(raw, entry, excluded, used, mistakes) if with_genomic else {}
+    moved = _move_events(raw, entry, excluded, used, mistakes) if with_genomic else {}
     excluded |= {
         column: why
         for column, why in {
@@ -126,14 +126,14 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
     }
     skipped = used.keys() | moved.keys() | entry.derived.keys()
     columns, values, faulty = _infer_columns(raw, entry, skipped, written, excluded, notes, mistakes)
-    notes += _proposed(raw, entry, list(columns)) if with_genomic else []
+    notes += _propose(raw, entry, list(columns)) if with_genomic else []
     if not columns and not faulty:
         mistakes.add([f"{entry.where}: no clinical column other than the endpoints is left: {_reasons(excluded)}"])
     derived = {column: Column("categorical", derived=str(d["derived"])) for column, d in entry.derived.items()}
     for column in survived.columns:
         kind = str(column).rsplit("_", 1)[1]
         bare = Column(kind, group="outcome", unit="months" if kind == "time" else None)
-        columns[column], values[column] = observed(bare, survived[column]), survived[column]
+        columns[column], values[column] = observe(bare, survived[column]), survived[column]
 
     schema = Schema(
         cohort=name,
@@ -143,10 +143,10 @@ def assemble(name: str, source: Mapping[str, Any], raw: Raw, genomic: bool | Non
         notes=(*raw.notes, *notes),
         reading=raw.readings,
     )
-    clinical = typed(pd.DataFrame(values, index=raw.clinical.index), schema)
+    clinical = set_types(pd.DataFrame(values, index=raw.clinical.index), schema)
     cohort = Cohort(schema, clinical)
     if with_genomic and not raw.mistakes:
-        with mistakes.kept():
+        with mistakes.keep():
             cohort = _with_alterations(cohort, raw, entry, moved, sequenced_column, excluded_events)
     if not mistakes.lines:
         cohort = _with_derived(cohort, derived, raw, entry)
@@ -173,7 +173,7 @@ def _infer_columns(
         if column in excluded or column in skipped:
             continue
         faulty.add(column)
-        with mistakes.kept():
+        with mistakes.keep():
             found = infer(
                 column, raw, entry.columns.get(column, {}), f"{entry.where}.columns.{column}", written.get(column)
             )
@@ -220,7 +220,7 @@ def _outcome(
     return [*endpoints, *entry.milestones], survived, used, why_not
 
 
-def _written(raw: Raw, entry: Entry, excluded: Mapping[str, str]) -> tuple[Raw, dict[str, Plain], list[str]]:
+def _write_plainly(raw: Raw, entry: Entry, excluded: Mapping[str, str]) -> tuple[Raw, dict[str, Plain], list[str]]:
     """The clinical table without words for missing and with its numbers written plainly, and what its cells said."""
     notes: list[str] = []
     columns = {}
@@ -244,7 +244,7 @@ def _written(raw: Raw, entry: Entry, excluded: Mapping[str, str]) -> tuple[Raw, 
         told = {"decimal": entry.decimal, **declared} if entry.decimal else declared
         made = plain(name, text, signs[raw.files[name]], told, raw.column(name), find_analyte(name))
         if made.limits is not None and declared.get("detection", entry.detection) == "half":
-            made = _halved(name, made)
+            made = _halve(name, made)
         written[name] = made
         columns[name] = made.text
     return replace(raw, clinical=pd.DataFrame(columns, index=raw.clinical.index, dtype="object")), written, notes
@@ -278,7 +278,7 @@ def _check_times(raw: Raw, written: Mapping[str, Plain], names: list[str]) -> No
     mistakes.tell()
 
 
-def _halved(name: str, made: Plain) -> Plain:
+def _halve(name: str, made: Plain) -> Plain:
     """Values below a limit of detection as half of it (Hornung and Reed, Appl Occup Environ Hyg 1990;5:46)."""
     assert made.limits is not None
     low = made.limits == "low"
@@ -306,7 +306,7 @@ def _of_endpoints(
     return notes
 
 
-def _proposed(raw: Raw, entry: Entry, kept: list[str]) -> list[str]:
+def _propose(raw: Raw, entry: Entry, kept: list[str]) -> list[str]:
     """Yes/no columns of genes and of cytogenetic events, with the line that makes them alterations."""
     called = set() if raw.mutations is None else set(raw.mutations["gene"])
     matrix = set() if raw.matrix is None else set(map(str, raw.matrix.columns))
@@ -350,7 +350,7 @@ def _event_names(raw: Raw, entry: Entry) -> list[str]:
     return sorted(genes | set(entry.variants)) + [name for name in matrix if name not in genes]
 
 
-def _excluded(raw: Raw, entry: Entry, mistakes: Mistakes) -> tuple[dict[str, str], dict[str, str]]:
+def _find_excluded(raw: Raw, entry: Entry, mistakes: Mistakes) -> tuple[dict[str, str], dict[str, str]]:
     """The clinical columns and the events that the study excludes, each with its reason.
 
     A name or pattern means clinical columns; genes and other events only where no column is like it, so that a
@@ -382,14 +382,14 @@ def _check_names(raw: Raw, entry: Entry, used: Mapping[str, str], mistakes: Mist
         if name in entry.exclude:
             mistakes.add([f"{entry.where}: column {name} is under both `columns` and `exclude`; choose one"])
         if "derived" in declared:
-            with mistakes.kept():
+            with mistakes.keep():
                 find_parents(str(declared["derived"]), f"{entry.where}.columns.{name}")
     if entry.sequenced is not None and entry.sequenced not in names and not raw.mistakes:
         near = suggestion(entry.sequenced, names)
         mistakes.add([f"{entry.where}.sequenced: there is no column {entry.sequenced}; {near}"])
 
 
-def _moved(
+def _move_events(
     raw: Raw, entry: Entry, excluded: Mapping[str, str], used: Mapping[str, str], mistakes: Mistakes
 ) -> dict[str, pd.Series]:
     """The clinical columns that are cytogenetic events, as 0/1/NaN."""
@@ -416,7 +416,7 @@ def _moved(
     return moved
 
 
-def _sequenced(raw: Raw, column: str | None, notes: list[str]) -> pd.Series:
+def _find_sequenced(raw: Raw, column: str | None, notes: list[str]) -> pd.Series:
     """Who was sequenced: by the column, by the source, else everyone where there are mutations."""
     patients = raw.clinical.index
     if column is not None:
@@ -454,7 +454,7 @@ def _with_alterations(
         return cohort
     patients = cohort.patients
     notes: list[str] = []
-    sequenced = _sequenced(raw, sequenced_column, notes)
+    sequenced = _find_sequenced(raw, sequenced_column, notes)
     table = NO_MUTATIONS if raw.mutations is None else raw.mutations
     if entry.variants:
         table, more = mutations.name_variants(table, entry.variants, entry.where)
@@ -473,7 +473,7 @@ def _with_alterations(
             if mutations.is_cytogenetic(str(name)) or find_matching(entry.alterations, [str(name)])
         ]
         events |= {name: given[name] for name in cytogenetic}
-        genes = _united(genes, given.drop(columns=cytogenetic), sequenced, notes)
+        genes = _unite(genes, given.drop(columns=cytogenetic), sequenced, notes)
     for name in events:
         if name in genes:
             raise InputError(
@@ -506,7 +506,7 @@ def _with_alterations(
     )
 
 
-def _united(genes: pd.DataFrame, given: pd.DataFrame, sequenced: pd.Series, notes: list[str]) -> pd.DataFrame:
+def _unite(genes: pd.DataFrame, given: pd.DataFrame, sequenced: pd.Series, notes: list[str]) -> pd.DataFrame:
     """Genes of the MAF and of the matrix in one matrix; the matrix decides, and must not contradict the MAF."""
     unknown = given[~sequenced]
     if (unknown == 1).any(axis=None):
@@ -541,7 +541,7 @@ def _with_derived(cohort: Cohort, derived: Mapping[str, Column], raw: Raw, entry
     made = derive(
         Cohort.of(
             cohort.schema.with_columns(columns),
-            typed(empty, cohort.schema.with_columns(columns)),
+            set_types(empty, cohort.schema.with_columns(columns)),
             cohort.alterations,
             cohort.sequenced,
             cohort.mutations,
@@ -552,7 +552,7 @@ def _with_derived(cohort: Cohort, derived: Mapping[str, Column], raw: Raw, entry
         levels = set(made.clinical[name].dropna().astype(str))
         declared = entry.columns[name]
         columns[name] = Column(
-            **{"kind": _derived_kind(name, levels), "categories": _derived_levels(name, levels)}
+            **{"kind": _infer_derived_kind(name, levels), "categories": _order_derived(name, levels)}
             | {key: declared[key] for key in ("kind", "group", "unit", "derived") if key in declared}
             | ({"categories": tuple(map(str, declared["categories"]))} if "categories" in declared else {}),
             declared=tuple(key for key in ("kind", "group", "unit", "categories", "derived") if key in declared),
@@ -562,18 +562,18 @@ def _with_derived(cohort: Cohort, derived: Mapping[str, Column], raw: Raw, entry
             differ = int((recorded.notna() & computed.notna() & (recorded != computed)).sum())
             notes.append(f"{name}: recomputed by {declared['derived']}; {differ} recorded values differ from it")
     schema = replace(cohort.schema, columns=columns, notes=(*cohort.schema.notes, *notes))
-    return Cohort.of(schema, typed(made.clinical, schema), cohort.alterations, cohort.sequenced, cohort.mutations)
+    return Cohort.of(schema, set_types(made.clinical, schema), cohort.alterations, cohort.sequenced, cohort.mutations)
 
 
-def _derived_levels(name: str, levels: set[str]) -> tuple[str, ...]:
+def _order_derived(name: str, levels: set[str]) -> tuple[str, ...]:
     for whole in (("No", "Yes"), ("I", "II", "III")):
         if levels <= set(whole):
             return whole
     return order_levels(name, sorted(levels)) or tuple(sorted(levels))
 
 
-def _derived_kind(name: str, levels: set[str]) -> str:
-    whole = _derived_levels(name, levels)
+def _infer_derived_kind(name: str, levels: set[str]) -> str:
+    whole = _order_derived(name, levels)
     return "binary" if len(whole) == 2 else ("ordinal" if order_levels("stage", list(whole)) else "categorical")
 
 

@@ -14,9 +14,9 @@ from haemosynth.core.panel import read_min_carriers
 from haemosynth.modalities.clinical.ingest import PANEL
 from haemosynth.modalities.genomic.ingest import events
 from haemosynth.modalities.genomic.ingest.mutations import make_account, read_maf, read_yes_no
-from haemosynth.reading.genes import approved
+from haemosynth.reading.genes import approve
 from haemosynth.reading.numbers import numbers
-from haemosynth.reading.source import FileRead, Raw, Table, find_rows, keyed, read
+from haemosynth.reading.source import FileRead, Raw, Table, find_rows, read, set_patients
 
 # What a meta file says of a data file, and the names it has where there is no meta file.
 DATA: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
@@ -66,7 +66,7 @@ class Folder:
         if what not in self.files:
             return None
         self.used.add(self.files[what])
-        with self.mistakes.kept():
+        with self.mistakes.keep():
             return read(self.files[what], quoted=False)
         return None
 
@@ -121,9 +121,9 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     readings: list[FileRead] = []
     table, clinical = folder.table("patients"), pd.DataFrame()
     if table is not None:
-        with mistakes.kept():
+        with mistakes.keep():
             id_column = _id(table, str(source.get("id", "PATIENT_ID")))
-            clinical = keyed(table, id_column)
+            clinical = set_patients(table, id_column)
     if table is None or mistakes.lines:
         for what in DATA if genomic is not False else ("samples",):
             folder.table(what)
@@ -141,8 +141,8 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     profiles = {what: _profile(folder, what, panels) for what in PROFILES} if genomic is not False else {}
     linked = "samples" not in folder.files  # else nobody knows whose mutations they are
     if (sample_table := folder.table("samples")) is not None:
-        with mistakes.kept():
-            sequenced = _sequenced_samples(sample_table, profiles.get("mutations"), maf)
+        with mistakes.keep():
+            sequenced = _find_sequenced(sample_table, profiles.get("mutations"), maf)
             samples, patient_of, sample_rows, hidden = _samples(
                 sample_table, clinical.index, notes, id_column, source.get("sample"), sequenced
             )
@@ -151,8 +151,8 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
             readings.append(make_account(sample_table, len(kept), {OTHER_SAMPLE: others} if others else {}))
             linked = True
         if linked:
-            with mistakes.kept():
-                clinical = _joined(clinical, samples, table.path, sample_table.path, sample_rows)
+            with mistakes.keep():
+                clinical = _join(clinical, samples, table.path, sample_table.path, sample_rows)
                 new = [name for name in map(str, samples.columns) if name not in columns]
                 columns |= dict.fromkeys(new, sample_table.path)
                 rows[sample_table.path] = sample_rows
@@ -164,7 +164,7 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
     return replace(raw, notes=tuple(notes), readings=tuple(readings), mistakes=tuple(mistakes.lines))
 
 
-def _joined(
+def _join(
     clinical: pd.DataFrame, samples: pd.DataFrame, patient_file: Path, sample_file: Path, sample_rows: pd.Series
 ) -> pd.DataFrame:
     """Patient and sample attributes side by side; a column that both files have must be the same in both."""
@@ -295,12 +295,12 @@ def order_samples(source: Mapping[str, Any]) -> dict[str, str]:
     if table is None:
         return {}
     patient, sample = _id(table, str(source.get("id", "PATIENT_ID"))), _id(table, "SAMPLE_ID")
-    order, _ = _order(table, sample, source.get("sample"), _sequenced_samples(table, profile, maf))
+    order, _ = _order(table, sample, source.get("sample"), _find_sequenced(table, profile, maf))
     frame = table.frame.loc[order]
     return dict(zip(frame[sample], frame[patient], strict=True))
 
 
-def _sequenced_samples(
+def _find_sequenced(
     table: Table, profile: tuple[frozenset[str], str] | None, maf: Table | None
 ) -> tuple[frozenset[str], str]:
     """The samples that were sequenced, and what says so: case list, panel matrix, a column, or else the mutations."""
@@ -363,7 +363,7 @@ def _panel_genes(
                 f"(stable_id, gene_list) there, or declare it: `gene_panels: {{{name}: [NPM1, FLT3]}}`, or "
                 f"`gene_panels: {{{name}: all}}`"
             )
-        genes[name] = frozenset(approved(str(gene)) for gene in listed)
+        genes[name] = frozenset(approve(str(gene)) for gene in listed)
     told = ", ".join(
         f"{name} ({f'{len(genes[name])} genes' if name in genes else 'all genes'}, "
         f"{list(of_patient.values()).count(name)} patients)"
@@ -424,7 +424,7 @@ def _with_genomic(
         readings.append(panels.reading)
     mistakes = folder.mistakes
     if maf is not None:
-        with mistakes.kept():
+        with mistakes.keep():
             mutations, more, reading = read_maf(maf, patient_of, kept)
             notes += more
             readings.append(reading)
@@ -433,7 +433,7 @@ def _with_genomic(
             sequenced = pd.Series(patients.isin([of[sample] for sample in profile[0] if sample in of]), index=patients)
             notes.append(f"sequenced: {int(sequenced.sum())} of {len(patients)} patients, {profile[1]}")
             if not source.get("sequenced"):
-                with mistakes.kept():
+                with mistakes.keep():
                     _check_listed(maf, mutations, sequenced, profile, folder)
             strange = sorted(profile[0] - set(patient_of))
             if strange:
@@ -442,7 +442,7 @@ def _with_genomic(
                     f"{', '.join(strange[:5])}"
                 )
         if panels is not None:
-            with mistakes.kept():
+            with mistakes.keep():
                 panel_genes = _panel_genes(folder, panels, "mutations", declared, of, notes)
     panel = source.get("panel") or PANEL
     least, listed = (
@@ -451,15 +451,15 @@ def _with_genomic(
     )
     parts = []
     if (table := folder.table("fusions")) is not None:
-        with mistakes.kept():
-            told = _told_by_column(raw, source) if sequenced is None else sequenced
-            who = _profiled(profiles, panels, folder, declared, of, patients, told, notes)
+        with mistakes.keep():
+            told = _read_sequenced(raw, source) if sequenced is None else sequenced
+            who = _find_profiled(profiles, panels, folder, declared, of, patients, told, notes)
             parts.append(events.read_fusions(table, patient_of, kept, patients, who))
     states = source.get("copy_number", "deep")
     if states not in events.EVENTS:
         mistakes.add([f"copy_number: {states!r} is unknown; expected one of {', '.join(events.EVENTS)}"])
     elif states != "none" and (table := folder.table("copy_number")) is not None:
-        with mistakes.kept():
+        with mistakes.keep():
             parts.append(events.read_copy_number(table, patient_of, kept, patients, states))
     matrices = []
     for part in parts:
@@ -493,7 +493,7 @@ def _check_listed(
         )
 
 
-def _profiled(
+def _find_profiled(
     profiles: Mapping[str, tuple[frozenset[str], str] | None],
     panels: Table | None,
     folder: Folder,
@@ -516,7 +516,7 @@ def _profiled(
     return events.Profiled(frozenset(patients if sequenced is None else patients[sequenced]), {}, listed=False)
 
 
-def _told_by_column(raw: Raw, source: Mapping[str, Any]) -> pd.Series | None:
+def _read_sequenced(raw: Raw, source: Mapping[str, Any]) -> pd.Series | None:
     """Who was sequenced by a clinical column; None where there is none."""
     name = source.get("sequenced") or next((c for c in raw.clinical if str(c).upper() == "SEQUENCED"), None)
     return read_yes_no(raw.clinical[name]).eq(1) if name in raw.clinical else None

@@ -14,7 +14,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.core.schema import GROUPS, Column
 from haemosynth.reading.numbers import MARKS, Plain, advice, advice_exclude, numbers, read_header_unit, read_number
 from haemosynth.reading.preprocess import find_conversion_factor, unit
-from haemosynth.reading.resolution import find_grain, observed, sort_levels
+from haemosynth.reading.resolution import find_grain, observe, sort_levels
 from haemosynth.reading.source import Raw, suggestion
 
 ATTRIBUTES = (
@@ -357,7 +357,7 @@ def _not_modelled(name: str, seen: pd.Series) -> str | None:
     return None
 
 
-def _declared(declared: Mapping[str, Any]) -> tuple[str, ...]:
+def _find_declared(declared: Mapping[str, Any]) -> tuple[str, ...]:
     """The attributes that the study fixed; a conversion fixes the unit."""
     names = [key for key in ATTRIBUTES if key in declared and key not in ("convert", "missing", "decimal", "detection")]
     return tuple(names + (["unit"] if "convert" in declared and "unit" not in declared else []))
@@ -393,13 +393,13 @@ def _numeric(
     told = declared["convert"]["to"] if "convert" in declared else declared.get("unit")
     told = told or (written.unit if written else None)
     fixed: dict[str, Any] = {key: float(declared[key]) for key in ("low", "high", "grain") if key in declared}
-    column = observed(
+    column = observe(
         Column(
             kind,
             group=declared.get("group", find_group(name)),
             unit=unit(str(told), where) if "convert" in declared else told or _unit(name, values),
             detection=_detection(declared.get("detection"), written, values),
-            declared=_declared(declared),
+            declared=_find_declared(declared),
             **fixed,
         ),
         values,
@@ -472,7 +472,7 @@ def _levels(name: str, kind: str, text: pd.Series, raw: Raw, declared: Mapping[s
         group=declared.get("group", find_group(name)),
         unit=declared.get("unit"),
         categories=categories,
-        declared=_declared(declared),
+        declared=_find_declared(declared),
     )
     return column, text
 

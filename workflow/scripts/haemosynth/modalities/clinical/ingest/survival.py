@@ -146,9 +146,9 @@ def read(
             )
             mistakes.add([f"{where}.endpoint: {endpoint} needs the column {wanted}; {suggestion(endpoint, there)}"])
             continue
-        with mistakes.kept():
+        with mistakes.keep():
             table[f"{endpoint}_time"] = _time(time, TIMES[time.rsplit("_", 1)[1].upper()], raw, columns, where)
-        with mistakes.kept():
+        with mistakes.keep():
             table[f"{endpoint}_event"] = _event(event, raw)
         names[endpoint] = time
         used |= {time: f"stands in {endpoint}_time", event: f"stands in {endpoint}_event"}
@@ -158,7 +158,7 @@ def read(
             mistakes.add([f"{where}.milestones: {endpoint}: there is no column {name}; {suggestion(name, known)}"])
             continue
         ending = name.rsplit("_", 1)[-1].upper()
-        with mistakes.kept():
+        with mistakes.keep():
             milestones_at[endpoint] = _time(name, TIMES.get(ending, 1.0), raw, columns, where)
         names[endpoint] = name
         used[name] = f"stands in {endpoint}_time"
@@ -173,7 +173,7 @@ def read(
         notes += _raise_zeros(table, endpoint)
     for endpoint in names:
         if endpoint != primary:
-            with mistakes.kept():
+            with mistakes.keep():
                 notes += _within_follow_up(table, endpoint, primary, repair, raw, names)
     if not (table[f"{primary}_event"] == 1).any():
         mistakes.add([

@@ -10,7 +10,7 @@ import pandas as pd
 
 from haemosynth.core.errors import InputError, Mistakes
 from haemosynth.modalities.genomic.ingest.mutations import read_maf, read_matrix
-from haemosynth.reading.source import ENDINGS, Raw, Table, find_rows, keyed, read, suggestion
+from haemosynth.reading.source import ENDINGS, Raw, Table, find_rows, read, set_patients, suggestion
 
 NAMES = {"clinical": ("clinical",), "mutations": ("mutations",), "matrix": ("alterations", "matrix")}
 ID = "patient_id"
@@ -75,17 +75,17 @@ def read_source(source: Mapping[str, Any], genomic: bool | None) -> Raw:
         with at_first.kept():
             id_column = _id(found["clinical"], source)
             patients = pd.Index(found["clinical"].frame[id_column].dropna().unique(), name="patient_id")
-            clinical = keyed(found["clinical"], id_column)
+            clinical = set_patients(found["clinical"], id_column)
     mutations, matrix, sequenced = None, None, None
     notes: list[str] = []
     readings = [found["clinical"].reading] if "clinical" in found else []
     if "mutations" in found and len(patients):
-        with mistakes.kept():
+        with mistakes.keep():
             of = {str(patient): str(patient) for patient in patients}
             mutations, notes, reading = read_maf(found["mutations"], of, frozenset(of))
             readings.append(reading)
     if "matrix" in found and len(patients):
-        with mistakes.kept():
+        with mistakes.keep():
             events = found["matrix"]
             matrix, sequenced, more, reading = read_matrix(events, _id(events, source), patients)
             readings.append(reading)

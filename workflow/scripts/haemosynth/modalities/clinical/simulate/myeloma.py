@@ -31,7 +31,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr, ndtri
 
-from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, typed
+from haemosynth.core.cohort import MUTATION_COLUMNS, Cohort, set_types
 from haemosynth.core.derive import derive
 from haemosynth.core.errors import InputError
 from haemosynth.core.files import read_table
@@ -139,7 +139,7 @@ def simulate(
 
     levels = _levels_given_state(known, model, state, rng)
     scores = _scores(known, model, state, events, levels, rng)
-    clinical = pd.DataFrame(_recorded(known, scores, levels, rng), index=index)
+    clinical = pd.DataFrame(_record(known, scores, levels, rng), index=index)
     clinical["induction"] = _induction(known, clinical["transplant"], rng)
     design = _design(known, clinical, events)
     survival, survival_truth = _survival(known, design, rng)
@@ -156,7 +156,7 @@ def simulate(
     seen = mutations[kept].reset_index(drop=True)
     # Derived columns are computed from what is recorded, after values were hidden.
     cohort = derive(
-        Cohort.of(schema, typed(clinical.reindex(columns=list(schema.columns)), schema), events, sequenced, seen)
+        Cohort.of(schema, set_types(clinical.reindex(columns=list(schema.columns)), schema), events, sequenced, seen)
     )
     if not genomic:
         cohort = Cohort(_schema(name, known, endpoints, genomic=False), cohort.clinical)
@@ -354,7 +354,7 @@ def _at_quantiles(known: Aggregates, column: str, score: Array) -> Array:
     return np.asarray(np.exp(curve(np.clip(score, knots[0], knots[-1]))))
 
 
-def _recorded(
+def _record(
     known: Aggregates, scores: Mapping[str, Array], levels: _Levels, rng: np.random.Generator
 ) -> dict[str, Any]:
     """The clinical columns at diagnosis as they are written down."""

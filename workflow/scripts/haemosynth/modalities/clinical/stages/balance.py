@@ -26,7 +26,7 @@ from haemosynth.core.arrays import Matrix, Vector
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import BLACK, BLUE, GREEN, NEUTRAL, ORANGE, SYNTHETIC, new_figure
 from haemosynth.encode.baseline import Design, baseline_design, follow_up
-from haemosynth.generate.balance import Class, Quotas, enlarged, read_quotas
+from haemosynth.generate.balance import Class, Quotas, find_enlarged, read_quotas
 from haemosynth.modalities.clinical.stages.enlarging import draw_by_smote, repeat_members
 from haemosynth.stats.cox import concordance, curve_distance, fit_cox, kaplan_meier
 from haemosynth.stats.distributions import total_variation
@@ -142,7 +142,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         return None
     train = comparison.train
     quotas = read_quotas(settings["balance"], train, settings.get("released"))
-    classes = tuple(enlarged(quotas, train))
+    classes = tuple(find_enlarged(quotas, train))
     design = baseline_design(train, int(settings["carriers"]))
     own = np.array([_others(design, one, quotas) for one in classes]).reshape(len(classes), -1)
     models: list[tuple[Learned, ...]] = []
@@ -179,13 +179,13 @@ def learn(
     most = settings["factor"] * max(member.sum(), 1)
     extra = int(np.rint(min(wanted, most) - member.sum()))
     classifier, prognosis = {}, {}
-    base = _coded(drawn, design, keep, member.astype(float))
+    base = _code(drawn, design, keep, member.astype(float))
     added = {"real": base[:0]}
     if extra > 0 and member.sum() > 1:
         synthetic = np.flatnonzero(one.members(candidate))
         if len(synthetic):
             taken = candidate.take(repeat_members(len(synthetic), extra, rng, synthetic))
-            added["synthetic"] = _coded(taken, design, keep, np.ones(extra))
+            added["synthetic"] = _code(taken, design, keep, np.ones(extra))
         members = np.flatnonzero(member)
         added["bootstrap"] = base[members[rng.integers(len(members), size=extra)]]
         added["smote"] = draw_by_smote(base, design, keep, members, extra, rng)
@@ -211,7 +211,7 @@ def learn(
     return Learned(classifier, prognosis)
 
 
-def _coded(cohort: Cohort, design: Design, keep: NDArray[np.bool_], member: Vector) -> Matrix:
+def _code(cohort: Cohort, design: Design, keep: NDArray[np.bool_], member: Vector) -> Matrix:
     """(patients, covariates + 3): covariates, membership, and time and event of the first endpoint (NaN: unknown)."""
     followed = np.full((len(cohort), 2), np.nan)
     if cohort.schema.endpoints:
@@ -225,23 +225,23 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     prepared: Prepared | None = comparison.prepared
     if prepared is None or not prepared.classes:
         return [Value(metric.name, np.nan, reason=NO_QUOTAS) for metric in METRICS]
-    values = _reached(comparison.candidate, prepared.quotas)
+    values = _measure_shares(comparison.candidate, prepared.quotas)
     kept: dict[str, list[float]] = {name: [] for name in KEPT}
     for i, one in enumerate(prepared.classes):
-        found, n, reason = _kept(comparison, prepared, i, settings, rng)
+        found, n, reason = _compare_within(comparison, prepared, i, settings, rng)
         for name in KEPT:
             number = found.get(name, np.nan)
             why = "" if np.isfinite(number) else reason or "not recorded of these members"
             values.append(Value(name, number, one.name, n=n, reason=why))
             kept[name] += [number] if np.isfinite(number) else []
-        values += _gained(comparison, prepared, i, settings, rng)
+        values += _measure_gain(comparison, prepared, i, settings, rng)
     for name, numbers in kept.items():
         reason = "" if numbers else f"no class with {settings['members']} members on either side"
         values.append(Value(name, float(np.mean(numbers)) if numbers else np.nan, reason=reason))
     return values
 
 
-def _reached(candidate: Cohort, quotas: Quotas) -> list[Value]:
+def _measure_shares(candidate: Cohort, quotas: Quotas) -> list[Value]:
     values, worst = [], 0.0
     for quota in quotas.of:
         labels = quota.labels(candidate)
@@ -253,7 +253,7 @@ def _reached(candidate: Cohort, quotas: Quotas) -> list[Value]:
     return values
 
 
-def _kept(
+def _compare_within(
     comparison: Comparison, prepared: Prepared, i: int, settings: Mapping[str, Any], rng: np.random.Generator
 ) -> tuple[dict[str, float], int, str]:
     """What is kept within one class: metric -> value, members of a side, and why there is nothing."""
@@ -315,7 +315,7 @@ def measure_separation(first: Cohort, second: Cohort, design: Design, ridge: flo
     return float(2 * abs(np.mean(areas) - 0.5))
 
 
-def _gained(
+def _measure_gain(
     comparison: Comparison, prepared: Prepared, i: int, settings: Mapping[str, Any], rng: np.random.Generator
 ) -> list[Value]:
     """Every measure of every arm in held-out patients: of all trainings, or of one of them in a resample."""

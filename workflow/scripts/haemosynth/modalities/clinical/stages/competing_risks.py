@@ -93,11 +93,11 @@ def collect_courses(cohort: Cohort) -> tuple[dict[str, Course], NDArray[np.bool_
     found = {endpoint: Course(*read(endpoint), *read(death)) for endpoint in others}
     complete = np.ones(len(cohort), dtype=np.bool_)
     for course in found.values():
-        complete = complete & _known(course)
+        complete = complete & _find_known(course)
     return found, complete
 
 
-def _known(course: Course) -> NDArray[np.bool_]:
+def _find_known(course: Course) -> NDArray[np.bool_]:
     return np.isfinite(course.time + course.event + course.death_time + course.death)
 
 
@@ -125,7 +125,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
 
     few = f"fewer than {settings['fewest']} patients with a known endpoint on one side"
     for endpoint in real:
-        ours, theirs = (_of(course, _known(course)) for course in (real[endpoint], candidate[endpoint]))
+        ours, theirs = (_of(course, _find_known(course)) for course in (real[endpoint], candidate[endpoint]))
         n = min(len(ours.time), len(theirs.time))
         if n < int(settings["fewest"]):
             for metric in METRICS:
@@ -207,7 +207,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     for axis, table, endpoint in zip(panels, tables, real, strict=False):
         followed = []
         for name, colour, course in (("real, held out", REAL, real), (label, SYNTHETIC, candidate)):
-            drawn_curve = _draw_incidence(axis, _of(course[endpoint], _known(course[endpoint])), name, colour, end)
+            drawn_curve = _draw_incidence(axis, _of(course[endpoint], _find_known(course[endpoint])), name, colour, end)
             if drawn_curve is not None:
                 followed.append((name, colour, drawn_curve))
         distance = scores.get(("incidence_distance", endpoint))

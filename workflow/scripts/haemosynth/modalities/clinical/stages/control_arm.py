@@ -171,7 +171,7 @@ def emulate(
 ) -> Estimates | str:
     """All trials of one kind, or the reason why there is none."""
     endpoint = comparison.real.schema.endpoints[0]
-    sides = [_offered(cohort, risk, trial) for cohort in (comparison.real, comparison.candidate)]
+    sides = [_offer(cohort, risk, trial) for cohort in (comparison.real, comparison.candidate)]
     if min(side[1].sum() for side in sides) < settings["events"]:
         return f"fewer than {settings['events']} events of {endpoint} on one side"
     count, sets = int(settings["trials"]), int(settings["sets"])
@@ -189,7 +189,7 @@ def emulate(
         n = max(1, risk.known[trial])
         controlled = {"real": ([controls], size, 0), "replaced": (synthetic, 0, k), "enlarged": (both, size, k)}
         for name, (groups, true, made) in controlled.items():
-            parts = [_estimated(arm, group, trial == ADJUSTED) for group in groups]
+            parts = [_estimate(arm, group, trial == ADJUSTED) for group in groups]
             estimates, variances, control = (np.stack(part) for part in zip(*parts, strict=True))
             found[name, planted] = combine_estimates(estimates, variances, control, true, made, n)
             if name == "replaced":
@@ -198,7 +198,7 @@ def emulate(
     return Estimates(found, 2 * size)
 
 
-def _offered(cohort: Cohort, risk: Risk, trial: str) -> tuple[Vector, Vector, Vector]:
+def _offer(cohort: Cohort, risk: Risk, trial: str) -> tuple[Vector, Vector, Vector]:
     """(patients,) time, event and whether of higher risk, of the patients of a cohort that a trial may take."""
     known, time, event = follow_up(cohort, cohort.schema.endpoints[0])
     higher = risk.higher(cohort)[known]
@@ -206,7 +206,7 @@ def _offered(cohort: Cohort, risk: Risk, trial: str) -> tuple[Vector, Vector, Ve
     return time[inside], event[inside], higher[inside].astype(float)
 
 
-def _estimated(treated: tuple[Matrix, ...], control: tuple[Matrix, ...], stratified: bool) -> tuple[Vector, ...]:
+def _estimate(treated: tuple[Matrix, ...], control: tuple[Matrix, ...], stratified: bool) -> tuple[Vector, ...]:
     """(trials,) log hazard ratio, its variance, and the share of it that the control arm has (from the events)."""
     time, event, stratum = (np.hstack(pair) for pair in zip(treated, control, strict=True))
     arm = np.zeros_like(time)
@@ -327,7 +327,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
 
 def _draw_controls(axis: Any, table: Any, comparison: Comparison, risk: Risk, trial: str, label: str) -> None:
     """Kaplan-Meier curves of real and synthetic patients of one group of risk, until 95 % of real follow-up."""
-    sides = [_offered(cohort, risk, trial) for cohort in (comparison.real, comparison.candidate)]
+    sides = [_offer(cohort, risk, trial) for cohort in (comparison.real, comparison.candidate)]
     if not all(len(time) for time, _, _ in sides):
         for one in (axis, table):
             one.axis("off")

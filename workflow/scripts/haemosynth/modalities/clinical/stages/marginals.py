@@ -25,7 +25,7 @@ from haemosynth.stats.distributions import (
     jensen_shannon,
     kullback_leibler,
     level_shares,
-    mixed_distance,
+    measure_mixed_distance,
     spread,
     total_variation,
 )
@@ -98,7 +98,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     """Learn the cut points and point masses of every number from training patients. `rng` is not used."""
     found = {}
     for name in comparison.train.schema.columns:
-        if not _levelled(comparison, name):
+        if not _has_levels(comparison, name):
             known = comparison.train.clinical[name].dropna().to_numpy(np.float64)
             parts = np.linspace(0, 1, int(settings["bins"]) + 1)[1:-1]
             cuts = np.unique(np.quantile(known, parts, method="inverted_cdf")) if len(known) else known
@@ -112,7 +112,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     values: list[Value] = []
     for i, name in enumerate(design.columns):
         real, candidate = (matrix[:, i] for matrix in design.matrices)
-        if _levelled(comparison, name):
+        if _has_levels(comparison, name):
             p, q = level_shares(real, len(design.levels[i]) or 2), level_shares(candidate, len(design.levels[i]) or 2)
             found = dict(zip(LEVELS, (total_variation(p, q), jensen_shannon(p, q), hellinger(p, q)), strict=True))
             found[BOTH] = kullback_leibler(p * len(real), q * len(candidate))
@@ -137,7 +137,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         counts = [np.bincount(part, minlength=len(marks.cuts) + 1).astype(np.float64) for part in parts]
         values.append(Value(BOTH, kullback_leibler(counts[0], counts[1]), name, n=len(real)))
         if len(marks.masses):
-            values.append(Value(MIXED, mixed_distance(real, candidate, marks.masses), name, n=len(real)))
+            values.append(Value(MIXED, measure_mixed_distance(real, candidate, marks.masses), name, n=len(real)))
     return [*_means(values, len(comparison.real)), *values]
 
 
@@ -150,7 +150,7 @@ def _means(values: list[Value], n: int) -> list[Value]:
     return means
 
 
-def _levelled(comparison: Comparison, name: str) -> bool:
+def _has_levels(comparison: Comparison, name: str) -> bool:
     column = comparison.real.schema.columns[name]
     return not column.numeric or column.kind == "event"
 
@@ -165,7 +165,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     shown = values.set_index(["metric", "target"]).value
     panels = list(axes.flat)
     for i, (name, axis) in enumerate(zip(design.columns, panels, strict=False)):
-        if _levelled(comparison, name):
+        if _has_levels(comparison, name):
             _bars(axis, design, i)
             metric, short = "total_variation", "TV"
         else:

@@ -105,9 +105,9 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     ):  # fmt: skip
         for chosen in sets:
             distance = count_distance(*cell_counts(real, candidate, coding.sizes, chosen))
-            values.append(Value(metric, distance, coding.named(chosen), coding.modality(chosen), n))
+            values.append(Value(metric, distance, coding.format_name(chosen), coding.modality(chosen), n))
     differences = [
-        *((coding.named(chosen), chosen, miller_madow, "entropy_error") for chosen in columns),
+        *((coding.format_name(chosen), chosen, miller_madow, "entropy_error") for chosen in columns),
         *((f"block {name}", chosen, chao_shen, "joint_entropy_error") for name, chosen in design.blocks.items()),
     ]
     for target, chosen, entropy, metric in differences:
@@ -183,13 +183,13 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     return fig
 
 
-def _shortened(name: str, most: int = 20) -> str:
+def _shorten(name: str, most: int = 20) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _rows(axis: Any, names: list[str], longest: int) -> Any:
     y = np.arange(len(names))
-    axis.set_yticks(y, [_shortened(name) for name in names], fontsize=7.5)
+    axis.set_yticks(y, [_shorten(name) for name in names], fontsize=7.5)
     axis.set_ylim(longest - 0.4, -0.6)  # rows of equal height in all panels
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="y", color="#EEEEEE", lw=0.6)

@@ -21,7 +21,7 @@ from haemosynth.core.streams import torch_seed
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.expression.generators import owners, scores
 from haemosynth.modalities.expression.part import expression_of
-from haemosynth.modalities.expression.profiles import made
+from haemosynth.modalities.expression.profiles import make
 from haemosynth.stats.regression import choose_number_of_factors, factors, ridge
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     arrays = {
         "slope": slope.astype(np.float32), "middle": middle, "loading": loading * left[:, None].astype(np.float32),
         "noise": (noise * left).astype(np.float32),
-        "quantiles": scores.shared_quantiles(values, expression_of(train).uns["values"] != "log"),
+        "quantiles": scores.share_quantiles(values, expression_of(train).uns["values"] != "log"),
     }  # fmt: skip
     fitted = int((np.abs(slope) > 0).sum()) + loading.size + 2 * loading.shape[0]
     plain = {"parameters": fitted, "factors": number, **owners.description(train, seed)}
@@ -80,5 +80,5 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> AnnData:
     values = scores.carried(score, ndtri(scores.LEVELS), a["quantiles"])
     obs = owners.draw_obs(fitted, given, patients, features, rng)
     if known["values"] == "counts":
-        values = scores.counted(values, obs["library_size"].to_numpy(), float(known["library"]))
-    return made(values, owners.like(known), patients, obs)
+        values = scores.count(values, obs["library_size"].to_numpy(), float(known["library"]))
+    return make(values, owners.like(known), patients, obs)

@@ -31,7 +31,7 @@ from haemosynth.learn import loop, prior
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
 from haemosynth.modalities.expression.generators import owners, scores
 from haemosynth.modalities.expression.part import expression_of
-from haemosynth.modalities.expression.profiles import dense, made
+from haemosynth.modalities.expression.profiles import dense, make
 from haemosynth.stats.regression import choose_number_of_factors, factors, ridge
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     arrays = {name: array for name, array in parameters.items() if not name.startswith("encoder.")}
     arrays |= _prior(parameters, data, [int(c) for c in settings["mixture"]], seed)
     arrays |= {"middle": middle, **owners.learn_library(train, everybody[who])}
-    arrays["quantiles"] = scores.shared_quantiles(rate, expression_of(train).uns["values"] != "log")
+    arrays["quantiles"] = scores.share_quantiles(rate, expression_of(train).uns["values"] != "log")
     chosen = rng.integers(len(who), size=CALIBRATION)
-    arrays["drawn"] = scores.quantiles(_drawn(arrays, counts, features[chosen], offset[chosen], rng))
+    arrays["drawn"] = scores.quantiles(_draw(arrays, counts, features[chosen], offset[chosen], rng))
     for phase in PHASES:
         Checkpoint(_of_phase(checkpoint, phase), "").remove()
     fitted = sum(parameters[name].size for name in parameters if name != "slope")
@@ -232,13 +232,13 @@ def _train(
     out = max(1, round(float(settings["held_back"]) * n))
     inside, held = np.sort(order[out:]), np.sort(order[:out])
     start, seen = _start(level, rate, data, inside, latent, hidden, seed)
-    taken = _trained(start, seen, inside, held, int(settings["steps"]), settings, seed, _of_phase(prefix, PHASES[0]))
+    taken = _take_steps(start, seen, inside, held, int(settings["steps"]), settings, seed, _of_phase(prefix, PHASES[0]))
     history = pd.DataFrame(taken.history, columns=["step", "train", "validation", "kl"])
     if n < int(settings["refit_below"]):
         start, seen = _start(level, rate, data, np.arange(n), latent, hidden, seed)
         place = _of_phase(prefix, PHASES[1])
-        taken = _trained(start, seen, np.arange(n), None, taken.best_step, settings, seed, place)
-    learned = {name: part.cpu().numpy() for name, part in zip(_learned(start), taken.weights, strict=True)}
+        taken = _take_steps(start, seen, np.arange(n), None, taken.best_step, settings, seed, place)
+    learned = {name: part.cpu().numpy() for name, part in zip(_list_trained(start), taken.weights, strict=True)}
     return start, {**start, **learned}, seen, history
 
 
@@ -246,12 +246,12 @@ def _of_phase(prefix: Path | None, phase: str) -> Path | None:
     return None if prefix is None else prefix.with_name(f"{prefix.name}_{phase}")
 
 
-def _learned(start: Mapping[str, np.ndarray]) -> list[str]:
+def _list_trained(start: Mapping[str, np.ndarray]) -> list[str]:
     """Names of the weights that are trained."""
     return [name for name in start if name != FIXED]
 
 
-def _trained(
+def _take_steps(
     start: Mapping[str, np.ndarray], data: _Data, inside: np.ndarray, held: np.ndarray | None, steps: int,
     settings: Mapping[str, Any], seed: int, prefix: Path | None,
 ) -> loop.Trained:  # fmt: skip
@@ -260,7 +260,7 @@ def _trained(
 
     generator, device = torch.Generator().manual_seed(seed), torch.device(str(settings["device"]))
     genes, batch = len(start["bias"]), min(int(settings["batch"]), len(inside))
-    latent, names = start["loading"].shape[0], _learned(start)
+    latent, names = start["loading"].shape[0], _list_trained(start)
     rate, spread = float(settings["learning_rate"]), float(settings["spread"])
     origin = {name: torch.tensor(array, device=device) for name, array in start.items()}
     w = {name: tensor.clone().requires_grad_(name != FIXED) for name, tensor in origin.items()}
@@ -317,7 +317,7 @@ def _prior(parameters: Mapping[str, np.ndarray], data: _Data, sizes: list[int], 
     rest = mean - data.features @ slope
     told_apart = [k for k in sizes if k == 1 or k * 10 * rest.shape[1] <= len(rest)]
     mixture = prior.best_mixture(rest, told_apart, seed, starts=2)
-    packed = prior.packed(mixture, mixture.covariances_ + np.diag(np.exp(variance).mean(axis=0)))
+    packed = prior.pack(mixture, mixture.covariances_ + np.diag(np.exp(variance).mean(axis=0)))
     return {"prior.slope": slope, **packed}
 
 
@@ -336,7 +336,7 @@ def _eta(a: Mapping[str, np.ndarray], features: np.ndarray, rng: np.random.Gener
         return np.asarray(_decode(w, z, torch.tensor(np.asarray(features, dtype=np.float32))).numpy())
 
 
-def _drawn(
+def _draw(
     a: Mapping[str, np.ndarray], counts: bool, features: np.ndarray, offset: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """(patients, genes) rates at the median library size (`scores.rates`), or normal scores, as the network draws them.
@@ -368,8 +368,8 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> AnnData:
     obs = owners.draw_obs(fitted, given, patients, features, rng)
     counts = known["values"] == "counts"
     offset = np.log(obs["library_size"].to_numpy() / known["library"]) if counts else np.zeros(len(patients))
-    values = _drawn(a, counts, features - a["middle"], offset, rng)
+    values = _draw(a, counts, features - a["middle"], offset, rng)
     values = scores.carried(values, a["drawn"], a["quantiles"])
     if counts:
-        values = scores.counted(values, obs["library_size"].to_numpy(), float(known["library"]))
-    return made(values, owners.like(known), patients, obs)
+        values = scores.count(values, obs["library_size"].to_numpy(), float(known["library"]))
+    return make(values, owners.like(known), patients, obs)

@@ -78,7 +78,7 @@ def _quantiles(rest: np.ndarray) -> np.ndarray:
 def draw_owners(known: Mapping[str, Any], given: Cohort, rng: np.random.Generator) -> tuple[pd.Index, np.ndarray]:
     """The patients of `given` who get expression, and their features."""
     features = conditions.transform(known["record"], given)
-    chosen = conditions.drawn_presence(known["presence"], features, rng)
+    chosen = conditions.draw_presence(known["presence"], features, rng)
     return given.patients[chosen], features[chosen]
 
 

@@ -15,7 +15,6 @@ from scipy.special import ndtri
 from haemosynth.modalities.expression.profiles import dense
 from haemosynth.stats import shapes
 from haemosynth.stats.shapes import LEVELS as LEVELS
-from haemosynth.stats.shapes import carried as carried
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -36,7 +35,7 @@ def rates(expression: AnnData, rng: np.random.Generator) -> np.ndarray:
     return np.asarray((values + rng.random(values.shape, dtype=np.float32)) * share[:, None])
 
 
-def counted(rate: np.ndarray, library: np.ndarray, median: float) -> np.ndarray:
+def count(rate: np.ndarray, library: np.ndarray, median: float) -> np.ndarray:
     """Whole counts at these library sizes: the inverse of `rates`."""
     return np.asarray(np.floor(np.maximum(rate, 0) * (library / median)[:, None]), dtype=np.float32)
 
@@ -58,7 +57,7 @@ def quantiles(values: np.ndarray) -> np.ndarray:
     return np.hstack(found).astype(np.float32)
 
 
-def shared_quantiles(values: np.ndarray, positive: bool) -> np.ndarray:
+def share_quantiles(values: np.ndarray, positive: bool) -> np.ndarray:
     """(levels, genes) float32 quantiles of each gene: its mean and standard deviation, and shapes that genes share.
 
     See `stats.shapes`.
@@ -70,16 +69,16 @@ def shared_quantiles(values: np.ndarray, positive: bool) -> np.ndarray:
     middle, spread, own = np.empty(genes), np.empty(genes), np.empty((len(LEVELS), genes))
     for start in range(0, genes, CHUNK):
         part = slice(start, start + CHUNK)
-        logged = _logged(values[:, part], positive)
+        logged = _take_logarithm(values[:, part], positive)
         middle[part], spread[part] = logged.mean(axis=0), np.maximum(logged.std(axis=0), 1e-9)
         own[:, part] = (np.quantile(logged, LEVELS, axis=0) - middle[part]) / spread[part]
 
     def ordered(gene: int) -> np.ndarray:
-        return np.sort(_logged(values[:, gene], positive))
+        return np.sort(_take_logarithm(values[:, gene], positive))
 
-    found = shapes.shared(middle, spread, own, ordered, n)
+    found = shapes.share_shapes(middle, spread, own, ordered, n)
     return np.asarray(np.maximum(np.exp(found) - OFFSET, 0) if positive else found, dtype=np.float32)
 
 
-def _logged(values: np.ndarray, positive: bool) -> np.ndarray:
+def _take_logarithm(values: np.ndarray, positive: bool) -> np.ndarray:
     return np.log(values.astype(np.float64) + OFFSET) if positive else values.astype(np.float64)

@@ -92,7 +92,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     )
 
 
-def _learned(points: Matrix, state: Vector, ridge: float) -> LogisticModel:
+def _learn(points: Matrix, state: Vector, ridge: float) -> LogisticModel:
     """The classifier; carriers and others have the same weight in sum, unknown patients none."""
     one, none = state == 1, state == 0
     weight = np.where(
@@ -105,7 +105,7 @@ def _cases(state: Vector) -> int:
     return int(min((state == 1).sum(), (state == 0).sum()))
 
 
-def _tested(model: LogisticModel, points: Matrix, state: Vector) -> tuple[float, float]:
+def _test(model: LogisticModel, points: Matrix, state: Vector) -> tuple[float, float]:
     """Area under the ROC curve and balanced accuracy among the patients whose state is known."""
     score, one, none = model.probability(points), state == 1, state == 0
     # A model that was taught nothing tells everybody the same, which may be either side of one half.
@@ -131,9 +131,9 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
             reason = f"fewer than {least} carriers or others among held-out or training patients"
             values += [Value(name, np.nan, event, "expression", n, reason) for name in kept]
             continue
-        synthetic = _tested(_learned(*candidate, ridge), *real)
-        reference = _tested(_learned(*known, ridge), *real)
-        back = _tested(_learned(*real, ridge), *candidate)[0] if _cases(candidate[1]) >= least else np.nan
+        synthetic = _test(_learn(*candidate, ridge), *real)
+        reference = _test(_learn(*known, ridge), *real)
+        back = _test(_learn(*real, ridge), *candidate)[0] if _cases(candidate[1]) >= least else np.nan
         found = {
             "subgroup_auc_tstr": synthetic[0],
             "subgroup_accuracy_tstr": synthetic[1],

@@ -142,7 +142,7 @@ def find_centres(points: Matrix, labels: Labels) -> Matrix:
     return np.asarray([points[labels == c].mean(axis=0) for c in range(labels.max() + 1)])
 
 
-def carried(points: Matrix, to: Matrix) -> Labels:
+def find_nearest(points: Matrix, to: Matrix) -> Labels:
     """(patients,) the nearest centre of each point."""
     return np.concatenate([squared.argmin(axis=1) for _, squared in squared_distances(points, to)]).astype(np.intp)
 
@@ -172,8 +172,8 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     own = [leiden(part, settings, rng) for part in points]
     kept: dict[tuple[str, str], list[float]] = {}
     for resolution, known in learned.centres.items():
-        here, there = (carried(part, known) for part in points)
-        other = carried(points[0], find_centres(points[1], own[1][resolution]))
+        here, there = (find_nearest(part, known) for part in points)
+        other = find_nearest(points[0], find_centres(points[1], own[1][resolution]))
         seen = [_visibility(state, labels) for state, labels in zip(carriers, (here, there), strict=True)]
         found = {
             ("leiden_agreement", "all"): adjusted_rand(here, other),
@@ -211,7 +211,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         return drawn
     # The resolution in the middle of those that are averaged.
     known = learned.centres[sorted(learned.centres)[len(learned.centres) // 2]]
-    where = [carried(learned.place(side), known) for side in (expression_of(real), expression_of(candidate))]
+    where = [find_nearest(learned.place(side), known) for side in (expression_of(real), expression_of(candidate))]
     count, names = len(known), learned.subgroups
     drawn, axes = new_figure(12, 1.9 + 0.34 * max(count, 4), ncols=3, gridspec_kw={"width_ratios": [1.1, 1, 1]})
     rows = np.arange(count)

@@ -52,7 +52,7 @@ def _numbers(expression: AnnData) -> Matrix:
 
 def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.Generator) -> list[Value]:
     """Nearness, and the worst attack, with what chance shows; the scores are those of `prepare`."""
-    return profile_memory.measured(comparison.prepared, comparison, NAMES, CHANCE, "expression")
+    return profile_memory.measure(comparison.prepared, comparison, NAMES, CHANCE, "expression")
 
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:

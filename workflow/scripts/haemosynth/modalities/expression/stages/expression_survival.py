@@ -20,7 +20,7 @@ from haemosynth.encode.baseline import follow_up
 from haemosynth.encode.records import Matrix, Vector, some_rows
 from haemosynth.modalities.expression.components import standard_components
 from haemosynth.modalities.expression.part import expression_of, find_expression
-from haemosynth.modalities.expression.subgroups import lacking, measured
+from haemosynth.modalities.expression.subgroups import lacking, select_measured
 from haemosynth.stats.cox import concordance, fit_cox
 from haemosynth.stats.curves import draw_at_risk, draw_curves, format_p, survival_curve
 from haemosynth.stats.estimates import c_index, log_rank_p
@@ -79,9 +79,11 @@ def prepare(
     return None if lacking(comparison) or train is None else standard_components(int(settings["components"]), train)
 
 
-def _followed(cohort: Cohort, endpoint: str, place: Callable[[AnnData], Matrix]) -> tuple[Matrix, Vector, Vector]:
+def _select_followed(
+    cohort: Cohort, endpoint: str, place: Callable[[AnnData], Matrix]
+) -> tuple[Matrix, Vector, Vector]:
     """Components, time and event of the patients with expression and known follow-up."""
-    known, time, event = follow_up(measured(cohort), endpoint)
+    known, time, event = follow_up(select_measured(cohort), endpoint)
     return place(expression_of(cohort))[known], time, event
 
 
@@ -97,7 +99,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     values = []
     for endpoint in endpoints:
         real, candidate, known = (
-            _followed(cohort, endpoint, comparison.prepared)
+            _select_followed(cohort, endpoint, comparison.prepared)
             for cohort in (comparison.real, comparison.candidate, train)
         )
         n = min(len(real[1]), len(candidate[1]))
@@ -129,7 +131,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     sides = None
     if not lacking(comparison) and endpoints:
         sides = [
-            _followed(cohort, endpoints[0], comparison.prepared)
+            _select_followed(cohort, endpoints[0], comparison.prepared)
             for cohort in (comparison.real, comparison.candidate, comparison.train)
         ]
     if sides is None or min(side[2].sum() for side in sides) < int(settings["events"]):

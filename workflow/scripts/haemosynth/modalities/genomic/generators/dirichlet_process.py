@@ -24,7 +24,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.generate import at_most
 from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.rare import without_rare_alterations
-from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
+from haemosynth.modalities.encode.predictors import describe_record, design_matrix
 from haemosynth.modalities.genomic.generators.logistic_chain import (
     Chain,
     Priors,
@@ -158,7 +158,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     else:
         chain = _identity(events, design, kin, normal)
     if settings["prior_strength"] > 0 and settings["prior_frequencies"]:
-        chain = _calibrated(chain, mixture, design, events, settings, names, rng)
+        chain = _calibrate(chain, mixture, design, events, settings, names, rng)
     missing, missing_plain = fit_missingness(train, design, rng)
     clones, clones_plain = fit_clones(train, design, int(settings["min_carriers"]))
     arrays = mixture.arrays("mixture") | chain.arrays() | missing | clones
@@ -190,7 +190,7 @@ def _log_odds(weight: np.ndarray, frequency: np.ndarray) -> np.ndarray:
     return np.asarray(logit(np.clip(weight @ frequency, 1e-7, 1.0 - 1e-7)))
 
 
-def _moved(weight: np.ndarray, frequency: np.ndarray, value: np.ndarray) -> np.ndarray:
+def _update(weight: np.ndarray, frequency: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Class probabilities after one more event was seen; an unknown one changes nothing."""
     start = np.where(value == 1, 0.0, 1.0)  # start + slope * frequency: frequency, 1 - frequency, or 1 where unknown
     slope = np.nan_to_num(2.0 * value - 1.0, nan=0.0)
@@ -205,7 +205,7 @@ def _sequential_log_odds(mixture: Mixture, events: np.ndarray, design: np.ndarra
     weight = mixture.class_probability(design)
     for g in order:
         odds[:, g] = _log_odds(weight, mixture.frequency[:, g])
-        weight = _moved(weight, mixture.frequency[:, g], events[:, g])
+        weight = _update(weight, mixture.frequency[:, g], events[:, g])
     return odds
 
 
@@ -219,11 +219,11 @@ def _simulate(chain: Chain, mixture: Mixture, design: np.ndarray, rng: np.random
         for g in chain.order:
             p = chain.probability(g, placed, part, _log_odds(weight, mixture.frequency[:, g]))
             placed[:, g] = rng.random(len(part)) < p
-            weight = _moved(weight, mixture.frequency[:, g], placed[:, g])
+            weight = _update(weight, mixture.frequency[:, g], placed[:, g])
     return events
 
 
-def _calibrated(
+def _calibrate(
     chain: Chain,
     mixture: Mixture,
     design: np.ndarray,
@@ -256,7 +256,7 @@ def _calibrated(
             intercept[g] += low
             p = np.where((p == 0) | (p == 1), p, expit(odds + low))
         placed[:, g] = rng.random(CALIBRATION) < p
-        weight = _moved(weight, mixture.frequency[:, g], placed[:, g])
+        weight = _update(weight, mixture.frequency[:, g], placed[:, g])
     return replace(chain, intercept=intercept)
 
 

@@ -17,7 +17,7 @@ from haemosynth.core.cohort import Alterations, Cohort
 from haemosynth.core.errors import InputError
 from haemosynth.generate import at_most
 from haemosynth.generate.fitted import Fitted
-from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
+from haemosynth.modalities.encode.predictors import describe_record, design_matrix
 from haemosynth.modalities.genomic.generators.logistic_chain import (
     find_kinships,
     find_normal_karyotypes,

@@ -21,7 +21,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.generate import at_most
 from haemosynth.generate.fitted import Fitted
 from haemosynth.generate.rare import without_rare_alterations
-from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
+from haemosynth.modalities.encode.predictors import describe_record, design_matrix
 from haemosynth.modalities.genomic.generators.missingness import fit_missingness
 from haemosynth.modalities.genomic.generators.variant_calls import complete, fit_clones
 

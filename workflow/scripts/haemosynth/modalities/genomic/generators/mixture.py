@@ -91,7 +91,7 @@ def choose_gate_ridge(
     )  # fmt: skip
     scores = []
     for ridge in ridges:
-        gated = _gated(mixture, events[~kept_out], design[~kept_out], float(ridge))
+        gated = _fit_gates(mixture, events[~kept_out], design[~kept_out], float(ridge))
         scores.append((float(gated.log_evidence(design[kept_out], events[kept_out]).sum()), float(ridge)))
     return max(scores)[1]
 
@@ -147,15 +147,15 @@ def fit_mixture(
         frequency = (found.ones[s][used] + strength * base) / (found.seen[s][used] + strength)
         nothing = np.zeros((0, len(size)))
         parts.append(Mixture(np.full(len(size), s), np.log(size / size.sum()), np.vstack([frequency, base]), nothing))
-    mixture = _joined(parts)
+    mixture = _join(parts)
     if design.shape[1]:
-        mixture = _gated(mixture, events, design, gate_ridge)
+        mixture = _fit_gates(mixture, events, design, gate_ridge)
     history = pd.DataFrame(found.trace, columns=["classes", "log_joint"])
     history.insert(0, "step", np.arange(1, sweeps + 1))
     return mixture, history
 
 
-def _joined(parts: Sequence[Mixture]) -> Mixture:
+def _join(parts: Sequence[Mixture]) -> Mixture:
     return Mixture(
         np.concatenate([part.draw for part in parts]),
         np.concatenate([part.log_weight for part in parts]),
@@ -164,17 +164,17 @@ def _joined(parts: Sequence[Mixture]) -> Mixture:
     )
 
 
-def _gated(mixture: Mixture, events: np.ndarray, design: np.ndarray, ridge: float) -> Mixture:
+def _fit_gates(mixture: Mixture, events: np.ndarray, design: np.ndarray, ridge: float) -> Mixture:
     """The mixture with the gates of each draw fitted."""
     parts = []
     for s in np.unique(mixture.draw):
         own = mixture.draw == s
         part = Mixture(mixture.draw[own], mixture.log_weight[own], mixture.frequency[own], mixture.gate[:, own])
-        parts.append(_gated_draw(part, events, design, ridge))
-    return _joined(parts)
+        parts.append(_fit_gate(part, events, design, ridge))
+    return _join(parts)
 
 
-def _gated_draw(part: Mixture, events: np.ndarray, design: np.ndarray, ridge: float) -> Mixture:
+def _fit_gate(part: Mixture, events: np.ndarray, design: np.ndarray, ridge: float) -> Mixture:
     """One draw with gates that maximise sum_i log p(events_i | record_i) less the ridge penalty.
 
     A shift of each class's log weight, with a standard normal prior, keeps class shares as the patients have them.

@@ -21,8 +21,8 @@ from haemosynth.core.schema import Schema
 from haemosynth.core.streams import one_of_each, torch_seed
 from haemosynth.generate.fitted import Fitted
 from haemosynth.privacy import private_tree
-from haemosynth.privacy.accountant import Noise, secret, shared, statement, variance_of
-from haemosynth.privacy.private_tree import Domain, Tree, counted, denoised
+from haemosynth.privacy.accountant import Noise, divide_budget, secret, statement, variance_of
+from haemosynth.privacy.private_tree import Domain, Tree, count_levels, denoise
 
 DEFAULTS: dict[str, Any] = {
     "epsilon": 8.0,  # of the whole release, with the other modality; .inf for no privacy
@@ -48,7 +48,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
             column of declared levels, or a setting out of its range.
     """
     where = f"cohort {train.schema.cohort}: private_marginals"
-    spent = shared(settings, PARTS, where)
+    spent = divide_budget(settings, PARTS, where)
     key = secret()
     if train.alterations is None or not train.schema.alterations:
         raise InputError(f"cohort {train.schema.cohort}: a genomic generator needs patients with alterations")
@@ -68,9 +68,9 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     # One mutation of each patient counts, any with equal chances: one patient changes one cell by one.
     picked = [noise.one_of(row) for row in fractions if row.any()]
     variance = variance_of(spent["fractions"], 1)
-    counts = noise.added(counted(np.array(picked, dtype=np.int64), FRACTIONS + 1), variance)
+    counts = noise.add_noise(count_levels(np.array(picked, dtype=np.int64), FRACTIONS + 1), variance)
     domain = Domain(FRACTIONS + 1, ((0,), tuple(range(1, FRACTIONS + 1))))
-    cells = denoised(counts, domain, float(variance), max(1.0, float(counts.sum())))
+    cells = denoise(counts, domain, float(variance), max(1.0, float(counts.sum())))
     arrays, plain = tree.save()
     arrays["fractions"] = cells / cells.sum()
     names = [*parents, "sequenced", *train.schema.alterations]

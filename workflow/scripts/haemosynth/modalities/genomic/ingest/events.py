@@ -64,8 +64,8 @@ def read_fusions(
     Raises:
         InputError: a column is missing, a row names an unknown sample, or one that was not profiled.
     """
-    sample = _needed(table, "Sample_Id")
-    sites = [_needed(table, name) for name in SITES]
+    sample = _require(table, "Sample_Id")
+    sites = [_require(table, name) for name in SITES]
     frame = table.frame
     rows = pd.DataFrame({"patient": find_patients(table, sample, patient_of), "sample": frame[sample]})
     symbols = frame[sites].map(lambda name: name if no_symbol(name) is None else None)
@@ -137,7 +137,7 @@ def read_copy_number(
     Raises:
         InputError: a state that is none of -2 to 2, or an unknown sample.
     """
-    gene = _needed(table, "Hugo_Symbol")
+    gene = _require(table, "Hugo_Symbol")
     left: dict[str, int] = {}
     frame = table.frame
     reasons = frame[gene].map({name: no_symbol(name) for name in frame[gene].unique()})
@@ -199,7 +199,7 @@ def _check_states(table: Table, states: pd.DataFrame) -> None:
             )
 
 
-def _needed(table: Table, name: str) -> str:
+def _require(table: Table, name: str) -> str:
     found = table.column(name)
     if found is None:
         near = suggestion(name, [str(column) for column in table.frame.columns])

@@ -13,10 +13,10 @@ import pandas as pd
 from haemosynth.core.cohort import MUTATION_COLUMNS
 from haemosynth.core.errors import InputError, Mistakes
 from haemosynth.core.panel import read_min_carriers
-from haemosynth.reading.genes import approved, is_known, list_approved_names, no_symbol, rename_genes
+from haemosynth.reading.genes import approve, is_known, list_approved_names, no_symbol, rename_genes
 from haemosynth.reading.numbers import numbers
 from haemosynth.reading.raw_tables import check_account
-from haemosynth.reading.source import FileRead, Table, keyed, suggestion
+from haemosynth.reading.source import FileRead, Table, set_patients, suggestion
 
 COLUMNS = {
     "gene": ("Hugo_Symbol", "gene", "gene_symbol"),
@@ -105,24 +105,24 @@ def read_maf(
     ).astype("object")
     mistakes = Mistakes()
     rows["patient_id"] = rows["sample"]
-    with mistakes.kept():
+    with mistakes.keep():
         rows["patient_id"] = find_patients(table, str(columns["sample"]), patient_of)
     left: dict[str, int] = {}
     notes: list[str] = []
-    with mistakes.kept():
+    with mistakes.keep():
         rows, notes = _with_genes(table, rows, str(columns["gene"]), left)
     counts = {}
     for title in ("alt_count", "ref_count", "depth"):
-        with mistakes.kept():
+        with mistakes.keep():
             counts[title] = _count(table, rows, columns, title)
     if len(counts) == 3:
-        with mistakes.kept():
+        with mistakes.keep():
             rows = rows.assign(**counts, **_fraction(table, rows, columns, counts))
     mistakes.tell()
     rows["ref_count"] = rows["ref_count"].fillna(rows["depth"] - rows["alt_count"])
     rows["copy_number"] = numbers(rows["copy_number"])
     rows["hgvsp"] = rows["hgvsp"].mask(rows["hgvsp"].eq("MUTATED"), None)  # cBioPortal's word for a change not given
-    rows = _thinned(rows, kept, left)
+    rows = _thin(rows, kept, left)
     return rows, [*notes, *note_left_out(table, left)], make_account(table, len(rows), left)
 
 
@@ -222,7 +222,7 @@ def _fraction(
     return {"vaf": given.fillna((alt / total.where(total > 0)).astype("float64"))}
 
 
-def _thinned(rows: pd.DataFrame, kept: frozenset[str], left: dict[str, int]) -> pd.DataFrame:
+def _thin(rows: pd.DataFrame, kept: frozenset[str], left: dict[str, int]) -> pd.DataFrame:
     def without(flags: pd.Series, reason: str) -> pd.DataFrame:
         if flags.any():
             left[reason] = int(flags.sum())
@@ -263,7 +263,7 @@ def name_variants(mutations: pd.DataFrame, variants: Mapping[str, Any], where: s
                 f"{where}.variants.{name}: expected {{gene: FLT3, protein: a regular expression}}"
             ) from None
         of = str(rule.get("gene"))
-        of = of if (mutations["gene"] == of).any() else approved(of)
+        of = of if (mutations["gene"] == of).any() else approve(of)
         match = (mutations["gene"] == of) & mutations["hgvsp"].fillna("").str.contains(pattern)
         if not match.any():
             raise InputError(
@@ -334,7 +334,7 @@ def select_panel(genes: pd.DataFrame, panel: Any, where: str) -> tuple[pd.DataFr
     """
     counts, least = genes.sum(), read_min_carriers(panel, where)
     if least is None:
-        panel = [gene if counts.get(gene, 0) else approved(gene) for gene in panel]
+        panel = [gene if counts.get(gene, 0) else approve(gene) for gene in panel]
         for gene in panel:
             if counts.get(gene, 0) == 0:
                 raise InputError(
@@ -362,7 +362,7 @@ def read_matrix(
         InputError: an unknown patient, a value that is not 0, 1 (No, Yes) or missing, or two columns of one gene that
             contradict each other.
     """
-    frame = keyed(table, id_column)
+    frame = set_patients(table, id_column)
     unknown = ~frame.index.isin(patients)
     if unknown.any():
         position = int(unknown.argmax())

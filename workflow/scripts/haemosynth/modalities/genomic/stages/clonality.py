@@ -119,7 +119,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     def add(metric: str, value: float, reason: str = "", target: str = "all", size: int = n) -> None:
         values.append(Value(metric, value, target, "genomic", size, reason))
 
-    x, y, precision, clear = _compared_differences(real.model, candidate.model, float(settings["standard_errors"]))
+    x, y, precision, clear = _compare_differences(real.model, candidate.model, float(settings["standard_errors"]))
     lost = "" if candidate.order.pairs else "no patient of the candidate has read counts of two genes"
     few = f"fewer than {FEWEST_PAIRS} pairs of genes are linked in real patients" if len(x) < FEWEST_PAIRS else lost
     add("order_agreement", np.nan if few else weighted_correlation(x, y, precision), few)
@@ -127,7 +127,9 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     few = few if clear.sum() < FEWEST_CLEAR else lost
     add("order_reversals", np.nan if few else float(np.where(y == 0, 0.5, x * y < 0)[clear].mean()), few)
     for i, gene in enumerate(ranked):
-        alone = [name for name, side in (("real patients", real), ("the candidate", candidate)) if not _linked(side)[i]]
+        alone = [
+            name for name, side in (("real patients", real), ("the candidate", candidate)) if not _find_linked(side)[i]
+        ]
         reason = f"linked to no other ranked gene in {alone[0]}" if alone else ""
         difference = float(candidate.model.ability[i] - real.model.ability[i])
         add("ability_difference", np.nan if reason else difference, reason, genes[gene], int(real.order.cases[gene]))
@@ -146,7 +148,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     return values + _fraction_values(real.mutations, candidate.mutations, genes, settings, n)
 
 
-def _compared_differences(
+def _compare_differences(
     real: BradleyTerry, candidate: BradleyTerry, standard_errors: float
 ) -> tuple[Vector, Vector, Vector, Flags]:
     """Of each pair of genes linked in real patients: real and candidate difference, precision, clearly ordered."""
@@ -155,7 +157,7 @@ def _compared_differences(
     return x, candidate.difference[read], 1 / error**2, np.asarray(np.abs(x) > standard_errors * error)
 
 
-def _linked(side: Side) -> Flags:
+def _find_linked(side: Side) -> Flags:
     """Ranked genes that are linked to another one."""
     return np.asarray(side.model.linked.sum(axis=1) > 1)
 
@@ -206,7 +208,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     """Bradley-Terry abilities with 95 % intervals, early genes on top; differences of all pairs of genes."""
     ranked, real, candidate = _sides(comparison, settings)
     names = np.array(comparison.real.schema.genes, dtype=object)[ranked]
-    shown = np.flatnonzero(_linked(real) & (real.order.cases[ranked] >= MIN_CELL_COUNT))
+    shown = np.flatnonzero(_find_linked(real) & (real.order.cases[ranked] >= MIN_CELL_COUNT))
     shown = shown[np.argsort(-real.model.ability[shown], kind="stable")]
     fig, (left, right) = new_figure(
         10.2, 1.6 + max(3.2, 0.2 * len(shown)), ncols=2, gridspec_kw={"width_ratios": [5.6, 4.6]}
@@ -215,7 +217,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     cohorts = (comparison.real, comparison.candidate)
     looks = ((REAL, "real", -0.17), (SYNTHETIC, label, 0.17))
     for side, cohort, (colour, name, offset) in zip((real, candidate), cohorts, looks, strict=True):
-        drawn = _linked(side)[shown] & (side.order.cases[ranked][shown] >= MIN_CELL_COUNT)
+        drawn = _find_linked(side)[shown] & (side.order.cases[ranked][shown] >= MIN_CELL_COUNT)
         ability, error, y = side.model.ability[shown][drawn], side.model.error[shown][drawn], (place + offset)[drawn]
         left.hlines(y, ability - 1.96 * error, ability + 1.96 * error, color=colour, lw=1.1)
         left.scatter(ability, y, s=14, c=colour, zorder=3, label=f"{name} (n = {len(cohort)})")
@@ -241,7 +243,7 @@ def _pairs_panel(
     settings: Mapping[str, Any],
     label: str,
 ) -> None:
-    x, y, precision, clear = _compared_differences(real, candidate, float(settings["standard_errors"]))
+    x, y, precision, clear = _compare_differences(real, candidate, float(settings["standard_errors"]))
     # Whether a pair is read from one end or the other is arbitrary: the gene that is earlier in real patients first.
     y = np.where(x < 0, -y, y)
     x = np.abs(x)

@@ -189,7 +189,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     values.append(_concordance(classes, real, candidate, n))
     values.append(Value("certainty_distance", _certainty(real, candidate), modality="genomic", n=n))
     values += _survival(classes, names, real, candidate)
-    return values + _reclustered(classes, real, candidate, settings, rng)
+    return values + _recluster(classes, real, candidate, settings, rng)
 
 
 def compute_profiles(side: Side, base: Vector) -> Matrix:
@@ -254,7 +254,7 @@ def _survival(classes: Classes, names: tuple[str, ...], real: Side, candidate: S
     return [*values, Value(SURVIVAL, mean, modality="joint", n=n)]
 
 
-def _reclustered(
+def _recluster(
     classes: Classes, real: Side, candidate: Side, settings: Mapping[str, Any], rng: np.random.Generator
 ) -> list[Value]:
     n, names = len(real.events), ("classes_found", "reclustered_profiles", "partition_agreement")

@@ -92,20 +92,20 @@ def fit_classes(
     ]  # fmt: skip
     partition = find_consensus(np.concatenate([part.assignment for part in found]))
     strength = np.exp(np.mean([np.log(part.strength).mean(axis=0) for part in found], axis=0))
-    partition = _merged(partition, events, base, strength, merge)
+    partition = _merge(partition, events, base, strength, merge)
     sizes = np.bincount(partition)
     order = np.argsort(-sizes, kind="stable")
     kept = order[sizes[order] >= smallest]
     if not len(kept):
         return _summary(np.zeros(len(events), dtype=np.intp), events, base, strength, len(sizes))
-    placed = _renumbered(partition, kept)
+    placed = _renumber(partition, kept)
     if (placed < 0).any():
         nearest = _summary(placed, events, base, strength, 0).posterior(events)[:, :-1].argmax(axis=1)
         placed = np.where(placed < 0, nearest, placed)
     return _summary(placed, events, base, strength, len(sizes) - len(kept))
 
 
-def _renumbered(partition: Labels, kept: Labels) -> Labels:
+def _renumber(partition: Labels, kept: Labels) -> Labels:
     """Position of each label in `kept`, -1 where it is not kept."""
     place = np.full(partition.max() + 1, -1, dtype=np.intp)
     place[kept] = np.arange(len(kept))
@@ -154,7 +154,7 @@ def _information(cut: Labels, together: Matrix) -> float:
     return float((np.log(member.sum(axis=0))[own[1]] - 2 * np.log((together @ member)[own])).mean())
 
 
-def _merged(partition: Labels, events: Matrix, base: Vector, strength: Vector, merge: float) -> Labels:
+def _merge(partition: Labels, events: Matrix, base: Vector, strength: Vector, merge: float) -> Labels:
     """The partition after the most similar classes were joined until no cosine reaches `merge`."""
     while partition.max() > 0:
         ones, seen = _counts(partition, events)

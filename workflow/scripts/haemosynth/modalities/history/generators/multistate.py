@@ -25,7 +25,7 @@ from haemosynth.modalities.history import record
 from haemosynth.modalities.history.design import Design, from_plain
 from haemosynth.modalities.history.generators import hazards, series
 from haemosynth.modalities.history.generators.hazards import Hazard, Stays
-from haemosynth.modalities.history.part import Courses, find_courses, made, path_rows
+from haemosynth.modalities.history.part import Courses, find_courses, make, path_rows
 from haemosynth.modalities.history.paths import NONE, Paths, Sojourns
 
 DEFAULTS: dict[str, Any] = {
@@ -104,7 +104,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         ),
         "series": series.learn(courses, x),
     }
-    model = Fitted(_packed(found, limits[0]), plain, pd.DataFrame())
+    model = Fitted(_pack(found, limits[0]), plain, pd.DataFrame())
     return calibrate(model, learned, x, rng) if settings["effects"] and settings["calibrate"] else model
 
 
@@ -127,7 +127,7 @@ def calibrate(fitted: Fitted, stays: Sequence[Stays], x: Matrix, rng: np.random.
         table = with_own(many, drawn.course, drawn.entry, drawn.before, fitted.description["scale"])
         arrays = dict(fitted.arrays)
         for t, (own, (origin, _)) in enumerate(zip(stays, transitions, strict=True)):
-            hazard, rows = unpacked(fitted, f"transition.{t}"), drawn.origin == origin
+            hazard, rows = unpack(fitted, f"transition.{t}"), drawn.origin == origin
             spent = hazards.exposure(drawn.length[rows], hazard.cuts)
             relative = np.exp(np.clip(table[rows] @ hazard.beta, -12, 12))
             mean = (relative @ spent + 1.0) / (spent.sum(axis=0) + 1.0)
@@ -153,7 +153,7 @@ def with_own(x: Matrix, course: np.ndarray, entry: np.ndarray, before: np.ndarra
     return np.column_stack([x[course], since, length])
 
 
-def _packed(found: list[Hazard], limit: Hazard) -> dict[str, np.ndarray]:
+def _pack(found: list[Hazard], limit: Hazard) -> dict[str, np.ndarray]:
     arrays = {}
     for name, hazard in [*((f"transition.{t}", h) for t, h in enumerate(found)), ("censoring", limit)]:
         for part in PARTS:
@@ -161,7 +161,7 @@ def _packed(found: list[Hazard], limit: Hazard) -> dict[str, np.ndarray]:
     return arrays
 
 
-def unpacked(fitted: Fitted, name: str) -> Hazard:
+def unpack(fitted: Fitted, name: str) -> Hazard:
     """A learned hazard: `transition.<number>` or `censoring`."""
     return Hazard(**{part: np.asarray(fitted.arrays[f"{name}.{part}"]) for part in PARTS}, events=0)
 
@@ -171,12 +171,12 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Courses:
     known = fitted.description
     design = from_plain(known["design"])
     everybody = record.features(known["record"], given)
-    chosen = np.flatnonzero(conditions.drawn_presence(known["presence"], everybody, rng))
+    chosen = np.flatnonzero(conditions.draw_presence(known["presence"], everybody, rng))
     x, patients = everybody[chosen], given.patients[chosen]
     paths = draw_paths(fitted, x, np.asarray(patients, dtype=object), rng)
     paths = on_grid(paths, float(known["grain"]))
     rows = [path_rows(paths), series.draw(known["series"], design, paths, x, rng)]
-    return made(pd.concat([r for r in rows if len(r)], ignore_index=True), patients, design, float(known["grain"]))
+    return make(pd.concat([r for r in rows if len(r)], ignore_index=True), patients, design, float(known["grain"]))
 
 
 def draw_paths(fitted: Fitted, x: Matrix, owner: np.ndarray, rng: np.random.Generator) -> Paths:
@@ -184,9 +184,9 @@ def draw_paths(fitted: Fitted, x: Matrix, owner: np.ndarray, rng: np.random.Gene
     known = fitted.description
     design = from_plain(known["design"])
     transitions = [(int(a), int(b)) for a, b in known["transitions"]]
-    found = [unpacked(fitted, f"transition.{t}") for t in range(len(transitions))]
+    found = [unpack(fitted, f"transition.{t}") for t in range(len(transitions))]
     n, effects = len(x), bool(known["names"])
-    end = np.minimum(hazards.draw_months(unpacked(fitted, "censoring"), x, rng), float(known["longest"]))
+    end = np.minimum(hazards.draw_months(unpack(fitted, "censoring"), x, rng), float(known["longest"]))
     state = np.full((n, len(design.states)), NONE)
     entry = np.full(state.shape, np.nan)
     state[:, 0], entry[:, 0] = design.states.index(design.start), 0.0
@@ -207,10 +207,10 @@ def draw_paths(fitted: Fitted, x: Matrix, owner: np.ndarray, rng: np.random.Gene
         state[moves, step], entry[moves, step] = target[moves], (when + soonest)[moves]
         before[moves] = soonest[moves]
         now, when = np.where(moves, target, now), np.where(moves, when + soonest, when)
-    return finished(Paths(owner, state, entry, end, design.states), design)
+    return finish(Paths(owner, state, entry, end, design.states), design)
 
 
-def finished(paths: Paths, design: Design) -> Paths:
+def finish(paths: Paths, design: Design) -> Paths:
     """The paths, observation ending where a final state is entered."""
     final = [design.states.index(name) for name in design.final]
     rows, last = np.arange(len(paths)), paths.number - 1

@@ -20,8 +20,8 @@ from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.history import record
 from haemosynth.modalities.history.design import from_plain
 from haemosynth.modalities.history.generators import series
-from haemosynth.modalities.history.generators.multistate import LEAST_PATIENTS, finished, on_grid
-from haemosynth.modalities.history.part import Courses, find_courses, made, path_rows
+from haemosynth.modalities.history.generators.multistate import LEAST_PATIENTS, finish, on_grid
+from haemosynth.modalities.history.part import Courses, find_courses, make, path_rows
 from haemosynth.modalities.history.paths import NONE, Paths
 
 DEFAULTS: dict[str, Any] = {}
@@ -53,7 +53,7 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Courses:
     """Draw histories for those patients of `given` who get one, whoever they are."""
     known, arrays = fitted.description, fitted.arrays
     design = from_plain(known["design"])
-    chosen = np.flatnonzero(conditions.drawn_presence(known["presence"], np.zeros((len(given), 0)), rng))
+    chosen = np.flatnonzero(conditions.draw_presence(known["presence"], np.zeros((len(given), 0)), rng))
     patients = given.patients[chosen]
     n = len(patients)
     state = np.full((n, len(design.states)), NONE)
@@ -76,7 +76,7 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Courses:
             break
         state[moved, step], entry[moved, step] = now[moved], when[moved]
         alive = moved & ~np.isin(now, [design.states.index(name) for name in design.final])
-    paths = on_grid(finished(Paths(np.asarray(patients, dtype=object), state, entry, end, design.states), design),
+    paths = on_grid(finish(Paths(np.asarray(patients, dtype=object), state, entry, end, design.states), design),
                     float(known["grain"]))  # fmt: skip
     tables = [path_rows(paths), series.draw(known["series"], design, paths, np.zeros((n, 0)), rng)]
-    return made(pd.concat([r for r in tables if len(r)], ignore_index=True), patients, design, float(known["grain"]))
+    return make(pd.concat([r for r in tables if len(r)], ignore_index=True), patients, design, float(known["grain"]))

@@ -200,15 +200,15 @@ def draw(known: Mapping[str, Any], design: Design, paths: Paths, x: Matrix, rng:
     """Rows of treatment lines, visits, measurements and responses along the paths; x: (courses, features)."""
     rows = [pd.DataFrame(columns=COLUMNS)]
     if known["lines"]:
-        rows.append(_drawn_lines(known["lines"], paths, rng))
+        rows.append(_draw_lines(known["lines"], paths, rng))
     if known["visits"] and known["measures"]:
-        times = _drawn_visits(known["visits"], paths, rng)
+        times = _draw_visits(known["visits"], paths, rng)
         for name, own in known["measures"].items():
             measure = design.measurements[name]
             if own["process"] == TWO_CLONES:
-                rows += _drawn_clones(name, own, design, paths, x, times, known["responses"], rng)
+                rows += _draw_clones(name, own, design, paths, x, times, known["responses"], rng)
             else:
-                rows.append(_drawn_mean(name, own, measure, paths, x, times, rng))
+                rows.append(_draw_around_mean(name, own, measure, paths, x, times, rng))
         if known["visits"]["rows"]:
             values = pd.concat([r for r in rows if len(r)], ignore_index=True)
             seen = values.loc[values["kind"] == MEASUREMENT, ["patient_id", "time"]].drop_duplicates()
@@ -216,7 +216,7 @@ def draw(known: Mapping[str, Any], design: Design, paths: Paths, x: Matrix, rng:
     return pd.concat([r for r in rows if len(r)] or rows, ignore_index=True)
 
 
-def _drawn_lines(known: Mapping[str, Any], paths: Paths, rng: np.random.Generator) -> pd.DataFrame:
+def _draw_lines(known: Mapping[str, Any], paths: Paths, rng: np.random.Generator) -> pd.DataFrame:
     found, number = [], np.zeros(len(paths), dtype=int)
     for step in range(paths.state.shape[1]):
         for name, own in known.items():
@@ -239,7 +239,7 @@ def _drawn_lines(known: Mapping[str, Any], paths: Paths, rng: np.random.Generato
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=COLUMNS)
 
 
-def _drawn_visits(known: Mapping[str, Any], paths: Paths, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _draw_visits(known: Mapping[str, Any], paths: Paths, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Course and time of every visit within observation, in order."""
     time = np.interp(rng.random(len(paths)), GRID, known["first"]).clip(0)
     alive, course, found = np.ones(len(paths), dtype=bool), [], []
@@ -304,7 +304,7 @@ def fitting(theta: np.ndarray, length: np.ndarray, ends: np.ndarray, rng: np.ran
     return np.asarray(chosen)
 
 
-def _drawn_clones(
+def _draw_clones(
     name: str,
     own: Mapping[str, Any],
     design: Design,
@@ -338,7 +338,7 @@ def _drawn_clones(
         theta[fixed, :, 0] = np.log(np.maximum(level[rows][fixed], measure.limit))[:, None]
         days = np.maximum(leave - entry, 0) * DAYS
         chosen = fitting(theta, days, ends, rng) if ending else theta[:, 0]
-        at, time = _seen(visits, rows, entry, leave, ends, bool(ending), own["share"], rng)
+        at, time = _find_seen(visits, rows, entry, leave, ends, bool(ending), own["share"], rng)
         clean = kinetics.level((time - entry[at]) * DAYS, *(a[at] for a in _plain(chosen)))
         noisy = clean * np.exp(own["error"] * rng.standard_normal(len(clean)))
         if ending:
@@ -362,7 +362,7 @@ def _drawn_clones(
     return found
 
 
-def _seen(
+def _find_seen(
     visits: tuple[np.ndarray, np.ndarray], rows: np.ndarray, entry: np.ndarray, leave: np.ndarray, ends: np.ndarray,
     first: bool, share: float, rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
@@ -426,7 +426,7 @@ def response_rows(at: np.ndarray, time: np.ndarray, value: np.ndarray, limit: fl
     return frame.assign(kind=RESPONSE, value=np.nan, unit="", note="")[COLUMNS]
 
 
-def _drawn_mean(
+def _draw_around_mean(
     name: str, own: Mapping[str, Any], measure: Measure, paths: Paths, x: Matrix, visits: tuple[np.ndarray, np.ndarray],
     rng: np.random.Generator,
 ) -> pd.DataFrame:  # fmt: skip

@@ -24,7 +24,7 @@ from haemosynth.modalities.history.paths import NONE
 from haemosynth.stats.association import weighted_concordance
 from haemosynth.stats.distributions import total_variation
 from haemosynth.stats.hazards import estimate_hazard
-from haemosynth.stats.multistate import aalen_johansen, joined, left_for, one_step_effects
+from haemosynth.stats.multistate import aalen_johansen, estimate_leaving, join, one_step_effects
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -197,7 +197,7 @@ def occupation(courses: Courses, times: np.ndarray, rows: np.ndarray | None = No
     """(times, states) occupation by Aalen-Johansen; of the courses `rows` from the landmark `after` on."""
     paths = courses.paths if rows is None else courses.paths.take(rows)
     stays = paths.sojourns()
-    origin, target, start, stop = joined(stays.origin, stays.target, stays.entry, stays.entry + stays.length)
+    origin, target, start, stop = join(stays.origin, stays.target, stays.entry, stays.entry + stays.length)
     late = stop > after
     origin, target, start, stop = origin[late], target[late], np.maximum(start[late], after), stop[late]
     states = len(paths.states)
@@ -275,7 +275,7 @@ def _sojourn_error(made: Courses, real: Courses, learned: Prepared) -> float:
         curves = []
         for stays in sides:
             own = stays.origin == origin
-            curves.append(np.nan_to_num(left_for(stays.length[own], stays.target[own], states, grid)))
+            curves.append(np.nan_to_num(estimate_leaving(stays.length[own], stays.target[own], states, grid)))
         gap = np.abs(curves[0] - curves[1]).mean(axis=1)
         for (a, b), events in learned.events.items():
             if a == origin:

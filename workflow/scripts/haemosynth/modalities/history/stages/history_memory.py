@@ -103,7 +103,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         return np.asarray(np.nan_to_num(np.clip((table[:, columns] - middle) / spread, -6, 6)))
 
     owners = [pd.Index(part.paths.owner) for part in (*known, released)]
-    attacked = profile_memory.attacked(
+    attacked = profile_memory.attack_profiles(
         owners[0].append(owners[1]),
         np.repeat([True, False], [len(own) for own in owners[:2]]),
         np.vstack([place(table) for table in values[:2]]),
@@ -145,7 +145,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         return [Value(name, np.nan, modality=modality, reason=known) for name in (REPEATS, *NAMES)]
     shown = known.repeated.index.get_indexer(comparison.candidate.patients)
     own = known.repeated.to_numpy()[shown[shown >= 0]]
-    values = profile_memory.measured(known.attacked, comparison, NAMES, CHANCE, modality)
+    values = profile_memory.measure(known.attacked, comparison, NAMES, CHANCE, modality)
     values.append(Value(UNIQUE, known.unique, modality=modality, n=int(known.attacked.member.sum())))
     if not len(own):
         return [Value(REPEATS, np.nan, modality=modality, reason="no synthetic patient has a history"), *values]

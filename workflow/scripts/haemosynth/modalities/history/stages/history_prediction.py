@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth.core.cohort import Cohort
-from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, draw_reason, interval_rows, new_figure, shortened
+from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, draw_reason, interval_rows, new_figure, shorten
 from haemosynth.encode.records import distinct
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.history import record
@@ -65,7 +65,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     models = []
     for side in sides[:2]:
         kept = side if len(side) <= most else side.take(np.sort(rng.choice(len(side), most, replace=False)))
-        models.append(_fitted(kept, rng))
+        models.append(_fit(kept, rng))
     if isinstance(models[0], str) or isinstance(models[1], str):
         return next(str(model) for model in models if isinstance(model, str))
     real = sides[2]
@@ -78,10 +78,10 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     )
 
 
-def _fitted(cohort: Cohort, rng: np.random.Generator) -> Fitted | str:
+def _fit(cohort: Cohort, rng: np.random.Generator) -> Fitted | str:
     from haemosynth.core.errors import InputError
 
-    bare = cohort.replaced(history=_without_series(courses_of(cohort)))
+    bare = cohort.replace(history=_without_series(courses_of(cohort)))
     try:
         return multistate.fit(bare, {**multistate.DEFAULTS, **JUDGE}, rng, None)
     except InputError as error:
@@ -112,7 +112,7 @@ def _likelihood(model: Fitted, real: Cohort, courses: Courses) -> np.ndarray:
         event = stays.target[rows] == pair[1]
         length = np.maximum(stays.length[rows], 1e-3)
         if pair in pairs:
-            own = multistate.unpacked(model, f"transition.{pairs[pair]}")
+            own = multistate.unpack(model, f"transition.{pairs[pair]}")
             linear = np.clip(table[rows] @ own.beta, -8, 8)
             rate = own.rate[np.searchsorted(own.cuts, length, side="left").clip(1) - 1]
             value = event * (np.log(np.maximum(rate, LEAST_RATE)) + linear) - hazards.cumulative(own, length) * np.exp(
@@ -130,7 +130,7 @@ def _predictors(model: Fitted, real: Cohort, courses: Courses) -> list[tuple[str
     for t, (a, b) in enumerate(model.description["transitions"]):
         rows = np.flatnonzero(stays.origin == a)
         event = stays.target[rows] == b
-        own = multistate.unpacked(model, f"transition.{t}")
+        own = multistate.unpack(model, f"transition.{t}")
         found.append(
             (f"{states[a]}~{states[b]}", table[rows] @ own.beta, stays.length[rows], event, stays.course[rows])
         )
@@ -190,5 +190,5 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     interval_rows(axis, values, rows)
     axis.axvline(0.5, color=NEUTRAL, lw=0.9, ls="--")
     axis.set(xlabel=f"concordance in {len(known.patients):,} unseen real patients; 0.5 is guessing")
-    axis.set_title(f"learned from {shortened(label, 24)}", loc="left", fontsize=9)
+    axis.set_title(f"learned from {shorten(label, 24)}", loc="left", fontsize=9)
     return drawn

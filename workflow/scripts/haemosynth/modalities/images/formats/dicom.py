@@ -275,11 +275,11 @@ def suv_factor(headers: Sequence[Any], where: str, weight: float | None = None) 
     half_life = _number(tracer, "RadionuclideHalfLife", where)
     if not half_life or half_life <= 0:
         raise InputError(f"{where}: the half-life (0018,1075) is missing")
-    waited = _waited(headers, tracer, where)
+    waited = _find_wait(headers, tracer, where)
     return kilograms * 1000 / (dose * math.pow(0.5, waited.total_seconds() / half_life))
 
 
-def _waited(headers: Sequence[Any], tracer: Any, where: str) -> timedelta:
+def _find_wait(headers: Sequence[Any], tracer: Any, where: str) -> timedelta:
     """From injection to the start of the scan."""
     missing = [
         tag
@@ -290,7 +290,7 @@ def _waited(headers: Sequence[Any], tracer: Any, where: str) -> timedelta:
         }.items()
         if not found
     ]
-    starts = [moment for header in headers if (moment := _acquired(header)) is not None]
+    starts = [moment for header in headers if (moment := _find_acquisition(header)) is not None]
     if not starts:
         raise InputError(
             f"{where}: the start of the scan is missing: {', '.join(missing) or 'its date or time is none'};"
@@ -321,7 +321,7 @@ def _waited(headers: Sequence[Any], tracer: Any, where: str) -> timedelta:
     return waited
 
 
-def _acquired(header: Any) -> datetime | None:
+def _find_acquisition(header: Any) -> datetime | None:
     """When a slice was acquired; the time of the series, which says it less surely, is left aside."""
     plain = _moment(header.get("AcquisitionDate"), header.get("AcquisitionTime"))
     return plain or _moment_of(header.get("AcquisitionDateTime"))

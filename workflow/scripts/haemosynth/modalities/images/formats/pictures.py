@@ -106,7 +106,7 @@ def read_patient(
         )
     down, across = (round(share * side) for share, side in zip(entry["crop"], values.shape[:2], strict=True))
     kept = (slice(down, values.shape[0] - down), slice(across, values.shape[1] - across))
-    pixels = np.stack([resized(values[:, :, c][kept], size) for c in range(values.shape[2])])
+    pixels = np.stack([resize(values[:, :, c][kept], size) for c in range(values.shape[2])])
     if not entry.get("mask"):
         return pixels, None
     mask_path = pictures_of(folder / str(entry["mask"]["file"]))[patient]
@@ -124,10 +124,10 @@ def read_patient(
     inside = mask[kept] >= 0.5
     if not inside.any():
         raise InputError(f"{mask_path}, patient {patient}: the mask is empty; outline a cell, or take the picture out")
-    return pixels, (resized(inside.astype(np.float32), size) >= 0.5).astype(np.uint8)
+    return pixels, (resize(inside.astype(np.float32), size) >= 0.5).astype(np.uint8)
 
 
-def resized(plane: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+def resize(plane: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
     """A plane at another size: averages over the area of each new pixel, linear where it grows."""
     from PIL import Image
 

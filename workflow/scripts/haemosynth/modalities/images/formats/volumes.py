@@ -124,7 +124,7 @@ def canonical(volume: Volume) -> Volume:
     return Volume(values, np.asarray(volume.affine @ back, dtype=float), volume.path)
 
 
-def chosen_slices(holds: npt.NDArray[np.bool_], grid: Grid) -> tuple[npt.NDArray[np.intp], list[str]]:
+def choose_slices(holds: npt.NDArray[np.bool_], grid: Grid) -> tuple[npt.NDArray[np.intp], list[str]]:
     """Slices by the rule of the grid: (chosen,) positions in order, and the kind of each.
 
     holds: (slices,) whether a slice holds the lesion; all False where there is no mask.
@@ -178,11 +178,11 @@ def cut(
     # Where the axes are oblique, or the gantry was tilted, the outermost heights hold a corner alone.
     there = holds | _inside(first, np.stack([*np.broadcast_arrays(*centre[:2, None], heights)], axis=-1))
     heights, holds = heights[there], holds[there]
-    rows, _ = chosen_slices(holds, grid)
+    rows, _ = choose_slices(holds, grid)
     points = _points(centre, heights[rows], grid)
     pixels = np.empty((len(rows), len(channels), *grid.size), dtype=np.float32)
     for c, (name, volume) in enumerate(channels.items()):
-        values, covered = _sampled(volume, points, grid, fill[name])
+        values, covered = _sample(volume, points, grid, fill[name])
         if covered < LEAST_COVERED:
             raise InputError(
                 f"{where}: {volume.path} covers {covered:.0%} of the grid of {grid.size[0]} x {grid.size[1]} pixels"
@@ -191,7 +191,7 @@ def cut(
         pixels[:, c] = values
     if mask is None:
         return pixels, None
-    drawn, _ = _sampled(Volume(mask.values.astype(np.float32), mask.affine, mask.path), points, grid, 0.0)
+    drawn, _ = _sample(Volume(mask.values.astype(np.float32), mask.affine, mask.path), points, grid, 0.0)
     return pixels, (drawn >= 0.5).astype(np.uint8)
 
 
@@ -216,7 +216,7 @@ def _points(centre: Array, heights: Array, grid: Grid) -> Array:
     return np.stack([x, y, z], axis=-1)
 
 
-def _sampled(volume: Volume, points: Array, grid: Grid, fill: float) -> tuple[npt.NDArray[np.float32], float]:
+def _sample(volume: Volume, points: Array, grid: Grid, fill: float) -> tuple[npt.NDArray[np.float32], float]:
     """Values at points, and the share of the points within the volume."""
     from scipy import ndimage
 

@@ -18,7 +18,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.streams import torch_seed
 from haemosynth.generate.fitted import Fitted
 from haemosynth.learn import loop
-from haemosynth.modalities.images.generators.coding import Coding, left_out, rows_of_owners
+from haemosynth.modalities.images.generators.coding import Coding, leave_out, rows_of_owners
 from haemosynth.modalities.images.generators.principal_components import regression
 from haemosynth.modalities.images.part import Images, images_of
 
@@ -49,14 +49,14 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
 
     coding = Coding.learn(train)
     planes, rows = coding.encode(images_of(train)), rows_of_owners(images_of(train), train)
-    out = left_out(rows, float(settings["left_out"]), rng)
+    out = leave_out(rows, float(settings["left_out"]), rng)
     shape = {
         "planes": planes.shape[1], "size": list(planes.shape[2:]), "latent": int(settings["latent"]),
         "channels": [int(c) for c in settings["width"]],
     }  # fmt: skip
     net, history = _train(planes, out, shape, settings, torch_seed(rng))
     with torch.no_grad():
-        means, log_variances = (torch.cat(part).double().numpy() for part in zip(*_encoded(net, planes), strict=True))
+        means, log_variances = (torch.cat(part).double().numpy() for part in zip(*_encode(net, planes), strict=True))
     arrays = regression(means, coding.conditions(train, rows), rows)
     spread = arrays["residual"] @ arrays["residual"].T + np.diag(np.exp(log_variances).mean(axis=0))
     arrays["residual"] = np.linalg.cholesky(spread).astype(np.float32)
@@ -90,7 +90,7 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Images:
     return coding.decode((planes + noise).astype(np.float32), owners, "autoencoder")
 
 
-def _encoded(net: Any, planes: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _encode(net: Any, planes: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     import torch
 
     for at in range(0, len(planes), 64):

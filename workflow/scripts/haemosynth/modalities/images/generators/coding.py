@@ -12,7 +12,7 @@ import pandas as pd
 
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.errors import InputError
-from haemosynth.modalities.genomic.generators.features import describe_record, design_matrix
+from haemosynth.modalities.encode.predictors import describe_record, design_matrix
 from haemosynth.modalities.images.part import Images, find_images
 
 Planes = npt.NDArray[np.float32]
@@ -63,7 +63,7 @@ class Coding:
             "record": record,
             "alterations": alterations,
         }
-        planes = compressed(images.pixels, images.windows)
+        planes = compress(images.pixels, images.windows)
         # Extremes of single images are not repeated: values end where all but 1 pixel in 10,000 do.
         plain["limits"] = [np.quantile(planes[:, c], [1e-4, 1 - 1e-4]).tolist() for c in range(planes.shape[1])]
         if images.mask is not None:
@@ -123,7 +123,7 @@ class Coding:
 
     def encode(self, images: Images) -> Planes:
         """(images, planes, H, W): pixels and mask, each plane with mean 0 and deviation DEVIATION over training."""
-        planes = compressed(images.pixels, images.windows)
+        planes = compress(images.pixels, images.windows)
         for c, (low, high) in enumerate(self.plain["limits"]):
             planes[:, c] = planes[:, c].clip(low, high)
         if images.mask is not None:
@@ -142,7 +142,7 @@ class Coding:
             pixels[:, c] = pixels[:, c].clip(low, high)
         return Images(
             patient_id=owners,
-            pixels=expanded(pixels, windows),
+            pixels=expand(pixels, windows),
             mask=(planes[:, count] > 0).astype(np.uint8) if self.plain["masked"] else None,
             channels=tuple(self.plain["channels"]),
             units=tuple(self.plain["units"]),
@@ -174,14 +174,14 @@ def _places(rows: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], npt.NDArr
     return np.asarray(grouped.cumcount(), dtype=np.intp), np.asarray(grouped.transform("size"), dtype=np.intp)
 
 
-def left_out(rows: npt.NDArray[np.intp], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def leave_out(rows: npt.NDArray[np.intp], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """(images,) whether an image is left out of training, patient by patient; none where there are too few."""
     patients = rng.permutation(np.unique(rows))
     count = max(1, round(share * len(patients))) if len(patients) > 3 else 0
     return np.isin(rows, patients[:count])
 
 
-def compressed(pixels: Planes, windows: tuple[tuple[float, float], ...]) -> Planes:
+def compress(pixels: Planes, windows: tuple[tuple[float, float], ...]) -> Planes:
     """The window of each channel as -1..1; beyond it values grow with the logarithm (a hot lesion, metal)."""
     low, high = (np.array([window[i] for window in windows], dtype=np.float32)[:, None, None] for i in (0, 1))
     linear = (pixels - low) / (high - low) * 2 - 1
@@ -190,7 +190,7 @@ def compressed(pixels: Planes, windows: tuple[tuple[float, float], ...]) -> Plan
     return np.asarray(np.where(size > 1, beyond, linear), dtype=np.float32)
 
 
-def expanded(planes: Planes, windows: tuple[tuple[float, float], ...]) -> Planes:
+def expand(planes: Planes, windows: tuple[tuple[float, float], ...]) -> Planes:
     """The inverse of `compressed`."""
     low, high = (np.array([window[i] for window in windows], dtype=np.float32)[:, None, None] for i in (0, 1))
     size = np.abs(planes)

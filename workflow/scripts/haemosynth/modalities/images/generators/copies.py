@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haemosynth.modalities.images.generators.coding import Planes
-from haemosynth.modalities.images.image_neighbours import nearness_ratio, pooled, to_patients
+from haemosynth.modalities.images.image_neighbours import nearness_ratio, pool, to_patients
 from haemosynth.stats.neighbours import Matrix
 
 SIDE = 32  # pixels of a side at most at which images are compared
@@ -41,15 +41,15 @@ class CopySearch:
         owner = np.unique(rows, return_inverse=True)[1]
         if owner.max() + 1 < FEWEST:
             return None
-        real = pooled(planes, SIDE)
-        among = to_patients([real, pooled(planes[..., ::-1], SIDE)], real, owner)
+        real = pool(planes, SIDE)
+        among = to_patients([real, pool(planes[..., ::-1], SIDE)], real, owner)
         among[np.arange(len(real)), owner] = np.inf
         limit = MARGIN * float(np.quantile(nearness_ratio(among), ISOLATED, method="lower"))
         return CopySearch(real, owner, limit, planes.shape[1])
 
     def share(self, drawn: Planes) -> float:
         """The share of these images that are copies.  drawn: (images, channels, H, W)"""
-        sides = [pooled(planes, SIDE) for planes in (drawn, drawn[..., ::-1])]
+        sides = [pool(planes, SIDE) for planes in (drawn, drawn[..., ::-1])]
         return float((nearness_ratio(to_patients(sides, self.real, self.owner)) < self.limit).mean())
 
     def is_chance(self, share: float, drawn: int) -> bool:

@@ -56,14 +56,14 @@ def learn(
         for rows, own in zip(known, margins, strict=True):
             own.append(_margin(values[rows, j], field))
             if len(rows):
-                score[rows, j], low[rows, j], high[rows, j] = _ranked(values[rows, j])
+                score[rows, j], low[rows, j], high[rows, j] = _rank(values[rows, j])
     first, second = _parts([field.of for field in fields])
-    arrays, scores = _augmented([given], score[:, first], low[:, first], high[:, first], owners, rng)
+    arrays, scores = _augment([given], score[:, first], low[:, first], high[:, first], owners, rng)
     if len(second):
         number = values[:, [field.name for field in fields].index(fields[second[0]].of)]
         rows = np.flatnonzero(number > 0)
         exact, least, most = (side[np.ix_(rows, second)] for side in (score, low, high))
-        found = _augmented([scores[rows], given[rows]], exact, least, most, owners[rows], rng)[0]
+        found = _augment([scores[rows], given[rows]], exact, least, most, owners[rows], rng)[0]
         arrays |= {f"{name}_2": array for name, array in found.items()}
     seed = int(rng.integers(2**31))
     plain = {
@@ -90,18 +90,18 @@ def draw(
     first, second = _parts(plain["of"])
     count = len(plain["fields"])
     score = np.zeros((len(given), count))
-    score[:, first] = _drawn(arrays, "", given, owners, rng)
+    score[:, first] = _draw_part(arrays, "", given, owners, rng)
     if len(second):
-        score[:, second] = _drawn(arrays, "_2", np.hstack([score[:, first], given]), owners, rng)
+        score[:, second] = _draw_part(arrays, "_2", np.hstack([score[:, first], given]), owners, rng)
     values = np.full(score.shape, np.nan)
     for place in range(len(plain["margins"])):
         rows = np.flatnonzero(np.minimum(places, len(plain["margins"]) - 1) == place)
-        missing = _drawn_missing(plain["missing"][place], given[rows], count, rng)
+        missing = _draw_missing(plain["missing"][place], given[rows], count, rng)
         for j in range(count):
             margin = plain["margins"][place][j]
             if margin is None:
                 continue
-            column = _carried(ndtr(score[rows, j]), margin, plain["whole"][j])
+            column = _carry(ndtr(score[rows, j]), margin, plain["whole"][j])
             if plain["low"][j] is not None:
                 column = np.maximum(column, plain["low"][j])
             values[rows, j] = np.where(missing[:, j], np.nan, np.round(column, plain["digits"][j]))
@@ -119,7 +119,7 @@ def _parts(of: Sequence[Any]) -> tuple[Rows, Rows]:
     return np.flatnonzero(~told), np.flatnonzero(told)
 
 
-def _drawn(
+def _draw_part(
     arrays: Mapping[str, np.ndarray], part: str, given: Matrix, owners: Rows, rng: np.random.Generator
 ) -> Matrix:
     """(images, fields of this part) scores: what the record says, what a patient's images share, and each one's own."""
@@ -146,7 +146,7 @@ def features(plain: Mapping[str, Any], table: pd.DataFrame) -> Matrix:
     return np.column_stack(blocks) if blocks else np.empty((len(table), 0))
 
 
-def _ranked(values: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+def _rank(values: Matrix) -> tuple[Matrix, Matrix, Matrix]:
     """Normal score of each value by its rank, NaN where others are equal; and the scores that it lies between."""
     n = len(values)
     _, of, counts = np.unique(values, return_inverse=True, return_counts=True)
@@ -175,7 +175,7 @@ def _margin(values: Matrix, field: Field) -> Any:
     return [[value for value, _ in kept], (np.cumsum([number for _, number in kept]) / len(values)).tolist()]
 
 
-def _carried(rank: Matrix, margin: Any, whole: bool) -> Matrix:
+def _carry(rank: Matrix, margin: Any, whole: bool) -> Matrix:
     if whole:
         place = np.searchsorted(np.asarray(margin[1])[:-1], rank, side="right")
         return np.asarray(margin[0], dtype=float)[place]
@@ -209,7 +209,7 @@ def _alike(groups: Sequence[Matrix]) -> bool:
     )
 
 
-def _augmented(
+def _augment(
     blocks: Sequence[Matrix], score: Matrix, low: Matrix, high: Matrix, owners: Rows, rng: np.random.Generator
 ) -> tuple[dict[str, np.ndarray], Matrix]:
     """Coefficients `slope` (features, fields) of the record, factors of the covariance that a patient's images share
@@ -245,7 +245,7 @@ def _augmented(
             slopes.append(slope)
             middles.append(center)
             wholes.append(scaled.T @ scaled / len(rest))
-            commons.append(_shared(scaled, owners))
+            commons.append(_average_shared(scaled, owners))
         precision = np.linalg.inv(covariance)
         for j in range(rest.shape[1]):
             rows = unknown[:, j]
@@ -264,7 +264,7 @@ def _augmented(
     return found, table
 
 
-def _shared(rest: Matrix, owners: Rows) -> Matrix:
+def _average_shared(rest: Matrix, owners: Rows) -> Matrix:
     """Mean product of the residuals of two different images of one patient; 0 where nobody has two."""
     _, person = np.unique(owners, return_inverse=True)
     number = np.bincount(person).astype(float)
@@ -299,10 +299,10 @@ def _missing(values: Matrix, given: Matrix, fields: Sequence[Field], seed: int) 
     return found
 
 
-def _drawn_missing(known: Sequence[Any], given: Matrix, count: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def _draw_missing(known: Sequence[Any], given: Matrix, count: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """(images, fields): which fields are missing, but for those of structures, which `draw` settles."""
     missing = np.zeros((len(given), count), dtype=bool)
     for j, own in enumerate(known):
         if "rates" not in own:
-            missing[:, j] = conditions.drawn_presence(own, given, rng)
+            missing[:, j] = conditions.draw_presence(own, given, rng)
     return missing

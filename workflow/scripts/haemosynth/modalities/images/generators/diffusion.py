@@ -41,7 +41,7 @@ from haemosynth.learn import loop
 from haemosynth.learn.checkpoint import Checkpoint, identity_of
 from haemosynth.modalities.images.description import describe, fields_of
 from haemosynth.modalities.images.generators import description_model
-from haemosynth.modalities.images.generators.coding import Coding, left_out, rows_of_owners
+from haemosynth.modalities.images.generators.coding import Coding, leave_out, rows_of_owners
 from haemosynth.modalities.images.generators.copies import CopySearch
 from haemosynth.modalities.images.generators.principal_components import components, regression
 from haemosynth.modalities.images.part import Images, images_of
@@ -122,7 +122,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         condition = np.hstack([told, coding.place_features(rows)]).astype(np.float32)
     else:
         condition = coding.conditions(train, rows).astype(np.float32)
-    out = left_out(rows, float(settings["left_out"]), rng)
+    out = leave_out(rows, float(settings["left_out"]), rng)
     seed = torch_seed(rng)
     linear = components(planes[~out], rows[~out], int(settings["components"]))
     linear |= regression(linear.pop("scores"), condition[~out].astype(float), rows[~out])
@@ -226,7 +226,7 @@ def solve(model: Any, noise: torch.Tensor, condition: torch.Tensor, steps: int, 
     ramp = np.linspace(0, 1, steps)
     sigmas = (SIGMA_HIGH ** (1 / RHO) + ramp * (SIGMA_LOW ** (1 / RHO) - SIGMA_HIGH ** (1 / RHO))) ** RHO
     model.eval()
-    with torch.no_grad(), _mixed(device):
+    with torch.no_grad(), _mix_precision(device):
         x = noise * sigmas[0]
         earlier, h, before = None, 0.0, 0.0
         for step, sigma in enumerate(sigmas.tolist()):
@@ -244,7 +244,7 @@ def solve(model: Any, noise: torch.Tensor, condition: torch.Tensor, steps: int, 
     raise ValueError("a sampler needs at least one step")
 
 
-def transformed(planes: torch.Tensor, share: float, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def transform(planes: torch.Tensor, share: float, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Some images mirrored, some shifted, turned and scaled; with the transformation of each (N, TRANSFORMATION)."""
     import torch
     from torch.nn import functional as f
@@ -271,7 +271,7 @@ def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _mixed(device: torch.device) -> AbstractContextManager[Any]:
+def _mix_precision(device: torch.device) -> AbstractContextManager[Any]:
     """Half precision (bfloat16) on a GPU, full precision on a CPU."""
     import torch
 
@@ -294,17 +294,17 @@ def _train(
 
     def take_step(step: int) -> Mapping[str, float]:
         rows = inside[torch.randint(len(inside), (batch,), generator=generator)]
-        shown_planes, labels = transformed(x[rows], float(settings["augmentation"]), generator)
+        shown_planes, labels = transform(x[rows], float(settings["augmentation"]), generator)
         center = SIGMA_MEANS[0] + (SIGMA_MEANS[1] - SIGMA_MEANS[0]) * (step - 1) / total
         sigma = (torch.randn(batch, generator=generator) * SIGMA_DEVIATION + center).exp()
         noise = torch.randn(shown_planes.shape, generator=generator) * sigma[:, None, None, None]
         shown = (torch.rand(batch, generator=generator) >= float(settings["unconditional"])).float()
         kept = torch.rand(record[rows].shape, generator=generator) >= float(settings["column_dropout"])
-        told = _blurred(record[rows], settings, generator)
+        told = _blur(record[rows], settings, generator)
         model.train()
         given = [part.to(device) for part in (shown_planes, noise, sigma, told, shown, kept.float(), labels)]
         window = _crop(model, x.shape, generator) if step <= float(settings["crops"]) * total else None
-        with _mixed(device):
+        with _mix_precision(device):
             loss = _loss(model, *given, window=window)
         now = float(rate) * min(1.0, step / 100) * max(0.05, 1 - step / total)
         loop.descend(adam, loss, now, clip=1.0)
@@ -336,7 +336,7 @@ def _crop(model: Denoiser, shape: Sequence[int], generator: torch.Generator) -> 
     return rows, columns
 
 
-def _blurred(record: torch.Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> torch.Tensor:
+def _blur(record: torch.Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> torch.Tensor:
     """Conditions with a little noise, where they are descriptions: so that single ones are not learned by heart."""
     import torch
 
@@ -446,8 +446,8 @@ def _evaluation(
     import torch
 
     inside, outside = (torch.tensor(np.flatnonzero(rows)) for rows in (~out, out))
-    held = _fixed_noise(x[outside if len(outside) else inside], record[outside if len(outside) else inside], seed)
-    shown_again = _fixed_noise(x[inside][: len(held[0])], record[inside][: len(held[0])], seed + 1)
+    held = _fix_noise(x[outside if len(outside) else inside], record[outside if len(outside) else inside], seed)
+    shown_again = _fix_noise(x[inside][: len(held[0])], record[inside][: len(held[0])], seed + 1)
     averaged, device = copy.deepcopy(model).eval(), _device()
 
     def draw() -> torch.Tensor:
@@ -470,7 +470,7 @@ def _evaluation(
 
     def evaluate(average: Sequence[torch.Tensor]) -> loop.Evaluation:
         averaged.put(torch.nn.utils.parameters_to_vector(average))
-        scores = [_held_loss(averaged, part, device) for part in (shown_again, held)]
+        scores = [_measure_loss(averaged, part, device) for part in (shown_again, held)]
         drawn = draw()
         share = math.nan if search is None else search.share(drawn[:, : search.channels].numpy())
         recall, spread = variety(drawn)
@@ -494,7 +494,7 @@ def _loss(
     return squared
 
 
-def _fixed_noise(planes: torch.Tensor, record: torch.Tensor, seed: int) -> list[torch.Tensor]:
+def _fix_noise(planes: torch.Tensor, record: torch.Tensor, seed: int) -> list[torch.Tensor]:
     """Images with the same noise at every evaluation: at LEVELS levels, quantiles of those in mid training."""
     import torch
 
@@ -505,14 +505,14 @@ def _fixed_noise(planes: torch.Tensor, record: torch.Tensor, seed: int) -> list[
     return [planes.repeat(LEVELS, 1, 1, 1), noise, sigma, record.repeat(LEVELS, 1)]
 
 
-def _held_loss(model: Any, part: list[torch.Tensor], device: torch.device) -> float:
+def _measure_loss(model: Any, part: list[torch.Tensor], device: torch.device) -> float:
     import torch
 
     total, count = 0.0, len(part[0])
     for at in range(0, count, CHUNK):
         planes, noise, sigma, record = (tensor[at : at + CHUNK].to(device) for tensor in part)
         shown, plain = torch.ones(len(sigma), device=device), torch.zeros(len(sigma), TRANSFORMATION, device=device)
-        with _mixed(device):
+        with _mix_precision(device):
             total += float(_loss(model, planes, noise, sigma, record, shown, torch.ones_like(record), plain)) * len(
                 planes
             )

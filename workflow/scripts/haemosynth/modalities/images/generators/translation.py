@@ -21,7 +21,7 @@ from haemosynth.core.errors import InputError
 from haemosynth.core.streams import torch_seed
 from haemosynth.generate.fitted import Fitted
 from haemosynth.learn import loop
-from haemosynth.modalities.images.generators.coding import compressed, expanded
+from haemosynth.modalities.images.generators.coding import compress, expand
 from haemosynth.modalities.images.part import Images
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def fit(first: Images, second: Images, settings: Mapping[str, Any], rng: np.rand
         raise InputError("translation: the images of the two styles differ in size or channels")
     shape = {"planes": first.pixels.shape[1], "width": int(settings["width"]), "blocks": int(settings["blocks"])}
     # The windows of the first style code both, so that a value means the same in either.
-    x, y = (torch.tensor(compressed(part.pixels, first.windows)) for part in (first, second))
+    x, y = (torch.tensor(compress(part.pixels, first.windows)) for part in (first, second))
     nets, history = _train(x, y, shape, settings, torch_seed(rng))
     arrays = {
         f"{direction}.{name}": tensor.cpu().numpy()
@@ -100,9 +100,9 @@ def _train(
     def take_step(step: int) -> Mapping[str, float | torch.Tensor]:
         now = rate * min(1.0, 2 * (1 - (step - 1) / total))
         real = some(x), some(y)
-        made, loss, cycle = _translated(nets, critics, real, settings, generator)
+        made, loss, cycle = _translate(nets, critics, real, settings, generator)
         loop.descend(makers, loss, now)
-        judged = _judged(critics, real, made)
+        judged = _judge(critics, real, made)
         loop.descend(judges, judged, 2 * now)
         return {"cycle": cycle.detach() / 2, "critics": judged.detach() / 2}
 
@@ -114,7 +114,7 @@ def _train(
     return nets, pd.DataFrame(trained.history, columns=["step", "cycle", "critics"])
 
 
-def _translated(
+def _translate(
     nets: list[Any], critics: list[Any], real: tuple[torch.Tensor, torch.Tensor], settings: Mapping[str, Any],
     generator: torch.Generator,
 ) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor, torch.Tensor]:  # fmt: skip
@@ -134,7 +134,7 @@ def _translated(
     return made, loss, cycle
 
 
-def _judged(critics: list[Any], real: tuple[torch.Tensor, ...], made: tuple[torch.Tensor, ...]) -> torch.Tensor:
+def _judge(critics: list[Any], real: tuple[torch.Tensor, ...], made: tuple[torch.Tensor, ...]) -> torch.Tensor:
     """The loss of the critics: real images are told by 1, made ones by 0."""
     import torch
 
@@ -162,7 +162,7 @@ def translate(
         {k.removeprefix(prefix): torch.tensor(v) for k, v in fitted.arrays.items() if k.startswith(prefix)}
     )
     windows = tuple((float(low), float(high)) for low, high in fitted.description["windows"])
-    x, device = torch.tensor(compressed(images.pixels, windows)), _device()
+    x, device = torch.tensor(compress(images.pixels, windows)), _device()
     net = net.to(device).eval()
     generator = torch.Generator().manual_seed(torch_seed(rng))
     parts: list[npt.NDArray[np.float32]] = []
@@ -170,7 +170,7 @@ def translate(
         for part in torch.split(x, CHUNK):
             noise = torch.randn((len(part), 1, *part.shape[2:]), generator=generator)
             parts.append(net(part.to(device), noise.to(device)).cpu().numpy())
-    pixels = expanded(np.concatenate(parts), windows) if len(images) else images.pixels
+    pixels = expand(np.concatenate(parts), windows) if len(images) else images.pixels
     return replace(images, pixels=pixels, info={**images.info, "translated": direction})
 
 

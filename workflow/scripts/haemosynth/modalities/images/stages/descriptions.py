@@ -95,7 +95,7 @@ class Measured:
     shuffled: npt.NDArray[np.intp]
 
 
-def _told(images: Images) -> pd.DataFrame:
+def _find_descriptions(images: Images) -> pd.DataFrame:
     return describe(images) if images.descriptions is None else images.descriptions
 
 
@@ -111,7 +111,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     # A field with a middle half of one value, such as a count, is read by its standard deviation.
     wide = np.array([np.nanstd(c) if (~np.isnan(c)).any() else np.nan for c in learned.T])
     scale = np.where(scale < 1e-6, np.maximum(wide, 1e-9), scale)
-    table = _told(candidate)[names]
+    table = _find_descriptions(candidate)[names]
     again = None if candidate.descriptions is None else describe(candidate)[names].to_numpy(float)
     reports = min(int(settings["reports"]), len(table))
     texts = [write_report(row, fields, rng) for _, row in table.iloc[:reports].iterrows()]

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.modalities.images import image_features
-from haemosynth.modalities.images.image_features import EXTRACTOR, Matrix, Points, points, standardised
+from haemosynth.modalities.images.image_features import EXTRACTOR, Matrix, Points, points, standardise
 from haemosynth.modalities.images.part import images_of
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
@@ -117,7 +117,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     size = np.maximum(((known.deep - center) @ axes).std(axis=0), 1e-9)
 
     def described(side: Points, cohort: Cohort) -> pd.DataFrame:
-        measured = np.hstack([(side.deep - center) @ axes / size, standardised(side.radiomic, known.radiomic)])
+        measured = np.hstack([(side.deep - center) @ axes / size, standardise(side.radiomic, known.radiomic)])
         table = pd.DataFrame(measured).groupby(side.owners).mean()
         return table.loc[[patient for patient in cohort.patients if patient in table.index]]
 

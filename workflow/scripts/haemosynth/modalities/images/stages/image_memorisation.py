@@ -22,12 +22,12 @@ from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.encode.records import distinct
 from haemosynth.modalities.images.description import describe, fields_of
-from haemosynth.modalities.images.image_measures import Owned, lesions, nothing, scaled, shown_shares, textures
-from haemosynth.modalities.images.image_neighbours import nearness_ratio, pooled, to_patients
+from haemosynth.modalities.images.image_measures import Owned, lesions, measure_shares, nothing, scale, textures
+from haemosynth.modalities.images.image_neighbours import nearness_ratio, pool, to_patients
 from haemosynth.modalities.images.part import Images, find_images
 from haemosynth.privacy.aggregate_attacks import attack_values
 from haemosynth.stats.neighbours import as_at_equal_n
-from haemosynth.stats.null_distribution import exchanged, quantile, rank_statistics
+from haemosynth.stats.null_distribution import exchange_members, quantile, rank_statistics
 from haemosynth.stats.ranking import area
 from haemosynth.validate import Stage
 from haemosynth.validate.comparisons import unseen_side
@@ -127,9 +127,9 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     numbers = [len(np.unique(side.patient_id)) for side in (train, unseen)]
     if min(numbers) < FEWEST:
         return f"fewer than {FEWEST} training or unseen patients have images"
-    labels = exchanged(np.repeat([True, False], numbers), int(settings["exchanges"]), rng)
+    labels = exchange_members(np.repeat([True, False], numbers), int(settings["exchanges"]), rng)
     spaces = []
-    planted = _planted(train, int(settings["planted"]), rng)
+    planted = _plant(train, int(settings["planted"]), rng)
     caught = np.zeros(len(planted), dtype=bool)
     for space in SPACES:
         place = _places(train, space, int(settings["side"]))
@@ -171,7 +171,7 @@ def _of_patients(images: Images) -> pd.DataFrame:
     own = found.drop(columns=["row", "column", "roundness"]).groupby("image").mean()
     own = own.reindex(range(len(images)))  # without a lesion: NaN, nothing to compare
     own["lesions"] = found["image"].value_counts().reindex(range(len(images)), fill_value=0)
-    table = pd.concat([pd.DataFrame(_measured(images)), own.reset_index(drop=True)], axis=1)
+    table = pd.concat([pd.DataFrame(_measure(images)), own.reset_index(drop=True)], axis=1)
     return table.groupby(images.patient_id).mean()
 
 
@@ -183,11 +183,11 @@ def _places(train: Images, space: str, side: int) -> Callable[[Images], list[Arr
     the same in a mirror, since directions are averaged.
     """
     if space == "pixels":
-        return lambda images: [pooled(scaled(seen), side) for seen in (images, mirrored(images))]
-    learned = _measured(train)
+        return lambda images: [pool(scale(seen), side) for seen in (images, mirror(images))]
+    learned = _measure(train)
     middle, spread = learned.mean(axis=0), learned.std(axis=0)
     kept = spread > 1e-9
-    return lambda images: [((_measured(images) - middle)[:, kept] / spread[kept]).clip(-10, 10)]
+    return lambda images: [((_measure(images) - middle)[:, kept] / spread[kept]).clip(-10, 10)]
 
 
 def _descriptions(images: Images, table: pd.DataFrame) -> Array:
@@ -196,24 +196,24 @@ def _descriptions(images: Images, table: pd.DataFrame) -> Array:
     return np.asarray(table[fields].groupby(images.patient_id).mean(), dtype=np.float64)
 
 
-def _measured(images: Images) -> Array:
+def _measure(images: Images) -> Array:
     """Texture and quantiles of each channel."""
-    flat = scaled(images).reshape(*images.pixels.shape[:2], -1)
+    flat = scale(images).reshape(*images.pixels.shape[:2], -1)
     quantiles = np.quantile(flat, [0.05, 0.25, 0.5, 0.75, 0.95], axis=2).transpose(1, 2, 0).reshape(len(flat), -1)
     return np.hstack([textures(images).values, quantiles])
 
 
-def _planted(train: Images, most: int, rng: np.random.Generator) -> Images:
+def _plant(train: Images, most: int, rng: np.random.Generator) -> Images:
     """Copies of training images as a generator that remembers them may draw them."""
     from scipy.ndimage import gaussian_filter
 
-    copied = mirrored(train.take(np.sort(rng.permutation(len(train))[:most])))
+    copied = mirror(train.take(np.sort(rng.permutation(len(train))[:most])))
     width = np.array([high - low for low, high in train.windows])[:, None, None]
     blurred = gaussian_filter(copied.pixels, (0, 0, 0.7, 0.7))
     return replace(copied, pixels=(blurred + 0.02 * width * rng.standard_normal(blurred.shape)).astype(np.float32))
 
 
-def mirrored(images: Images) -> Images:
+def mirror(images: Images) -> Images:
     """The same images, left and right exchanged."""
     mask = None if images.mask is None else images.mask[..., ::-1]
     return replace(images, pixels=np.ascontiguousarray(images.pixels[..., ::-1]), mask=mask)
@@ -245,7 +245,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         nearest = space.to_patients.values[rows].astype(int)
         copies = ratio < space.limit
         of_train = nearest < known.trained
-        found["image_copies"][name] = copied_share(of_train[copies], weight[copies], known.trained, known.unseen)
+        found["image_copies"][name] = measure_copied(of_train[copies], weight[copies], known.trained, known.unseen)
         share = float(weight @ ((to_train < to_unseen) + 0.5 * (to_train == to_unseen)))
         found["image_nearer_to_train"][name] = as_at_equal_n(share, known.trained, known.unseen)
         by_patient = np.bincount(nearest, weight, minlength=known.trained + known.unseen)
@@ -276,7 +276,7 @@ def _membership(known: Prepared, comparison: Comparison) -> list[Value]:
     return values + [Value(name, found, attack, "images", n) for attack, found in areas.items()]
 
 
-def copied_share(of_train: npt.NDArray[np.bool_], weight: Array, trained: int, others: int) -> float:
+def measure_copied(of_train: npt.NDArray[np.bool_], weight: Array, trained: int, others: int) -> float:
     """Share of the release that copies training patients, above what unseen patients lead to expect.
 
     of_train: (copies,) whether the copied patient is a training one; weight: of each, shares of the release.
@@ -301,7 +301,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
             (space.found.values[rows, 2], space.found.owners[rows], SYNTHETIC, label),
         )
         for part, owners, colour, text in sides:
-            shares = shown_shares(part, owners, bins, MIN_CELL_COUNT if text == "real" else 1)
+            shares = measure_shares(part, owners, bins, MIN_CELL_COUNT if text == "real" else 1)
             axis.stairs(shares, bins, color=colour, lw=1.5, label=f"{text} (n = {len(part)} images)")
         axis.axvline(space.limit, color=NEUTRAL, ls="--", lw=1)
         axis.set_title(name, fontsize=9)

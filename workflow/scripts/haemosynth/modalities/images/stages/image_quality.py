@@ -25,7 +25,7 @@ from haemosynth.modalities.images.image_features import (
     points,
     radiomic,
     squared_discrepancy,
-    standardised,
+    standardise,
 )
 from haemosynth.modalities.images.part import has_images, images_of
 from haemosynth.validate import Stage
@@ -85,7 +85,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     measured = radiomic(images_of(comparison.train)).to_numpy()
     spaces = {
         "kernel_distance": np.concatenate([real.deep, candidate.deep]),
-        "radiomic_distance": standardised(np.concatenate([real.radiomic, candidate.radiomic]), measured),
+        "radiomic_distance": standardise(np.concatenate([real.radiomic, candidate.radiomic]), measured),
     }
     kernels = {name: cubic_kernel(space, space) for name, space in spaces.items()}
     return Prepared(real, candidate, kernels, _by_chance(real, kernels, int(settings["halvings"]), rng))
@@ -146,7 +146,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     )
     axes[0].set_title("features of EfficientNet-Lite0" + text)
     train = radiomic(images_of(comparison.train))
-    drawn = [standardised(side.radiomic[side.rows(cohort)], train.to_numpy()) for _, side, cohort, _ in sides]
+    drawn = [standardise(side.radiomic[side.rows(cohort)], train.to_numpy()) for _, side, cohort, _ in sides]
     _measurements(axes[1], list(train.columns), drawn, label)
     return fig
 

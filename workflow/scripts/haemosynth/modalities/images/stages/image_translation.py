@@ -24,7 +24,7 @@ from haemosynth.core.figures import BLUE, GREEN, NEUTRAL, REAL, SYNTHETIC, draw_
 from haemosynth.core.streams import torch_seed
 from haemosynth.modalities.images.generators import translation
 from haemosynth.modalities.images.part import Images, find_images
-from haemosynth.modalities.images.stages.segmenter import dice, joined, learn
+from haemosynth.modalities.images.stages.segmenter import dice, join, learn
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -148,8 +148,8 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     chosen = {**translation.DEFAULTS, **settings["translation"]}
     model = translation.fit(styles[0], styles[1], chosen, network)
     sets = {
-        "translated": joined(own, translation.translate(model, own, "forward", noise)),
-        "alone": own, "augmented": joined(own, change_plainly(own, plain)), "second": beside,
+        "translated": join(own, translation.translate(model, own, "forward", noise)),
+        "alone": own, "augmented": join(own, change_plainly(own, plain)), "second": beside,
     }  # fmt: skip
     training = int(settings["steps"]), int(settings["batch"]), float(settings["learning_rate"]), seed
     found = {name: dice(held.mask > 0, learn(part, *training)(held)) for name, part in sets.items()}

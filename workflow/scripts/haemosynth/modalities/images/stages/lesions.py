@@ -19,7 +19,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.disclosure import MIN_CELL_COUNT
 from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.modalities.images import image_measures
-from haemosynth.modalities.images.image_measures import NO_IMAGES, Owned, nothing, shown_shares
+from haemosynth.modalities.images.image_measures import NO_IMAGES, Owned, measure_shares, nothing
 from haemosynth.modalities.images.part import Images, images_of
 from haemosynth.stats.distributions import distances, rank_correlations, spread
 from haemosynth.validate import Stage
@@ -187,7 +187,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
         for number, (side, cohort, colour, name) in enumerate(sides):
             rows = side.features.rows(cohort)
             part = side.features.values[rows, k]
-            shares = shown_shares(part, side.features.owners[rows], bins, MIN_CELL_COUNT if name == "real" else 1)
+            shares = measure_shares(part, side.features.owners[rows], bins, MIN_CELL_COUNT if name == "real" else 1)
             axis.stairs(shares, bins, color=colour, lw=1.5, label=f"{name} (n = {len(part)} lesions)")
             # Median and middle half along the upper edge: they are there for few patients too.
             first, middle, third = np.quantile(part, [0.25, 0.5, 0.75]).clip(low, high)
@@ -195,7 +195,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
             axis.plot([first, third], [place, place], color=colour, lw=2, transform=frame)
             axis.plot(middle, place, "o", color=colour, ms=4, transform=frame)
         axis.set_ylim(0, 1.25 * axis.get_ylim()[1])
-        axis.set_xlabel(_named(known.names[k], comparison.real), fontsize=8)
+        axis.set_xlabel(_name(known.names[k], comparison.real), fontsize=8)
         axis.tick_params(axis="x", labelsize=8)
         axis.locator_params(axis="x", nbins=4)
     axes[0, 0].set_ylabel("share of lesions")
@@ -204,7 +204,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     edges = np.arange(min(most, 12) + 2) - 0.5
     for side, cohort, colour, _ in sides:
         rows = side.counts.rows(cohort)
-        shares = shown_shares(side.counts.values[rows].clip(0, 12), side.counts.owners[rows], edges, MIN_CELL_COUNT)
+        shares = measure_shares(side.counts.values[rows].clip(0, 12), side.counts.owners[rows], edges, MIN_CELL_COUNT)
         axes[1, 1].stairs(shares, edges, color=colour, lw=1.5)
     axes[1, 1].set_xlabel("lesions in an image" + (" (12: or more)" if most > 12 else ""), fontsize=8)
     axes[1, 1].set_ylabel("share of images")
@@ -219,7 +219,7 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     return fig
 
 
-def _named(feature: str, cohort: Cohort) -> str:
+def _name(feature: str, cohort: Cohort) -> str:
     """A feature as it is called, with its unit."""
     area = "mm²" if images_of(cohort).spacing else "pixels"
     if feature == "area":

@@ -19,7 +19,7 @@ from haemosynth.core.cohort import Cohort
 from haemosynth.core.figures import BLUE, NEUTRAL, REAL, SYNTHETIC, interval_rows, new_figure
 from haemosynth.core.streams import torch_seed
 from haemosynth.modalities.images.part import Images, find_images
-from haemosynth.modalities.images.stages.segmenter import Masks, Vector, dice, hausdorff, joined, learn, structures
+from haemosynth.modalities.images.stages.segmenter import Masks, Vector, dice, hausdorff, join, learn, structures
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -105,7 +105,7 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     sets = {"synthetic": candidate}
     for share in settings["shares"]:
         part = train if share == 1 else train.of(patients[: max(1, round(share * len(patients)))])
-        sets[f"real {share:g}"], sets[f"both {share:g}"] = part, joined(part, candidate)
+        sets[f"real {share:g}"], sets[f"both {share:g}"] = part, join(part, candidate)
     sets.setdefault("real 1", train)
     chosen = int(settings["steps"]), int(settings["batch"]), float(settings["learning_rate"])
     found = {name: learn(images, *chosen, seed)(real) for name, images in sets.items()}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from haemosynth.modalities.images.generators.coding import compressed
+from haemosynth.modalities.images.generators.coding import compress
 from haemosynth.modalities.images.part import Images
 
 Masks = npt.NDArray[np.bool_]
@@ -32,7 +32,7 @@ def learn(images: Images, steps: int, batch: int, rate: float, seed: int) -> Cal
     from haemosynth.learn import loop
 
     assert images.mask is not None
-    x, y = torch.tensor(compressed(images.pixels, images.windows)), torch.tensor(images.mask[:, None]).float()
+    x, y = torch.tensor(compress(images.pixels, images.windows)), torch.tensor(images.mask[:, None]).float()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -64,7 +64,7 @@ def learn(images: Images, steps: int, batch: int, rate: float, seed: int) -> Cal
     net.eval()
 
     def outlined(further: Images) -> Masks:
-        pixels = torch.tensor(compressed(further.pixels, further.windows))
+        pixels = torch.tensor(compress(further.pixels, further.windows))
         with torch.no_grad():
             parts = [
                 net(f.pad(part, (0, sides[1], 0, sides[0]), mode="replicate").to(device))[:, 0].cpu().numpy() > 0
@@ -76,7 +76,7 @@ def learn(images: Images, steps: int, batch: int, rate: float, seed: int) -> Cal
     return outlined
 
 
-def joined(first: Images, second: Images) -> Images:
+def join(first: Images, second: Images) -> Images:
     """The images of both, with their masks."""
     assert first.mask is not None
     assert second.mask is not None

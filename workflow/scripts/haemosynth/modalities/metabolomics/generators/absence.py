@@ -50,7 +50,7 @@ def draw(known: Mapping[str, Any], features: Matrix, analytes: int, rng: np.rand
     for block in known["blocks"]:
         slope = len(block["chance"]["slope"])
         given = np.hstack([features, states])[:, :slope] if slope else features
-        state = conditions.drawn_presence(block["chance"], given, rng)
+        state = conditions.draw_presence(block["chance"], given, rng)
         rates = np.asarray(block["rates"])[state.astype(int)]
         missing[:, block["analytes"]] = rng.random(rates.shape) < rates
         states = np.column_stack([states, state])

@@ -25,7 +25,7 @@ from haemosynth.core.streams import torch_seed
 from haemosynth.encode import conditions
 from haemosynth.generate.fitted import Fitted
 from haemosynth.modalities.metabolomics.generators import absence, margins
-from haemosynth.modalities.metabolomics.measured import LEAST_PATIENTS, made, take_logarithms
+from haemosynth.modalities.metabolomics.measured import LEAST_PATIENTS, make, take_logarithms
 from haemosynth.modalities.metabolomics.part import Quantities, find_measured, keep_measurements, measured_of
 from haemosynth.stats.regression import choose_number_of_factors, factors, ridge
 
@@ -55,7 +55,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     present = train.patients.isin(data.obs_names)
     features = everybody[train.patients.get_indexer(data.obs_names)]
     quantiles, limits = margins.learn(data, rng)
-    slopes, rests = _augmented(features, margins.scores(data), settings, seed, rng)
+    slopes, rests = _augment(features, margins.scores(data), settings, seed, rng)
     slope, middle = np.mean(slopes, axis=0), features.mean(axis=0)
     rest = np.vstack(rests) - np.vstack(rests).mean(axis=0)
     # The record explains part of an analyte's variance, the rest must make up one.
@@ -91,7 +91,7 @@ def _plain(column: pd.Series) -> list[Any]:
     return list(column.tolist()) if pd.api.types.is_numeric_dtype(column) else [str(value) for value in column]
 
 
-def _augmented(
+def _augment(
     features: Matrix,
     scores: tuple[Matrix, Matrix, Matrix],
     settings: Mapping[str, Any],
@@ -139,13 +139,13 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Quantitie
     """Draw measurements for those patients of `given` who get them, given the record."""
     known, a = fitted.description, fitted.arrays
     features = conditions.transform(known["record"], given)
-    chosen = conditions.drawn_presence(known["presence"], features, rng)
+    chosen = conditions.draw_presence(known["presence"], features, rng)
     features = features[chosen]
     score = (features - a["middle"]) @ a["slope"]
     score += rng.standard_normal((len(features), a["loading"].shape[1])) @ a["loading"].T
     score += rng.standard_normal(score.shape) * a["noise"]
     declared = known["declared"]
-    values, sides = margins.carried(
+    values, sides = margins.carry(
         score, a["quantiles"], {**known, "grain": declared["grain"], "digits": declared["digits"]}, rng
     )
     missing = absence.draw(known["absence"], features, values.shape[1], rng)
@@ -153,4 +153,4 @@ def sample(fitted: Fitted, given: Cohort, rng: np.random.Generator) -> Quantitie
     missing[missing.all(axis=1)] = False
     values[missing], sides[missing] = np.nan, 0
     var = pd.DataFrame(declared, index=pd.Index(known["analytes"], dtype=object))
-    return keep_measurements(made(values, sides, var, given.patients[chosen]))
+    return keep_measurements(make(values, sides, var, given.patients[chosen]))

@@ -19,7 +19,7 @@ from haemosynth.modalities.metabolomics.measured import (
     LOW,
     format_texts,
     limits_of,
-    recorded,
+    round_as_recorded,
     scale_values,
     spread_evenly,
     take_logarithms,
@@ -48,7 +48,7 @@ def learn(train: AnnData, rng: np.random.Generator) -> tuple[np.ndarray, list[di
         even = np.maximum(even, within.min() / 2) if log[j] else even
         columns.append(np.sort(np.log(even) if log[j] else even))
         at = {side: values[known & (sides[:, j] == code), j] for side, code in SIDES.items()}
-        of = {side: {"share": len(own) / int(known.sum()), "at": _released(own)} for side, own in at.items()}
+        of = {side: {"share": len(own) / int(known.sum()), "at": _find_limits(own)} for side, own in at.items()}
         highest = 100.0 if unit == "%" and np.nanmax(values[:, j]) <= 100 else None
         lowest = 0.0 if np.nanmin(values[:, j]) >= 0 else None
         told.append({**of, "range": [lowest, highest]})
@@ -56,10 +56,10 @@ def learn(train: AnnData, rng: np.random.Generator) -> tuple[np.ndarray, list[di
     spread = np.maximum([own.std() for own in columns], 1e-9)
     own = np.column_stack([np.quantile(column, shapes.LEVELS) for column in columns])
     patients = int(np.median([len(column) for column in columns]))
-    return shapes.shared(middle, spread, (own - middle) / spread, lambda j: columns[j], patients), told
+    return shapes.share_shapes(middle, spread, (own - middle) / spread, lambda j: columns[j], patients), told
 
 
-def _released(values: np.ndarray) -> list[list[float]]:
+def _find_limits(values: np.ndarray) -> list[list[float]]:
     """Limits with the share of each; those of few patients become the most frequent one."""
     if not len(values):
         return []
@@ -95,7 +95,7 @@ def scores(train: AnnData) -> tuple[Matrix, Matrix, Matrix]:
     return found, low, high
 
 
-def carried(
+def carry(
     score: Matrix, quantiles: np.ndarray, known: Mapping[str, Any], rng: np.random.Generator
 ) -> tuple[Matrix, np.ndarray]:
     """Values as they would have been recorded, and on which side of a limit they are.  (patients, analytes) each
@@ -113,11 +113,11 @@ def carried(
         sides[rank[:, j] > 1 - high, j] = HIGH
         inner = np.clip((rank[:, j] - low) / max(1 - low - high, 1e-9), 1e-6, 1 - 1e-6)
         within[:, j] = score[:, j] if not (low or high) else ndtri(inner)
-    values = shapes.carried(within, ndtri(shapes.LEVELS), quantiles).astype(np.float64)
+    values = shapes.carry(within, ndtri(shapes.LEVELS), quantiles).astype(np.float64)
     for j, own in enumerate(known["limits"]):
         if known["log"][j]:
             values[:, j] = np.exp(values[:, j])
-        column = recorded(values[:, j], known["grain"][j], known["digits"][j])
+        column = round_as_recorded(values[:, j], known["grain"][j], known["digits"][j])
         if known["log"][j]:  # a step may carry the lowest values to 0
             column = np.maximum(column, known["grain"][j] or np.finfo(float).tiny)
         lowest, highest = own["range"]

@@ -11,12 +11,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from haemosynth.core.cohort import Cohort
-from haemosynth.core.figures import BLACK, BLUE, NEUTRAL, ORANGE, SYNTHETIC, new_figure, shortened
+from haemosynth.core.figures import BLACK, BLUE, NEUTRAL, ORANGE, SYNTHETIC, new_figure, shorten
 from haemosynth.encode.records import Matrix
 from haemosynth.modalities.metabolomics.measured import HIGH, LOW, levels, limits_of
 from haemosynth.modalities.metabolomics.part import find_measured, measured_of
 from haemosynth.stats.association import cross_correlation, rank_columns, weighted_concordance, weighted_error
-from haemosynth.stats.distributions import mixed_distance
+from haemosynth.stats.distributions import measure_mixed_distance
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
 
@@ -104,13 +104,13 @@ def prepare(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     counts = {} if states is None else {str(name): states[name].sum() for name in states}
     events = tuple(name for name, count in counts.items() if count >= FEWEST)
     return Prepared(
-        (limits_of(data) != 0).any(axis=0), kept, _squared(_correlations(levels(data)[:, kept])),
-        _squared(_correlations((~known[:, kept]).astype(float))),
-        _squared(_with_alterations(comparison.train, kept, events)), events,
+        (limits_of(data) != 0).any(axis=0), kept, _square(_correlations(levels(data)[:, kept])),
+        _square(_correlations((~known[:, kept]).astype(float))),
+        _square(_with_alterations(comparison.train, kept, events)), events,
     )  # fmt: skip
 
 
-def _squared(correlations: Matrix) -> Matrix:
+def _square(correlations: Matrix) -> Matrix:
     return np.asarray(np.nan_to_num(correlations) ** 2)
 
 
@@ -188,7 +188,7 @@ def _distances(known: Matrix, made: Matrix, real: np.ndarray, candidate: np.ndar
             for table, side in ((known, real), (made, candidate))
         )
         if min(len(first), len(second)) >= FEWEST:
-            found[j] = mixed_distance(first, second, masses)
+            found[j] = measure_mixed_distance(first, second, masses)
     return found
 
 
@@ -234,5 +234,5 @@ def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, 
     axes[2].set_title("share of patients", loc="left", fontsize=9)
     for axis in axes:
         axis.axline((0, 0), slope=1, color=BLACK, lw=0.8)
-        axis.set(xlabel=f"real patients, n = {real.n_obs:,}", ylabel=f"{shortened(label, 24)}, n = {candidate.n_obs:,}")
+        axis.set(xlabel=f"real patients, n = {real.n_obs:,}", ylabel=f"{shorten(label, 24)}, n = {candidate.n_obs:,}")
     return drawn

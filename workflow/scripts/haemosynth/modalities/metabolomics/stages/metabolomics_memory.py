@@ -91,7 +91,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
         return [Value(name, np.nan, modality=modality, reason=known) for name in (REPEATS, *NAMES)]
     shown = known.repeated.index.get_indexer(comparison.candidate.patients)
     own = known.repeated.to_numpy()[shown[shown >= 0]]
-    values = profile_memory.measured(known.attacked, comparison, NAMES, CHANCE, modality)
+    values = profile_memory.measure(known.attacked, comparison, NAMES, CHANCE, modality)
     if not len(own):
         return [Value(REPEATS, np.nan, modality=modality, reason="no synthetic patient has measurements"), *values]
     return [Value(REPEATS, max(0.0, float(own.mean()) - known.coincidence), modality=modality, n=len(own)), *values]
