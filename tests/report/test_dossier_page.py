@@ -46,10 +46,15 @@ def page(release=False, config=CONFIG, **changes):
     return render(small_content(**changes), config, ["default"], release, TEMPLATE)
 
 
-def words_of(**changes):
-    """The text of a page whose pictures are not drawn, which takes most of its time."""
+def undrawn(**changes):
+    """A page whose pictures are not drawn, which takes most of its time; as a part of it they could not be read."""
     with mock.patch("haemosynth.report.dossier._picture", return_value=""):
-        return Outline(page(**changes)).text
+        return page(**changes)
+
+
+def words_of(**changes):
+    """The text of such a page."""
+    return Outline(undrawn(**changes)).text
 
 
 class Outline(HTMLParser):
@@ -123,7 +128,7 @@ def test_every_text_of_the_user_is_escaped():
     content = small_content()
     schema = replace(content.train.schema, excluded={hostile: hostile}, notes=(hostile,))
     gate = content.gate.assign(meaning=hostile)
-    html = page(
+    html = undrawn(
         cohort=hostile,
         train=replace(content.train, schema=schema),
         gate=gate,
@@ -143,7 +148,7 @@ def test_a_shut_gate_is_the_first_thing_said():
     gate = small_content().gate
     gate["passed"] = gate["check"] != "disclosure_auc"
     gate.loc[~gate["passed"], "value"] = 0.8
-    html = page(gate=gate)
+    html = undrawn(gate=gate)
     text = Outline(html).text
     assert "Not to be published: the release check failed (disclosure auc)" in text
     assert "release check is passed" not in text
@@ -156,7 +161,7 @@ def test_an_overruled_gate_names_who_overruled_it():
     gate["passed"] = gate["check"] != "disclosure_auc"
     meaning = "released by A. Custodian against disclosure_auc: closed archive"
     gate.loc[len(gate)] = {"check": "override", "generator": "default", "passed": True, "meaning": meaning}
-    html = page(gate=gate)
+    html = undrawn(gate=gate)
     text = Outline(html).text
     assert f"The release check was overruled: {meaning}" in text
     assert "release check is passed" not in text
@@ -242,11 +247,11 @@ def test_a_release_shows_no_extreme_value_and_no_note_of_ingestion():
     clinical.iloc[0, clinical.columns.get_loc(name)] = 987654.0
     schema = replace(content.train.schema, notes=("patient P7 was odd",))
     train = replace(content.train, clinical=clinical, schema=schema)
-    released = page(release=True, train=train)
+    released = undrawn(release=True, train=train)
     assert "P7" not in released
     assert "987654" not in released
     assert "9.88e+05" not in released
-    assert "P7" in page(train=train)
+    assert "P7" in undrawn(train=train)
     assert "Release edition" in released
 
 
@@ -259,11 +264,11 @@ def test_what_was_read_stands_first_and_its_release_edition_quotes_nothing():
     )
     train = replace(content.train, schema=schema)
     read = ["small: 100 patients", "OS: time 0 raised to 0.5 months: P0001"]
-    shown = page(train=train, read=read)
+    shown = undrawn(train=train, read=read)
     assert shown.index("What was read") < shown.index('id="warnings"')
     assert shown.index("<h2") == shown.index('<h2 id="read"')
     assert "P0001" in shown
-    left = page(release=True, train=train, read=read)
+    left = undrawn(release=True, train=train, read=read)
     assert left.index("What was read") < left.index('id="warnings"')
     for word in ("P0001", "Saint", "saint.tsv", "1-Sep", "unk"):
         assert word not in Outline(left).text.split("Warnings")[0], word

@@ -47,14 +47,17 @@ def test_training_patients_lose_nothing_against_training_patients(real):
     assert gaps
 
 
+@pytest.fixture(scope="module")
+def beside_shuffled(comparison):
+    """Two measurements of real patients, and two of patients whose columns were shuffled."""
+    spoiled = [replace(comparison, candidate=independent(comparison.candidate, seed)) for seed in range(2)]
+    return [measured(comparison, s) for s in range(2)], [measured(candidate, s) for s, candidate in enumerate(spoiled)]
+
+
 @pytest.mark.parametrize("modality", ["clinical", "genomic"])
-def test_real_patients_teach_more_than_shuffled_columns(comparison, modality):
+def test_real_patients_teach_more_than_shuffled_columns(beside_shuffled, modality):
     keys = [(metric, "all", modality) for metric in SCORED]
-    real, shuffled = [], []
-    for seed in range(2):
-        spoiled = replace(comparison, candidate=independent(comparison.candidate, seed))
-        real.append([measured(comparison, seed)[key].value for key in keys])
-        shuffled.append([measured(spoiled, seed)[key].value for key in keys])
+    real, shuffled = ([[found[key].value for key in keys] for found in side] for side in beside_shuffled)
     kinds = {metric.name: metric.kind for metric in stage.METRICS}
     for name, better in zip(SCORED, np.mean(real, axis=0) - np.mean(shuffled, axis=0), strict=True):
         assert better > 0 if kinds[name] == "agreement" else better < 0, name

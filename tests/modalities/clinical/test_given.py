@@ -18,8 +18,11 @@ from haemosynth.modalities.genomic.generators import dirichlet_process, logistic
 
 ALGORITHMS = {
     forest: {},
-    vae: {"steps": 200, "decoders": 2, "width": 32, "refinement": {"trees": 20, "depth": 3, "rate": 0.1, "leaf": 10}},
-}
+    vae: {
+        "steps": 60, "decoders": 2, "width": 32, "refresh": {"trees": 8, "leaf": 24, "max_features": 0.5},
+        "refinement": {"trees": 20, "depth": 3, "rate": 0.1, "leaf": 10},
+    },
+}  # fmt: skip
 EVENTS = ["hyperdiploidy", "del(13q)", "t(11;14)"]
 QUICK = {"sweeps": 60, "burn_in": 30, "draws": 5, "folds": 2}
 

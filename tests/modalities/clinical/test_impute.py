@@ -30,7 +30,7 @@ def settings(algorithm, steps=200):
     fast = {
         "miwae": miwae,
         "chained_ridge": ridge,
-        "diffusion": {"model": {"steps": 200, "members": 2, "width": 32}},
+        "diffusion": {"model": {"steps": min(steps, 200), "members": 2, "width": 32}},
         "ensemble": {"miwae": miwae, "chained_ridge": ridge | {"scale": "normal_scores"}},
     }
     return {**impute.load(algorithm).DEFAULTS, **fast[algorithm]}
@@ -92,14 +92,15 @@ def test_imputed_values_keep_range_grain_and_levels(train, draws):
                 assert np.allclose(steps, steps.round(), atol=1e-6)
 
 
-def test_draws_differ_and_the_same_seed_gives_the_same_tables(algorithm, train, fitted, draws):
+def test_draws_differ_and_the_same_seed_gives_the_same_tables(algorithm, train, draws):
     assert not draws[0].equals(draws[1])
     module = impute.load(algorithm)
-    again = module.fit(train, settings(algorithm), np.random.default_rng(1))
-    assert sorted(again.arrays) == sorted(fitted.arrays)
-    for name, array in fitted.arrays.items():
-        assert again.arrays[name].tobytes() == array.tobytes(), name
-    for first, second in zip(draws, module.impute(again, train, 3, np.random.default_rng(2)), strict=True):
+    models = [module.fit(train, settings(algorithm, steps=10), np.random.default_rng(1)) for _ in range(2)]
+    one, other = (model.arrays for model in models)
+    assert sorted(one) == sorted(other)
+    for name, array in one.items():
+        assert other[name].tobytes() == array.tobytes(), name
+    for first, second in zip(*(module.impute(m, train, 3, np.random.default_rng(2)) for m in models), strict=True):
         pd.testing.assert_frame_equal(first, second)
 
 
@@ -168,7 +169,7 @@ def test_miwae_finds_what_no_linear_regression_can():
     clinical = cohort.clinical.assign(y=cohort.clinical["y"].mask(hidden))
     holed = Cohort(cohort.schema, clinical)
     error, spread = {}, {}
-    for name in impute.ALGORITHMS:
+    for name in ("miwae", "chained_ridge"):
         module = impute.load(name)
         fitted = module.fit(holed, settings(name, steps=600), np.random.default_rng(6))
         draws = np.array([d["y"].to_numpy()[hidden] for d in module.impute(fitted, holed, 5, np.random.default_rng(7))])
@@ -219,7 +220,7 @@ def test_a_column_never_seen_stays_missing_and_is_named(algorithm):
     }
     cohort = table_of(columns, x=[1.0, 2, np.nan, 4, 5, 6], never=[np.nan] * 6, level=["a", "b", "a", None, "b", "a"])
     module = impute.load(algorithm)
-    fitted = module.fit(cohort, settings(algorithm), np.random.default_rng(0))
+    fitted = module.fit(cohort, settings(algorithm, steps=20), np.random.default_rng(0))
     (draw,) = module.impute(fitted, cohort, 1, np.random.default_rng(0))
     member = fitted.description["members"]["miwae"] if algorithm == "ensemble" else fitted.description
     assert member["coding"]["impossible"] == ["never"]

@@ -14,7 +14,8 @@ from haemosynth.modalities.clinical.generators import vae
 from haemosynth.modalities.clinical.generators.forest import apply, pack
 
 QUICK = vae.DEFAULTS | {
-    "steps": 120, "decoders": 2, "width": 24, "checkpoint_every": 30, "refinement": None, "margins": None,
+    "steps": 24, "decoders": 2, "width": 24, "checkpoint_every": 6,
+    "refresh": None, "refinement": None, "margins": None,
 }  # fmt: skip
 
 
@@ -22,7 +23,13 @@ class Interrupted(Exception):
     pass
 
 
-def interrupted(monkeypatch, train, prefix, after: int = 70) -> None:
+@pytest.fixture
+def short(monkeypatch):
+    """Few steps are evaluated too, so that there are best weights to take up."""
+    monkeypatch.setattr(vae, "EVALUATE_EVERY", 5)
+
+
+def interrupted(monkeypatch, train, prefix, after: int = 14) -> None:
     """A fit that stops after so many steps, as a killed job would."""
     real = loop.progress
 
@@ -38,17 +45,17 @@ def interrupted(monkeypatch, train, prefix, after: int = 70) -> None:
             vae.fit(train, QUICK, stream(1), prefix)
 
 
-def test_a_resumed_fit_gives_the_same_bytes(tmp_path, monkeypatch):
+def test_a_resumed_fit_gives_the_same_bytes(tmp_path, monkeypatch, short):
     train, prefix = small_cohort(), tmp_path / "checkpoint"
     whole = vae.fit(train, QUICK, stream(1), None)
     interrupted(monkeypatch, train, prefix)
-    assert json.loads((tmp_path / "checkpoint.json").read_text())["step"] == 60
+    assert json.loads((tmp_path / "checkpoint.json").read_text())["step"] == 12
     steps = []
     with monkeypatch.context() as patch:
         patch.setattr(loop, "progress", lambda items, *_: (steps.append(i) or i for i in items))
         resumed = vae.fit(train, QUICK, stream(1), prefix)
-    assert steps[0] == 60
-    assert len(steps) == 60
+    assert steps[0] == 12
+    assert len(steps) == 12
     assert whole.arrays.keys() == resumed.arrays.keys()
     for name, array in whole.arrays.items():
         np.testing.assert_array_equal(array, resumed.arrays[name], err_msg=name)

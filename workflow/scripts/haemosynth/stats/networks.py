@@ -101,7 +101,11 @@ def edge_strengths(
     tables, levels = np.ascontiguousarray(tables, dtype=np.uint8), np.ascontiguousarray(levels, dtype=np.int64)
     positions = np.ascontiguousarray(rows, dtype=np.int64)
     allowed = np.asarray(allowed, dtype=np.bool_)
-    return np.asarray(_strengths(tables, levels, allowed, positions, most_parents, patience) / len(rows))
+    found = np.zeros(allowed.shape)
+    for b, own in enumerate(positions):
+        sample = np.take(tables[b % len(tables)], own, axis=1)
+        found += _climb(sample, levels, allowed, most_parents, patience, TENURE)[0]
+    return found / len(rows)
 
 
 def fit_tables(codes: Codes, levels: Codes, edges: Flags, prior: float = 1.0) -> tuple[Matrix, ...]:
@@ -299,6 +303,14 @@ def _divide(groups: np.ndarray, count: int, bits: np.ndarray, levels: int, keep_
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
+def _copy(source: np.ndarray, count: int, out: np.ndarray) -> None:
+    """The first rows of one table into another: as a slice it takes seconds more to compile."""
+    for g in range(count):
+        for w in range(source.shape[1]):
+            out[g, w] = source[g, w]
+
+
+@nb.njit(cache=True)  # type: ignore[untyped-decorator]
 def _family(
     bits: np.ndarray,
     levels: np.ndarray,
@@ -310,7 +322,7 @@ def _family(
     sizes: np.ndarray,
     xlogx: np.ndarray,
 ) -> tuple[int, float]:
-    """Patients by configuration of the child's parents (without `left_out`) and level of the child.
+    """Patients by configuration of the child's parents (without `left_out`, if that is one) and level of the child.
 
     Fills `groups` with the levels of the first configuration that anybody has, then of the second, and so on, and
     `sizes` with their numbers of patients.  -> number of such configurations, maximal log-likelihood
@@ -323,9 +335,9 @@ def _family(
     for parent in range(bits.shape[0]):
         if edges[parent, child] and parent != left_out:
             count = _divide(groups, count, bits[parent], levels[parent], False, spare)
-            groups[:count] = spare[:count]
+            _copy(spare, count, groups)
     total = _divide(groups, count, bits[child], levels[child], True, spare)
-    groups[:total] = spare[:total]
+    _copy(spare, total, groups)
     value = 0.0
     for c in range(count):
         together = 0
@@ -354,7 +366,8 @@ def _with_parent(
     """Maximal log-likelihood of the child of `_family` with one more parent."""
     value = 0.0
     for c in range(configurations):
-        rest[:own] = sizes[c * own : (c + 1) * own]
+        for x in range(own):
+            rest[x] = sizes[c * own + x]
         for level in range(levels - 1):
             together = 0
             for x in range(own):
@@ -455,7 +468,7 @@ def _climb(
     delta = np.full((size, size), -np.inf)  # gained when i -> j is added, or deleted where it stands
     total = 0.0
     for j in range(size):
-        count, likelihood = _family(bits, levels, edges, j, -1, groups, spare, sizes, xlogx)
+        count, likelihood = _family(bits, levels, edges, j, size, groups, spare, sizes, xlogx)
         total += likelihood - half_log * (levels[j] - 1)
         for i in range(j):  # what a first edge gains is the same in both directions
             if (allowed[i, j] or allowed[j, i]) and most > 0:
@@ -491,7 +504,7 @@ def _climb(
             for i in range(size):
                 if edges[i, j]:
                     nominal *= levels[i]
-            count, likelihood = _family(bits, levels, edges, j, -1, groups, spare, sizes, xlogx)
+            count, likelihood = _family(bits, levels, edges, j, size, groups, spare, sizes, xlogx)
             for i in range(size):
                 if i == j or not allowed[i, j] or edges[i, j]:
                     continue
@@ -505,23 +518,6 @@ def _climb(
                     _, without = _family(bits, levels, edges, j, i, groups, spare, sizes, xlogx)
                     saved = half_log * (nominal - nominal // levels[i]) * (own - 1)
                     delta[i, j] = without - likelihood + saved
-
-
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
-def _strengths(
-    tables: np.ndarray, levels: np.ndarray, allowed: np.ndarray, rows: np.ndarray, most: int, patience: int
-) -> np.ndarray:
-    size = tables.shape[1]
-    found = np.zeros((size, size))
-    sample = np.zeros((size, rows.shape[1]), np.uint8)
-    for b in range(rows.shape[0]):
-        table = tables[b % tables.shape[0]]
-        for j in range(size):
-            for k in range(rows.shape[1]):
-                sample[j, k] = table[j, rows[b, k]]
-        edges, _ = _climb(sample, levels, allowed, most, patience, TENURE)
-        found += edges
-    return found
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -30,11 +30,13 @@ def out_of_bag_votes(
     """
     columns = np.ascontiguousarray(points.T, dtype=np.float64)
     answer = np.ascontiguousarray(answer, dtype=np.float64)
-    return np.asarray(_vote(columns, answer, trees, min_samples_leaf, torch_seed(rng)))
+    votes, voters = _vote(columns, answer, trees, min_samples_leaf, torch_seed(rng))
+    return np.where(voters > 0, votes / np.maximum(voters, 1.0), 0.5)
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
-def _vote(columns: Matrix, answer: Vector, trees: int, fewest: int, seed: int) -> Vector:
+def _vote(columns: Matrix, answer: Vector, trees: int, fewest: int, seed: int) -> tuple[Vector, Vector]:
+    """(rows,) votes of all trees together, and how many trees voted."""
     count, rows = columns.shape
     looked_at = max(1, int(math.sqrt(count)))
     state = np.array([seed], dtype=np.uint64)
@@ -67,7 +69,7 @@ def _vote(columns: Matrix, answer: Vector, trees: int, fewest: int, seed: int) -
             between = first + _part(columns[column], threshold, voting[first:last])
             nodes.append((begin, middle, first, between))
             nodes.append((middle, end, between, last))
-    return np.where(voters > 0, votes / np.maximum(voters, 1.0), 0.5)
+    return votes, voters
 
 
 @nb.njit(cache=True)  # type: ignore[untyped-decorator]
