@@ -235,7 +235,7 @@ def test_the_exchange_counts_profiles_as_the_metric_does():
 
     rng = np.random.default_rng(0)
     sides = [[bytes([value]) for value in rng.integers(40, size=n)] for n in (60, 30, 50)]
-    null = distance.exchanged_profiles(*sides, 400, np.random.default_rng(1))
+    null = distance.exchange_profiles(*sides, 400, np.random.default_rng(1))
     pool, again = sides[0] + sides[1], []
     for _ in range(400):
         order = rng.permutation(len(pool))

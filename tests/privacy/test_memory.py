@@ -109,7 +109,7 @@ def test_what_chance_explains_is_the_binomial_test(trained, unseen, pooled):
             largest, named = np.zeros(len(rows)), np.zeros(len(rows))
             largest[:k], named[trained] = 10.0, others
             found = memory.Found(largest, named, 5.0, released, pooled * released, trained)
-            value = memory.linked_copies(found, member, rows)
+            value = memory.measure_linked_copies(found, member, rows)
             chance = memory.by_chance(found, member, rows, {"exchanges": 1, "rate": 0.02}, np.random.default_rng(0))
             tail = binom.sf(k - 1, k + others, q)
             assert (value > chance["linked_copies"]) == (tail < 0.005)
@@ -121,29 +121,31 @@ def test_a_share_of_the_smaller_of_release_and_training_patients():
     largest = np.where(rows < 10, 10.0, 0.0)
     for released, share in ((100, 10 / 100), (300, 10 / 300), (900, 10 / 300)):
         found = memory.Found(largest, np.zeros(500), 5.0, released, released, 300)
-        assert memory.linked_copies(found, member, rows) == pytest.approx(share)
+        assert memory.measure_linked_copies(found, member, rows) == pytest.approx(share)
 
 
 def test_exposed_is_the_largest_difference_at_few_false_positives():
     scores = np.array([9.0, 8, 7, 6, 5, 4, 0, 0, 0, 0])
     member = np.array([True, True, False, True, True, False, True, False, False, False])
-    assert memory.exposed(scores, member, 0.0) == pytest.approx(2 / 5)
-    assert memory.exposed(scores, member, 0.2) == pytest.approx(4 / 5 - 1 / 5)
-    assert memory.exposed(scores, ~member, 0.0) == 0
-    assert memory.exposed(np.zeros(10), member, 0.2) == 0  # who is not linked is above no threshold
+    assert memory.measure_exposed(scores, member, 0.0) == pytest.approx(2 / 5)
+    assert memory.measure_exposed(scores, member, 0.2) == pytest.approx(4 / 5 - 1 / 5)
+    assert memory.measure_exposed(scores, ~member, 0.0) == 0
+    assert memory.measure_exposed(np.zeros(10), member, 0.2) == 0  # who is not linked is above no threshold
 
 
 def test_ties_share_a_threshold():
     scores, member = np.ones(4), np.array([True, True, False, False])
-    assert memory.exposed(scores, member, 0.5) == 0
-    assert memory.exposed(scores, member, 1.0) == 0
+    assert memory.measure_exposed(scores, member, 0.5) == 0
+    assert memory.measure_exposed(scores, member, 1.0) == 0
 
 
 def test_chance_does_not_depend_on_the_order_of_patients():
     rng = np.random.default_rng(0)
     scores, member = rng.exponential(size=200).round(1), np.arange(200) < 120
     order = rng.permutation(200)
-    assert memory.exposed(scores[order], member[order], 0.1) == pytest.approx(memory.exposed(scores, member, 0.1))
+    assert memory.measure_exposed(scores[order], member[order], 0.1) == pytest.approx(
+        memory.measure_exposed(scores, member, 0.1)
+    )
 
 
 def test_fresh_patients_pass():

@@ -28,7 +28,7 @@ with job(snakemake) as work:
     if snakemake.input.record:  # before the histories, which are drawn given whole patients
         last = registry.load(registry.RECORD, "classes_last")
         model = load(*snakemake.input.record)
-        cohort = last.redraw(cohort, model, last.asked_for(quotas, cohort.schema), work.stream("classes_last"))
+        cohort = last.redraw(cohort, model, last.find_asked(quotas, cohort.schema), work.stream("classes_last"))
     for i, (name, algorithm) in enumerate(snakemake.params.giving.items()):
         model = load(*snakemake.input.models[2 * i : 2 * i + 2])
         # The stream of `sample_part.py`, which draws the same once more and keeps it for those who are released.
