@@ -31,6 +31,7 @@ from haemosynth.modalities.clinical.stages.enlarging import draw_by_smote, repea
 from haemosynth.stats.cox import concordance, curve_distance, fit_cox, kaplan_meier
 from haemosynth.stats.distributions import total_variation
 from haemosynth.stats.learners import divide_stratified, fit_logistic
+from haemosynth.stats.ranking import auc
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -305,8 +306,6 @@ def measure_margin_distance(first: Cohort, second: Cohort) -> float:
 
 def measure_separation(first: Cohort, second: Cohort, design: Design, ridge: float, rng: np.random.Generator) -> float:
     """2 |A - 1/2| of a cross-validated ridge classifier that distinguishes two groups by their baseline."""
-    from sklearn.metrics import roc_auc_score
-
     x = np.vstack([design.matrix(side) for side in (first, second)])
     answer = np.repeat([0.0, 1.0], [len(first), len(second)])
     part = divide_stratified(answer, np.ones(len(answer)), rng, 4)
@@ -314,7 +313,7 @@ def measure_separation(first: Cohort, second: Cohort, design: Design, ridge: flo
     for fold in range(4):
         held = part == fold
         score[held] = x[held] @ fit_logistic(x[~held], answer[~held], np.ones((~held).sum()), ridge).log_odds
-    areas = [roc_auc_score(answer[part == fold], score[part == fold]) for fold in range(4)]
+    areas = [auc(answer[part == fold], score[part == fold]) for fold in range(4)]
     return float(2 * abs(np.mean(areas) - 0.5))
 
 
@@ -346,13 +345,11 @@ def _measure_gain(
 def _scores(
     model: Learned, x: Matrix, member: NDArray[np.bool_], real: Cohort, settings: Mapping[str, Any]
 ) -> dict[tuple[str, str], float]:
-    from sklearn.metrics import roc_auc_score
-
     found: dict[tuple[str, str], float] = {}
     if settings["members"] <= member.sum() < len(member):
         for arm, beta in model.classifier.items():
             score = beta[0] + x @ beta[1:]
-            found["auc", arm] = float(roc_auc_score(member, score))
+            found["auc", arm] = auc(member.astype(float), score)
             found["balanced_accuracy", arm] = float(((score > 0)[member].mean() + (score <= 0)[~member].mean()) / 2)
     if model.prognosis and real.schema.endpoints:
         known, time, event = follow_up(real, real.schema.endpoints[0])

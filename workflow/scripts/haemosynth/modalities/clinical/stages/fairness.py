@@ -29,6 +29,7 @@ from haemosynth.encode.baseline import Design, baseline_design, follow_up
 from haemosynth.generate.balance import at_real_prevalence, read_quotas
 from haemosynth.stats.cox import concordance, fit_cox
 from haemosynth.stats.learners import LogisticModel, fit_logistic
+from haemosynth.stats.ranking import auc
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -245,15 +246,13 @@ def _scores(models: Models, x: Matrix) -> tuple[Vector | None, Vector | None]:
 def _worth(
     real: Cohort, scores: tuple[Vector | None, Vector | None], told: NDArray[np.intp], answer: Vector
 ) -> dict[str, float]:
-    from sklearn.metrics import roc_auc_score
-
     risk, probability = scores
     found = dict.fromkeys(WORTH, np.nan)
     if risk is not None:
         known, time, event = follow_up(real, real.schema.endpoints[0])
         found["c_index"] = concordance(risk[known], time, event)
     if probability is not None and 0 < answer.sum() < len(answer):
-        found["auc"] = float(roc_auc_score(answer, probability[told]))
+        found["auc"] = auc(answer, probability[told])
     return found
 
 
@@ -262,8 +261,6 @@ def _gaps(
     answer: Vector, threshold: float, members: int,
 ) -> dict[str, float]:  # fmt: skip
     """Largest difference between the groups of one column, for each of GAPS and equalised odds."""
-    from sklearn.metrics import roc_auc_score
-
     risk, probability = scores
     of: dict[str, list[float]] = {name: [] for name in GAPS}
     if risk is not None:
@@ -278,7 +275,7 @@ def _gaps(
             continue
         predicted, truth = probability[told][mine], answer[mine]
         positive = predicted > threshold
-        of["auc_gap"].append(float(roc_auc_score(truth, predicted)))
+        of["auc_gap"].append(auc(truth, predicted))
         of["calibration_gap"].append(float(predicted.mean() - truth.mean()))
         of["false_negative_gap"].append(float((~positive)[truth == 1].mean()))
         of["false_positive_gap"].append(float(positive[truth == 0].mean()))

@@ -20,6 +20,7 @@ from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, interval_rows, new
 from haemosynth.modalities.images import image_features
 from haemosynth.modalities.images.image_features import EXTRACTOR, Matrix, points
 from haemosynth.modalities.images.part import find_images, images_of
+from haemosynth.stats.ranking import weighted_auc
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, Comparison, Metric, Value
 
@@ -131,14 +132,11 @@ def _scores(x: Matrix, y: Any, further: Matrix, names: list[str]) -> Matrix:
 
 def _areas(found: Scores, times: pd.Series) -> dict[str, float]:
     """Area under the ROC curve of each class, images as often as their patient stands in the resample."""
-    from sklearn.metrics import roc_auc_score
-
     weight = times.reindex(found.owners, fill_value=0).to_numpy(dtype=float)
     areas = {}
     for j, name in enumerate(sorted(set(found.classes))):
         own = found.classes == name
-        both = weight[own].sum() > 0 and weight[~own].sum() > 0
-        areas[name] = float(roc_auc_score(own, found.scores[:, j], sample_weight=weight)) if both else np.nan
+        areas[name] = weighted_auc(own.astype(float), found.scores[:, j], weight)
     return areas
 
 

@@ -21,7 +21,7 @@ from haemosynth.core.figures import NEUTRAL, REAL, SYNTHETIC, new_figure
 from haemosynth.modalities.images import image_measures
 from haemosynth.modalities.images.image_measures import NO_IMAGES, Owned, measure_shares, nothing
 from haemosynth.modalities.images.part import Images, images_of
-from haemosynth.stats.distributions import distances, rank_correlations, spread
+from haemosynth.stats.distributions import distances, rank_correlations, spread, total_variation
 from haemosynth.validate import Stage
 from haemosynth.validate.stage import JOINT, UNIVARIATE, Comparison, Metric, Value
 
@@ -157,7 +157,7 @@ def measure(comparison: Comparison, settings: Mapping[str, Any], rng: np.random.
     first, second = (rank_correlations(part)[upper] for part in features)
     values.append(Value("lesion_association", float(np.abs(first - second).mean()), modality="images", n=fewest))
     p, q = (site_map(part) for part in maps)
-    values.append(Value("lesion_site_distance", float(np.abs(p - q).sum() / 2), modality="images", n=n))
+    values.append(Value("lesion_site_distance", total_variation(p, q), modality="images", n=n))
     return values
 
 
