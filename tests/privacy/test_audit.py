@@ -230,6 +230,7 @@ def test_over_replicates_false_alarms_are_rare_and_leaks_are_caught(patients):
         seen = audit.prepare(sides, chosen, np.random.default_rng(seed))
         harmless = not audit.judge_candidate(sides, chosen, np.random.default_rng(seed))["passed"].all()
         rows.append({kind: stopped.any() for kind, stopped in seen.stopped.items()} | {"harmless": harmless})
-    stopped = pd.DataFrame(rows).mean()
-    assert (stopped[["unseen_patients", "harmless"]] <= 0.05).all()
-    assert (stopped[list(KINDS)] == 1).all()
+    stopped = pd.DataFrame(rows)
+    # One in twenty at most, as far as forty releases can tell: more than this many come one time in a hundred.
+    assert (stopped[["unseen_patients", "harmless"]].sum() <= binom.ppf(0.99, len(rows), 0.05)).all()
+    assert stopped[list(KINDS)].all(axis=None)
