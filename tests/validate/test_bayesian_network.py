@@ -298,13 +298,13 @@ sys.path[:0] = sys.argv[2:]
 from pathlib import Path
 from fixtures_small import small_cohort
 from haemosynth.core.streams import stream
-from haemosynth.validate.resampling import prepared
+from haemosynth.validate.resampling import prepare_comparison
 from haemosynth.validate.stage import Comparison
 from haemosynth.validate.stages import bayesian_network as stage
 real, candidate = (small_cohort(300, seed) for seed in (1, 2))
 both = Comparison(real=real, candidate=candidate, train=candidate, control=real)
 settings = stage.DEFAULTS | {"resamples": 10, "completions": 2}
-ready = prepared(stage, both, settings, lambda *names: stream(1, *names))
+ready = prepare_comparison(stage, both, settings, lambda *names: stream(1, *names))
 stage.write_beside(ready, settings, [Path(sys.argv[1]) / name for name in ("real.bif", "candidate.bif", "answers.tsv")])
 """
 
