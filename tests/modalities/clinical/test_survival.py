@@ -138,6 +138,21 @@ def test_too_few_events_are_said_and_not_scored(comparison):
     assert np.isfinite(found["km_distance", "all"].value)
 
 
+def test_events_that_all_come_at_one_time_leave_no_change_to_be_seen(comparison):
+    clinical = comparison.candidate.clinical
+    time = clinical["OS_time"].where(clinical["OS_event"] != 1, 12.0)
+    same = replace(comparison, candidate=changed(comparison.candidate, OS_time=time))
+    values = survival.measure(same, survival.DEFAULTS, np.random.default_rng(0))
+    found = {(value.metric, value.target): value for value in values}
+    for name in ("hazard_trend_agreement", "hazard_trend_difference"):
+        assert np.isnan(found[name, "all"].value)
+        assert "at one time" in found[name, "all"].reason
+    assert np.isfinite(found["c_index_tstr", "all"].value)
+    table = pd.DataFrame({key: [getattr(value, key) for value in values] for key in ("metric", "target", "value")})
+    table["status"] = np.where(table["value"].notna(), "ok", "not_applicable")
+    survival.figure(same, table.assign(low=np.nan, high=np.nan), survival.DEFAULTS, "the same time")
+
+
 def test_a_cohort_without_endpoint_is_not_applicable(comparison):
     def without(cohort):
         kept = {name: column for name, column in cohort.schema.columns.items() if name not in cohort.schema.survival}

@@ -238,7 +238,7 @@ def _models(
     candidate: Matrix,
 ) -> tuple[list[Found], Vector, Vector]:
     """What Cox models of both sides find, candidate minus real log hazards, and how far their changes over time differ
-    (both empty where there is no model)."""
+    (empty where there is no model, or no change to be seen)."""
     known, time, event = follow_up(comparison.real, endpoint)
     candidate_known, candidate_time, candidate_event = follow_up(comparison.candidate, endpoint)
     n, least = min(len(time), len(candidate_time)), int(settings["events"])
@@ -256,17 +256,20 @@ def _models(
     grid = np.linspace(0, end, 51)[1:]
     predicted = predict_survival(learned, candidate, candidate_time, candidate_event, real, grid)
     risk = real @ learned.log_hazard
-    trends = (
-        hazard_trends(truth, real, time, event) / np.sqrt(event.sum()),
-        hazard_trends(learned, candidate, candidate_time, candidate_event) / np.sqrt(candidate_event.sum()),
-    )
+    agreement, turns, at_once = np.nan, np.empty(0), ""
+    if min(np.ptp(time[event == 1]), np.ptp(candidate_time[candidate_event == 1])) > 0:
+        trend = hazard_trends(truth, real, time, event) / np.sqrt(event.sum())
+        other = hazard_trends(learned, candidate, candidate_time, candidate_event) / np.sqrt(candidate_event.sum())
+        agreement, turns = weighted_concordance(trend, other, np.ones_like(trend)), np.abs(trend - other)
+    else:
+        at_once = f"all events of {endpoint} come at one time on one side"
     slope = calibration_slope(risk, time, event)
     areas = {t: dynamic_auc(risk, time, event, t) for t in horizons}
     areas = {t: area for t, area in areas.items() if np.isfinite(area)}
     found = [
         *((name, endpoint, value, n, reason) for name, value, reason in hazard_agreement(truth, learned)),
-        ("hazard_trend_agreement", endpoint, weighted_concordance(*trends, np.ones_like(trends[0])), n, ""),
-        (TRENDS, endpoint, float(np.abs(trends[0] - trends[1]).mean()), n, ""),
+        ("hazard_trend_agreement", endpoint, agreement, n, at_once),
+        (TRENDS, endpoint, np.nan if at_once else float(turns.mean()), n, at_once),
         ("calibration_slope", endpoint, slope, n, "" if np.isfinite(slope) else "the model distinguishes no patients"),
         ("c_index_tstr", endpoint, (concordance if comparison.resampled else c_index)(risk, time, event), n, ""),
         ("auc_tstr", endpoint, float(np.mean(list(areas.values()))) if areas else np.nan, n,
@@ -274,7 +277,7 @@ def _models(
         *(("auc_tstr", _at(endpoint, t), area, n, "") for t, area in areas.items()),
         ("brier_tstr", endpoint, integrated_brier(predicted, grid, time, event), n, ""),
     ]  # fmt: skip
-    return found, learned.log_hazard - truth.log_hazard, np.abs(trends[0] - trends[1])
+    return found, learned.log_hazard - truth.log_hazard, turns
 
 
 def figure(comparison: Comparison, values: pd.DataFrame, settings: Mapping[str, Any], label: str) -> Figure:
