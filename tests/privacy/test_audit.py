@@ -219,7 +219,7 @@ def test_over_replicates_false_alarms_are_rare_and_leaks_are_caught(patients):
     """Further patients of the same kind, as many as there are training patients, stand for a generated release."""
     cohort, rows = small_cohort(9000, 11), []
     trained, held = round(0.6 * patients), round(0.4 * patients)
-    for seed in range(40):
+    for seed in range(120):  # of forty, three would be too many, which is luck where one in forty is refused
         order = np.random.default_rng(seed).permutation(len(cohort))
         train, real, pool = np.split(order[: trained + held + 8 * trained], [trained, trained + held])
         sides = Comparison(
@@ -231,6 +231,5 @@ def test_over_replicates_false_alarms_are_rare_and_leaks_are_caught(patients):
         harmless = not audit.judge_candidate(sides, chosen, np.random.default_rng(seed))["passed"].all()
         rows.append({kind: stopped.any() for kind, stopped in seen.stopped.items()} | {"harmless": harmless})
     stopped = pd.DataFrame(rows)
-    # One in twenty at most, as far as forty releases can tell: more than this many come one time in a hundred.
-    assert (stopped[["unseen_patients", "harmless"]].sum() <= binom.ppf(0.99, len(rows), 0.05)).all()
+    assert (stopped[["unseen_patients", "harmless"]].mean() <= 0.05).all()
     assert stopped[list(KINDS)].all(axis=None)

@@ -198,7 +198,7 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
     net = _Net(encoding, settings)
     base = _marginals(encoding, coded.levels)
     seed = torch_seed(rng)
-    prior_seed, critic_seed = torch_seed(rng), torch_seed(rng)
+    prior_seed, ratio_seed = torch_seed(rng), torch_seed(rng)
     kept = Checkpoint(checkpoint, identity_of(settings, seed, coded.levels, *base))
     weights, history = _train(net, coded.levels, base, settings, seed, kept, split)
     with torch.no_grad():
@@ -220,21 +220,21 @@ def fit(train: Cohort, settings: Mapping[str, Any], rng: np.random.Generator, ch
         **(split.plain() if split else {}),
     }
     if settings["refresh"]:
-        forests = gibbs_sweeps.learn(encoding, coded, seed=critic_seed, **settings["refresh"])
-        arrays |= {f"refresh.{name}": array for name, array in forests.items()}
+        forests = gibbs_sweeps.learn(encoding, coded, seed=ratio_seed, **settings["refresh"])
+        arrays |= {f"gibbs_sweep.{name}": array for name, array in forests.items()}
         plain["parameters"] += sum(forest.size(forest.of_column(forests, i)) for i in range(len(encoding.variables)))
     refinement, calibration = settings["refinement"], settings["margins"]
     if refinement or calibration:
         free = Conditions((), {}, completed=False)
-        chance = np.random.default_rng(critic_seed)
+        chance = np.random.default_rng(ratio_seed)
         many = density_ratio.PER_PATIENT * len(train)
         pool = [_draw(encoding, net, arrays, free, many, chance)] if refinement else []
         fresh = _draw(encoding, net, arrays, free, max(many, margins.LEAST_DRAWN if calibration else 0), chance)
         weight = np.ones(len(fresh.levels))
         if refinement:
             told, unseen = (encoding.decode(drawn, train.schema) for drawn in (*pool, fresh))
-            odds = density_ratio.learn(encoding, train.clinical, told, unseen, refinement, critic_seed)
-            arrays |= {f"critic.{name}": array for name, array in odds.items()}
+            odds = density_ratio.learn(encoding, train.clinical, told, unseen, refinement, ratio_seed)
+            arrays |= {f"density_ratio.{name}": array for name, array in odds.items()}
             plain["parameters"] += 2 * len(odds["value"])
             weight = np.minimum(density_ratio.odds(odds, encoding, unseen), odds["bound"][0])
         if calibration:
@@ -353,7 +353,7 @@ def sample(fitted: Fitted, schema: Schema, n: int, rng: np.random.Generator) -> 
     encoding = Encoding.load(fitted.arrays, fitted.description["encoding"])
     conditions = Conditions.load(fitted.description)
     net = _Net(encoding, fitted.description["network"])
-    odds, tilt = _part(fitted.arrays, "critic."), _part(fitted.arrays, "margins.")
+    odds, tilt = _part(fitted.arrays, "density_ratio."), _part(fitted.arrays, "margins.")
 
     def draw(m: int) -> Coded:
         return _draw(encoding, net, fitted.arrays, conditions, m, rng)
@@ -379,7 +379,7 @@ def _draw(
     n: int,
     rng: np.random.Generator,
 ) -> Coded:
-    forests = _part(arrays, "refresh.")
+    forests = _part(arrays, "gibbs_sweep.")
     parts = []
     for at in range(0, n, CHUNK):
         part = _decode(encoding, net, arrays, conditions, min(CHUNK, n - at), rng)
